@@ -1,0 +1,78 @@
+# Every target installs what it needs. `make help` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= 2
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
+UV_COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--custom-compile-command "make lock" --upgrade
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check package format lock clean install install-aws python chromium
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: install install-aws ## Start the sandbox, deploy into it and send mail; ONCE=1 ends after the last message, EML=path sends a file
+	@$(BIN)/python -m sandbox.demo $(if $(ONCE),--once) $(if $(EML),--eml "$(EML)")
+
+test: install install-aws chromium ## Run all tests; ARGS="-k name" for some
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+check: install install-aws ## Lint, types and packaging: what must pass besides the tests
+	@echo "Linting"
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@echo "Checking types"
+	@$(BIN)/mypy
+	@echo "Building and checking the package"
+	@$(BIN)/python -m pytest tests/packaging
+
+package: install ## Build the zip and the template that are deployed, into build/
+	@$(BIN)/python -m cli.package build
+
+format: install ## Format the code and sort the imports
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: python ## Update the locks from requirements*.in
+	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv; }
+	@$(UV_COMPILE) requirements.in --output-file requirements.txt
+	@$(UV_COMPILE) requirements-dev.in --output-file requirements-dev.txt
+	@$(UV_COMPILE) sandbox/aws/requirements.in --output-file sandbox/aws/requirements.txt
+
+clean: ## Remove the environments and everything that a run made
+	rm -rf .venv .venv-aws .venv-lock .sandbox build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+install: .venv/.installed
+install-aws: .venv-aws/.installed
+
+.venv/.installed: requirements.txt requirements-dev.txt | python
+	@echo "Installing libraries and tools into .venv (once, a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python $(PIP_INSTALL) -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+.venv-aws/.installed: sandbox/aws/requirements.txt | python
+	@echo "Installing the sandbox's AWS into .venv-aws (once, half a minute)"
+	@test -x .venv-aws/bin/python || $(PYTHON) -m venv .venv-aws
+	@.venv-aws/bin/python $(PIP_INSTALL) -r sandbox/aws/requirements.txt
+	@touch $@
+
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "Mailgrant needs Python 3.11 or newer: there is no $(PYTHON)." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Mailgrant needs Python 3.11 or newer, but $$($(PYTHON) --version 2>&1) was found. Try make PYTHON=python3.11 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python's venv is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
+
+# REQUIRE_CHROMIUM=1 makes its absence an error; otherwise the tests of the pages say that they are skipped.
+chromium:
+	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium, for the tests of the pages"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	fi || true
+	@command -v chromium >/dev/null || { \
+		echo "Chromium is not installed, so the tests of the pages are skipped (apt-get install chromium)."; \
+		test -z "$(REQUIRE_CHROMIUM)"; }

@@ -1,0 +1,1 @@
+"""Mailboxes, how they are connected, and the care of their tokens."""

@@ -1,0 +1,250 @@
+"""Connectors, accounts, grants and authorizations: frozen values, pure transitions, and status().
+
+All times are whole milliseconds since 1970 (UTC). Stores write exactly these fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.clock import MINUTE
+from chalicelib.diagnosis import Diagnosis
+from chalicelib.secret import Secret
+
+EXPIRY_MARGIN = 2 * MINUTE
+"""An access token with less than this left is not begun to be used with."""
+
+MAIL = "mail"
+"""The resource whose access token SMTP, IMAP and POP3 take."""
+
+
+class AuthMode(StrEnum):
+    """How an account proves itself to its provider."""
+
+    AUTHORIZATION_CODE = "authorization_code"
+
+
+class GrantState(StrEnum):
+    """What is known of the owner's consent."""
+
+    NONE = "none"
+    """Nobody has consented yet."""
+    ACTIVE = "active"
+    NEEDS_RECONNECT = "needs_reconnect"
+
+
+class Status(StrEnum):
+    """What an account can do at this moment; derived, never stored."""
+
+    DISCONNECTED = "disconnected"
+    PAUSED = "paused"
+    MISCONFIGURED = "misconfigured"
+    NEEDS_RECONNECT = "needs_reconnect"
+    BLOCKED = "blocked"
+    CONNECTED = "connected"
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """Our OAuth client as it is registered at a provider. Its credential is in Secrets Manager, never here.
+
+    `tenant` is Microsoft's directory (``common`` where nothing is said) and empty for Google.
+    `problem` is the fact that the provider refuses the client itself; it is written by whoever asks for
+    tokens, and removed by the next token that is given or the next secret that is saved. Until `retry_at`
+    nobody asks the provider for anything in this connector's name.
+    """
+
+    id: str
+    provider: str
+    name: str
+    client_id: str
+    tenant: str
+    created_at: int
+    secret_saved_at: int | None = None
+    problem: Diagnosis | None = None
+    retry_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One mailbox that may be sent as. Each fact has one writer.
+
+    ==================  =============================================  ==================
+    fact                meaning                                        written by
+    ==================  =============================================  ==================
+    paused_by           the caller who paused it, or None              api
+    grant_state, …      what is known of the consent and its tokens    connect, tokens
+    transport_block     why the mail server does not take its mail     relay
+    ==================  =============================================  ==================
+
+    `problem` is the last diagnosis of its tokens; `token_expires_at` and `refreshed_at` are copies for showing.
+    """
+
+    id: str
+    name: str
+    address: str
+    connector: str
+    created_at: int
+    auth_mode: AuthMode = AuthMode.AUTHORIZATION_CODE
+    smtp_user: str = ""
+    display_name: str = ""
+    paused_by: str | None = None
+    grant_state: GrantState = GrantState.NONE
+    problem: Diagnosis | None = None
+    connected_at: int | None = None
+    token_expires_at: int | None = None
+    refreshed_at: int | None = None
+    transport_block: Diagnosis | None = None
+
+    @property
+    def user(self) -> str:
+        """The user name for SMTP XOAUTH2: `smtp_user` where it was found out, else the address."""
+        return self.smtp_user or self.address
+
+
+def status(account: Account, connector: Connector | None) -> Status:
+    """What the account can do; the first of these that holds, in this order."""
+    if account.grant_state is GrantState.NONE:
+        return Status.DISCONNECTED
+    if account.paused_by is not None:
+        return Status.PAUSED
+    if connector is None or connector.problem is not None:
+        return Status.MISCONFIGURED
+    if account.grant_state is GrantState.NEEDS_RECONNECT:
+        return Status.NEEDS_RECONNECT
+    if account.transport_block is not None:
+        return Status.BLOCKED
+    return Status.CONNECTED
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who consented, by the provider's own word.
+
+    `issuer` and `subject` (``tid`` + ``oid`` at Microsoft, ``sub`` at Google) are the key; `addresses` are
+    the mailbox names that the provider vouches for, in lower case.
+    """
+
+    issuer: str
+    subject: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSet:
+    """What a provider's token endpoint answered, already bounded and parsed.
+
+    `expires_at` is in milliseconds. `refresh_token` is None where the provider sent none, which means
+    that the stored one stays (RFC 6749, section 6). `scopes` are the granted ones, or None where the
+    provider did not say (then they are the requested ones, RFC 6749, section 5.1).
+    """
+
+    access_token: Secret
+    expires_at: int
+    refresh_token: Secret | None = None
+    scopes: frozenset[str] | None = None
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A short-lived token for one resource. `version` is the version of the grant that it came with."""
+
+    value: Secret
+    version: int
+    expires_at: int
+    obtained_at: int = 0
+
+    def usable(self, now: int) -> bool:
+        """Whether there is enough time left to begin a session with it: a fifth of its life, or EXPIRY_MARGIN."""
+        margin = min(EXPIRY_MARGIN, (self.expires_at - self.obtained_at) // 5)
+        return self.expires_at - now > margin
+
+
+class DueReason(StrEnum):
+    """Why a grant is due for a refresh."""
+
+    EXPIRY = "expiry"
+    """The mailbox is in use and its access token is about to expire."""
+    KEEP_ALIVE = "keep_alive"
+    """The mailbox is idle, and the provider forgets grants that are not used."""
+    DOUBT = "doubt"
+    """The provider refused once; it is asked a second time before anybody is bothered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the owner consented to, as stored. `version` grows with every save and fences them.
+
+    `lease_owner` and `lease_until` say who may ask the provider at this moment; a lease always ends.
+    `refresh_due_at` is None while nothing is to be done by itself. Of a grant in doubt, `first_refused_at` is
+    when the provider first refused it. Until `retry_at` the provider is not asked; `failures` counts
+    the answers in a row that said nothing of the grant.
+    """
+
+    account: str
+    version: int
+    refresh_token: bytes = field(repr=False)
+    scopes: tuple[str, ...]
+    identity: Identity
+    granted_at: int
+    refreshed_at: int
+    lease_owner: str | None = None
+    lease_until: int = 0
+    refresh_due_at: int | None = None
+    due_reason: DueReason = DueReason.KEEP_ALIVE
+    first_refused_at: int | None = None
+    retry_at: int | None = None
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SealedToken:
+    """An access token as stored: `token` is its ciphertext."""
+
+    account: str
+    token: bytes = field(repr=False)
+    version: int
+    expires_at: int
+    obtained_at: int
+    resource: str = MAIL
+
+    def usable(self, now: int) -> bool:
+        """As AccessToken.usable."""
+        return AccessToken(Secret(""), self.version, self.expires_at, self.obtained_at).usable(now)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectLink:
+    """A link by which a mailbox owner connects one account; `id` is derived from its secret token."""
+
+    id: str
+    account: str
+    invited_by: str
+    created_at: int
+    expires_at: int
+    starts: int = 0
+    used_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """One `state` that waits for its callback. Used once; `flow` (ciphertext) is removed by its use.
+
+    `cookie_hash` binds it to the browser that began it. `outcome` is what became of it, for its result page.
+    """
+
+    id: str
+    account: str
+    connector: str
+    link: str
+    cookie_hash: str
+    redirect_uri: str
+    created_at: int
+    expires_at: int
+    flow: bytes | None = field(default=None, repr=False)
+    used_at: int | None = None
+    outcome: Mapping[str, Any] | None = None

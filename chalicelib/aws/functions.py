@@ -1,0 +1,64 @@
+"""Our own functions, invoked by each other and waited for."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from chalicelib import errors
+from chalicelib.aws.failures import translated, unavailable
+from chalicelib.diagnosis import Diagnosis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_lambda import LambdaClient
+
+BY_STATUS: dict[int, type[errors.MailgrantError]] = {
+    kind.status: kind
+    for kind in (
+        errors.MalformedRequest,
+        errors.Unauthenticated,
+        errors.Forbidden,
+        errors.NotFound,
+        errors.Conflict,
+        errors.InvalidInput,
+        errors.Unavailable,
+    )
+}
+
+
+class Functions:
+    """Invokes `connect` and `tokens`. Their refusals are raised here as they were raised there."""
+
+    def __init__(self, client: Callable[[], LambdaClient], name: Callable[[str], str]) -> None:
+        self._client = client
+        self._name = name
+
+    def connect(self, op: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Runs an operation of `connect` and returns its answer."""
+        return self._invoke("connect", {"op": op, **payload})
+
+    def tokens(self, account: str, failed_version: int | None) -> None:
+        """Has the account's access token made fresh. Raises Diagnosed, or Unavailable."""
+        self._invoke("tokens", {"account": account, "failed_version": failed_version})
+
+    def _invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
+        with translated(f"The function {function}"):
+            answer = self._client().invoke(
+                FunctionName=self._name(function), Payload=json.dumps(event).encode()
+            )
+            body = answer["Payload"].read()
+        if answer.get("FunctionError"):
+            raise unavailable(f"The function {function}", "it failed")
+        return _checked(json.loads(body))
+
+
+def _checked(answer: dict[str, Any]) -> dict[str, Any]:
+    if "diagnosis" in answer and set(answer) == {"diagnosis"}:
+        raise errors.Diagnosed(Diagnosis.from_json(answer["diagnosis"]))
+    if "error" not in answer:
+        return answer
+    error = answer["error"]
+    kind = BY_STATUS.get(answer.get("status", 0), errors.Unavailable)
+    raise kind(error["message"], fix=error["fix"], field=error.get("field"), code=error["code"])

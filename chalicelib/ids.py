@@ -1,0 +1,70 @@
+"""Identifiers. They are for ever: callers store them, so their shape does not change.
+
+==============  ==========================================  =================================
+thing           shape                                       bits of chance
+==============  ==========================================  =================================
+connector       ``con_`` + 20 letters                       100
+account         ``acc_`` + 20 letters                       100
+message         ``msg_`` + the account's 20 + ``_`` + 26    130, or derived from caller and key
+caller (key)    ``key_`` + 20 letters                       100
+authorization   ``aut_`` + 26 letters                       derived from its state
+==============  ==========================================  =================================
+
+Letters are Crockford's base 32 in lower case (no i, l, o, u): they survive being read aloud and typed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+SHORT = 20
+LONG = 26
+
+_MESSAGE = re.compile(rf"msg_([{ALPHABET}]{{{SHORT}}})_[{ALPHABET}]{{{LONG}}}")
+
+
+def new_id(prefix: str) -> str:
+    """A new random identifier such as ``acc_…`` for the given prefix."""
+    return f"{prefix}_{''.join(secrets.choice(ALPHABET) for _ in range(SHORT))}"
+
+
+def is_id(prefix: str, text: str) -> bool:
+    """Whether the text has the shape of an identifier with that prefix."""
+    return re.fullmatch(rf"{prefix}_[{ALPHABET}]{{{SHORT}}}", text) is not None
+
+
+def new_message_id(account: str) -> str:
+    """A new random message id that carries its account."""
+    return _message_id(account, "".join(secrets.choice(ALPHABET) for _ in range(LONG)))
+
+
+def keyed_message_id(account: str, caller: str, idempotency_key: str) -> str:
+    """The one message id that this caller's idempotency key has for this account.
+
+    Equal arguments give equal ids, so the conditional put of the message is the idempotency itself.
+    """
+    return _message_id(account, digest(f"{caller}\0{idempotency_key}"))
+
+
+def authorization_id(state: str) -> str:
+    """The public name of an authorization; its state, which is a secret, cannot be found from it."""
+    return f"aut_{digest(state)}"
+
+
+def account_of(message: str) -> str | None:
+    """The account id that a message id carries, or None when the text is no message id."""
+    found = _MESSAGE.fullmatch(message)
+    return f"acc_{found.group(1)}" if found else None
+
+
+def digest(text: str) -> str:
+    """The first 130 bits of the text's SHA-256, in LONG letters."""
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big") >> (256 - 5 * LONG)
+    return "".join(ALPHABET[(number >> 5 * place) & 31] for place in reversed(range(LONG)))
+
+
+def _message_id(account: str, own: str) -> str:
+    return f"msg_{account.removeprefix('acc_')}_{own}"

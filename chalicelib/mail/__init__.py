@@ -1,0 +1,1 @@
+"""Messages: how they are accepted, kept and relayed."""

@@ -1,0 +1,193 @@
+"""Messages on their way: states, attempts, envelopes, and the transitions between states.
+
+::
+
+    queued → sending → committing → sent | deferred | failed | unknown
+    deferred → sending,  unknown → sending (on_unknown: resend),  unknown → sent (the late answer)
+    queued | deferred | unknown → cancelled | failed | sent    by a person
+
+`held` is not a state: it is how a queued or deferred message is shown while its lane is closed.
+All times are whole milliseconds since 1970 (UTC).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chalicelib.diagnosis import Diagnosis
+
+
+class State(StrEnum):
+    """Where an outbox entry stands. "sent" means that the provider accepted it, no more."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    COMMITTING = "committing"
+    SENT = "sent"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+
+
+FINAL = frozenset({State.SENT, State.FAILED, State.CANCELLED})
+CLAIMABLE = frozenset({State.QUEUED, State.DEFERRED})
+"""States from which an attempt may begin; `unknown` joins them where on_unknown is resend."""
+CLAIMED = frozenset({State.SENDING, State.COMMITTING})
+"""States in which a worker holds the message until its claim ends."""
+
+
+class OnUnknown(StrEnum):
+    """What to do with a message of which nobody knows whether the server took it."""
+
+    RESEND = "resend"
+    """Send the same bytes again; the record says that there may be two."""
+    KEEP = "keep"
+    """Wait until somebody resolves it."""
+
+
+class Phase(StrEnum):
+    """How far an attempt came; each is entered only after it was noted."""
+
+    CLAIMED = "claimed"
+    TOKEN = "token"  # noqa: S105 - the phase in which a token is fetched, not a token
+    CONNECT = "connect"
+    STARTTLS = "starttls"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    COMMIT = "commit"
+    """The final dot may have left: from here on a lost answer means `unknown`."""
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """MAIL FROM and RCPT TO (RFC 5321); never the same thing as the message's headers."""
+
+    mail_from: str
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server answered: SMTP code, enhanced code (may be empty) and text."""
+
+    code: int
+    enhanced: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at relaying; append-only. `outcome` is the state that it ended in, None while it runs."""
+
+    number: int
+    worker: str
+    began_at: int
+    phase: Phase = Phase.CLAIMED
+    ended_at: int | None = None
+    outcome: State | None = None
+    transport: str = "smtp"
+    reply: Reply | None = None
+    diagnosis: Diagnosis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """What became of one RCPT: `sent`, `failed` (with the reply) or still `queued`."""
+
+    address: str
+    state: State
+    reply: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An outbox entry: an accepted message with its envelope and its history.
+
+    The bytes were frozen when it was accepted: `body` holds them where they are small, `blob` names
+    the object that holds them otherwise. `fingerprint` is the digest of the request that made it, by
+    which a reused idempotency key with other content is recognised. `next_attempt_at` is None when
+    nothing is due any more; in `sending` and `committing` it is the end of the claim.
+    """
+
+    id: str
+    account: str
+    caller: str
+    state: State
+    envelope: Envelope
+    size: int
+    message_id: str
+    accepted_at: int
+    expires_at: int
+    fingerprint: str
+    on_unknown: OnUnknown = OnUnknown.RESEND
+    subject: str = ""
+    body: bytes | None = field(default=None, repr=False)
+    blob: str | None = None
+    next_attempt_at: int | None = None
+    claim: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    recipients: tuple[Recipient, ...] = ()
+    resolved_by: str | None = None
+
+    def to_whom(self) -> tuple[str, ...]:
+        """The recipients that still wait: those of which no server has said yes or no."""
+        if not self.recipients:
+            return self.envelope.recipients
+        return tuple(one.address for one in self.recipients if one.state is State.QUEUED)
+
+    def perhaps_taken(self) -> bool:
+        """Whether an attempt ended without anybody knowing if the server took the message."""
+        return any(attempt.outcome is State.UNKNOWN for attempt in self.attempts)
+
+
+class ClosedReason(StrEnum):
+    """Why a lane is closed: nothing of it is relayed until the reason is gone."""
+
+    NEEDS_RECONNECT = "needs_reconnect"
+    MISCONFIGURED = "misconfigured"
+    BLOCKED = "blocked"
+    PAUSED = "paused"
+
+
+PROBED = frozenset({ClosedReason.MISCONFIGURED, ClosedReason.BLOCKED})
+"""Reasons that may go away without our being told, so that a closed lane tries one message now and then."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRow:
+    """What is stored of a lane. All times are in milliseconds; None means "not".
+
+    `rung` counts how often mail was announced. `slots` maps the number of each taken slot to the end of its
+    lease. A closed lane may be probed from `probe_at` on; `probes` counts the closings in a row. A lane that
+    rests (its server could not be reached, or asked for a pause) is not served before `rest_until`; `rests`
+    counts them in a row.
+    """
+
+    account: str
+    rung: int = 0
+    next_due_at: int | None = None
+    slots: tuple[tuple[int, int], ...] = ()
+    closed: ClosedReason | None = None
+    closed_at: int | None = None
+    probe_at: int | None = None
+    probes: int = 0
+    served_at: int | None = None
+    rest_until: int | None = None
+    rests: int = 0
+
+    def live_slots(self, now: int) -> int:
+        """How many workers serve the lane at this moment."""
+        return sum(1 for _, until in self.slots if until > now)
+
+    def resting(self, now: int) -> bool:
+        """Whether the lane waits for its server."""
+        return self.rest_until is not None and self.rest_until > now
+
+    def probe_due(self, now: int) -> bool:
+        """Whether the closed lane may try one message."""
+        return self.closed in PROBED and self.probe_at is not None and self.probe_at <= now

@@ -1,0 +1,103 @@
+"""Which characters may stand where in a message; everything refused here could otherwise end a line or a field."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from chalicelib.errors import InvalidInput
+
+LINE_ENDS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories of controls (with CR, LF, VT, FF, NEL, NUL), surrogates and separators of lines."""
+
+_NAME = re.compile(r"[!-9;-~]{1,76}")
+"""A field name: printable ASCII without the colon (RFC 5322, section 3.6.8)."""
+
+_TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,127}"  # noqa: S105 - RFC 6838's word, not a secret
+_MEDIA_TYPE = re.compile(rf"({_TOKEN})/({_TOKEN})")
+
+_CONTENT_ID = re.compile(r"[A-Za-z0-9._+-]{1,200}(@[A-Za-z0-9.-]{1,200})?")
+
+RESERVED = {
+    "from": "from",
+    "to": "to",
+    "cc": "cc",
+    "bcc": "bcc",
+    "reply-to": "reply_to",
+    "subject": "subject",
+    "sender": None,
+    "return-path": None,
+    "received": None,
+    "date": None,
+    "message-id": None,
+    "mime-version": None,
+    "dkim-signature": None,
+    "authentication-results": None,
+}
+"""Headers that the caller cannot set by `headers`, and the field that sets them where there is one."""
+
+RESERVED_PREFIXES = ("content-", "resent-", "arc-")
+
+
+def single_line(value: str, field: str) -> str:
+    """The value, if it holds neither a control character nor a line separator; raises InvalidInput."""
+    if any(unicodedata.category(letter) in LINE_ENDS for letter in value):
+        raise InvalidInput(
+            "The value holds a control character or a line end.", fix="Write it on one line, as text.", field=field
+        )
+    return value
+
+
+def content(value: str, field: str) -> str:
+    """The text of a body, if it holds neither NUL nor half a surrogate pair; raises InvalidInput."""
+    if any(letter == "\0" or unicodedata.category(letter) == "Cs" for letter in value):
+        raise InvalidInput("The text holds characters that are no text.", fix="Send valid Unicode.", field=field)
+    return value
+
+
+def header_name(name: str, field: str) -> str:
+    """A header's name, if the caller may set it; raises InvalidInput."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            "This is not the name of a header.", fix="Use printable ASCII without spaces and colons.", field=field
+        )
+    lower = name.lower()
+    if lower in RESERVED or lower.startswith(RESERVED_PREFIXES):
+        own = RESERVED.get(lower)
+        raise InvalidInput(
+            f"The header {name} cannot be set here.",
+            fix=f"Use the field {own}." if own else "Leave it out: it is written by Mailgrant or by the servers.",
+            field=field,
+        )
+    return name
+
+
+def media_type(value: str, field: str) -> tuple[str, str]:
+    """The two halves of an attachment's media type; parameters and composite types are refused."""
+    found = _MEDIA_TYPE.fullmatch(value)
+    if found is None or found[1].lower() in ("multipart", "message"):
+        raise InvalidInput(
+            "This is not the media type of one file.",
+            fix="Write type/subtype, such as application/pdf, without parameters; not multipart or message.",
+            field=field,
+        )
+    return found[1].lower(), found[2].lower()
+
+
+def content_id(value: str, field: str) -> str:
+    """A content id without its angle brackets; raises InvalidInput."""
+    if not _CONTENT_ID.fullmatch(value):
+        raise InvalidInput(
+            "This is not a content id.", fix="Use letters, digits, dots and hyphens, such as logo.1", field=field
+        )
+    return value
+
+
+def file_name(value: str, field: str) -> str:
+    """The name of an attachment, if it names a file and no path; raises InvalidInput."""
+    single_line(value, field)
+    if not 0 < len(value) <= 255 or value in (".", "..") or "/" in value or "\\" in value:  # noqa: PLR2004
+        raise InvalidInput(
+            "This is not a file name.", fix="Use 1 to 255 characters without / and \\.", field=field
+        )
+    return value

@@ -1,0 +1,139 @@
+"""What the functions that are not reached by HTTP do with their events: parse, call one service, answer.
+
+Errors that a caller can be told are answered in the one shape, with the HTTP status beside it. Errors that
+trying again may mend are raised where Lambda itself tries again (queues, asynchronous invokes).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chalicelib.accounts.connect import Connect
+from chalicelib.accounts.tokens import Tokens
+from chalicelib.callers.models import Caller
+from chalicelib.errors import Diagnosed, MailgrantError, MalformedRequest
+from chalicelib.logs import logger
+from chalicelib.mail.relay import Relay
+from chalicelib.mail.send import Send
+
+CHUNK = 100
+"""How many accounts one message of the refresh queue names."""
+
+Event = Mapping[str, Any]
+
+log = logger("operations")
+
+
+class ConnectOperations:
+    """The function `connect`: one operation a call, named by ``op``."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._operations: dict[str, Callable[..., Mapping[str, Any] | None]] = {
+            "save_secret": connect.save_secret,
+            "begin": connect.begin,
+            "complete": connect.complete,
+        }
+
+    def run(self, event: Event) -> dict[str, Any]:
+        """Runs ``{"op": …, **arguments}``; answers the operation's result, or ``{"error", "status"}``."""
+        arguments = dict(event)
+        operation = self._operations.get(str(arguments.pop("op", "")))
+        if operation is None:
+            raise ValueError("connect is invoked by the API only, with a known operation")
+        try:
+            return dict(operation(**arguments) or {})
+        except MailgrantError as error:
+            return _answer(error)
+
+
+class TokenOperations:
+    """The function `tokens`: makes one account's access token fresh."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def run(self, event: Event, *, until: int) -> dict[str, Any]:
+        """Takes ``{"account", "failed_version"?}``; answers {}, ``{"diagnosis"}`` or ``{"error", "status"}``."""
+        try:
+            self._tokens.ensure(event["account"], failed_version=event.get("failed_version"), until=until)
+        except Diagnosed as refused:
+            return {"diagnosis": refused.diagnosis.to_json()}
+        except MailgrantError as error:
+            return _answer(error)
+        return {}
+
+
+class RefreshSchedule:
+    """The functions `refresh_tokens` and `refresh`."""
+
+    def __init__(self, tokens: Tokens, enqueue: Callable[[str], None]) -> None:
+        self._tokens = tokens
+        self._enqueue = enqueue
+
+    def run(self, *, until: int) -> None:
+        """Saves what was rescued, refreshes what is due while time lasts, and hands the rest on in chunks."""
+        self._tokens.drain_rescue(until=until)
+        left = self._tokens.refresh_due(until=until)
+        for start in range(0, len(left), CHUNK):
+            self._enqueue(json.dumps({"accounts": left[start : start + CHUNK]}))
+
+    def run_chunk(self, body: str, *, until: int) -> None:
+        """Refreshes the accounts that one message of the queue names."""
+        self._tokens.refresh(json.loads(body)["accounts"], until=until)
+
+
+class SendOperations:
+    """The function `send`, for callers inside the same AWS account."""
+
+    def __init__(self, send: Send, caller: Callable[[str], Caller]) -> None:
+        self._send = send
+        self._caller = caller
+
+    def run(self, event: Event, *, function_arn: str) -> dict[str, Any]:
+        """Accepts the message that the event is; the caller is read from the ARN that was invoked.
+
+        An error that trying again may mend is raised, so that Lambda repeats an asynchronous invoke;
+        its text is the error's one shape.
+        """
+        try:
+            caller = self._caller(caller_id(function_arn))
+            return self._send.accept(caller, event).to_json()
+        except MailgrantError as error:
+            if error.retryable:
+                raise RuntimeError(json.dumps(error.to_json())) from error
+            return _answer(error)
+
+
+class RelaySchedule:
+    """The functions `relay` and `relay_due`."""
+
+    def __init__(self, relay: Relay, parse: Callable[[str], str]) -> None:
+        self._relay = relay
+        self._parse = parse
+
+    def run_wakeup(self, body: str, *, until: int) -> None:
+        """Relays the mail of the account that a wake-up names; a body that is none goes to the dead letters."""
+        self._relay.run(self._parse(body), until=until)
+
+    def run_due(self, *, until: int) -> None:
+        """Relays what is due and fits the time; wakes `relay` for the rest."""
+        self._relay.run_due(until=until)
+
+
+def caller_id(function_arn: str) -> str:
+    """The caller that an invoked ARN stands for: ``lambda:<alias>``, or ``lambda`` for the unqualified one.
+
+    An ARN is ``arn:aws:lambda:<region>:<account>:function:<name>[:<qualifier>]``.
+    """
+    parts = function_arn.split(":")
+    if len(parts) not in (7, 8):
+        raise MalformedRequest("The invoked ARN is not a function's.", fix="Invoke the function by its ARN.")
+    qualifier = parts[7] if len(parts) == 8 else "$LATEST"  # noqa: PLR2004 - the ARN's own count of parts
+    return "lambda" if qualifier == "$LATEST" else f"lambda:{qualifier}"
+
+
+def _answer(error: MailgrantError) -> dict[str, Any]:
+    log.info("refused", extra={"facts": {"code": error.error_code, "status": error.status, "field": error.field}})
+    return {**error.to_json(), "status": error.status}

@@ -1,0 +1,85 @@
+"""What the modules of the providers have in common: their interface and the reading of a token answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chalicelib.accounts.models import Identity, TokenSet
+from chalicelib.clock import SECOND
+from chalicelib.errors import Diagnosed
+from chalicelib.providers.replies import transient
+from chalicelib.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from chalicelib.accounts.models import Connector
+    from chalicelib.providers.catalogue import ProviderFacts
+
+SHORTEST_LIFE = 60
+LONGEST_LIFE = 24 * 3600
+DEFAULT_LIFE = 3600
+"""Seconds. RFC 6749, section 5.1, lets a provider leave `expires_in` out; an hour is what both of ours give."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A sign-in that was begun: where to send the browser, and what to keep secret until it comes back."""
+
+    url: str = field(repr=False)
+    flow: Mapping[str, Any] = field(repr=False)
+
+
+class Provider(Protocol):
+    """How one provider is spoken to. Every method raises Diagnosed when the provider refuses."""
+
+    facts: ProviderFacts
+
+    def begin(self, connector: Connector, *, redirect_uri: str, state: str, login_hint: str) -> Begun:
+        """The authorization request (code flow, PKCE S256, nonce); no network is used."""
+
+    def redeem(
+        self, connector: Connector, secret: Secret, flow: Mapping[str, Any], *, code: str, state: str
+    ) -> TokenSet:
+        """Exchanges a code, once, for a TokenSet with the verified identity of who consented."""
+
+    def refresh(self, connector: Connector, secret: Secret, refresh_token: Secret) -> TokenSet:
+        """Exchanges a refresh token with exactly one request."""
+
+    def is_issuer(self, connector: Connector, issuer: str) -> bool:
+        """Whether an `iss` parameter of a callback (RFC 9207) names this provider."""
+
+
+def token_set(
+    answer: Mapping[str, Any], *, now: int, scopes: Iterable[str] | None, identity: Identity | None = None
+) -> TokenSet:
+    """The TokenSet of a token endpoint's answer; `now` is in milliseconds.
+
+    Raises Diagnosed (class retry) for an answer without an access token.
+    """
+    access_token = answer.get("access_token")
+    if not isinstance(access_token, str) or not access_token:
+        raise Diagnosed(transient("no_access_token", "The provider's answer held no access token."))
+    refresh_token = answer.get("refresh_token")
+    return TokenSet(
+        access_token=Secret(access_token),
+        expires_at=now + lifetime(answer.get("expires_in")) * SECOND,
+        refresh_token=Secret(refresh_token) if isinstance(refresh_token, str) and refresh_token else None,
+        scopes=None if scopes is None else frozenset(scopes),
+        identity=identity,
+    )
+
+
+def lifetime(expires_in: object) -> int:
+    """The seconds that an access token is taken to live: at least a minute, at most a day."""
+    if isinstance(expires_in, str) and expires_in.strip().isdigit():
+        expires_in = int(expires_in)
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
+        return DEFAULT_LIFE
+    return int(min(max(expires_in, SHORTEST_LIFE), LONGEST_LIFE))
+
+
+def listed(scope: object) -> list[str] | None:
+    """The scopes of a `scope` member, or None where the provider did not say."""
+    return scope.split() if isinstance(scope, str) and scope.strip() else None

@@ -1,0 +1,119 @@
+"""What is known of each provider: endpoints, scopes, hosts and limits. Data, not code.
+
+Sources: Microsoft's "Authenticate an IMAP, POP or SMTP connection using OAuth" and "SMTP submission
+improvements" (3 connections, 30 messages a minute), Google's "XOAUTH2 mechanism" (only the full
+mail.google.com scope opens SMTP) and "Gmail sending limits" (100 recipients a message by SMTP).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.clock import DAY, SECOND
+from chalicelib.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFacts:
+    """One provider.
+
+    `login` is Microsoft's login host, from which its endpoints follow for each tenant; Google names its endpoints
+    one by one. `scopes` are asked for when the owner consents; without all of `required_scopes` nothing is saved.
+    `keep_alive` is how many seconds an idle grant is left alone (half of what the provider allows);
+    `doubt` how many seconds pass before a refused refresh token is tried a second time.
+    """
+
+    name: str
+    label: str
+    scopes: tuple[str, ...]
+    required_scopes: tuple[str, ...]
+    scopes_in_words: tuple[str, ...]
+    smtp_host: str
+    smtp_port: int
+    max_connections: int
+    messages_per_minute: int | None
+    max_recipients: int
+    max_size: int
+    keep_alive: int
+    doubt: int = 300
+    login: str = ""
+    authorize: str = ""
+    token: str = ""
+    revoke: str = ""
+    jwks: str = ""
+    issuer: str = ""
+
+
+MICROSOFT = ProviderFacts(
+    name="microsoft",
+    label="Microsoft 365 or Outlook.com",
+    login="https://login.microsoftonline.com",
+    # The prefix of the scope decides which server takes the token: one of graph.microsoft.com fails at SMTP.
+    scopes=("https://outlook.office.com/SMTP.Send", "email"),
+    required_scopes=("https://outlook.office.com/SMTP.Send",),
+    scopes_in_words=("Send mail as this mailbox", "See the address of the mailbox"),
+    smtp_host="smtp.office365.com",
+    smtp_port=587,
+    max_connections=3,
+    messages_per_minute=30,
+    max_recipients=500,
+    max_size=35 * MEGABYTE,
+    keep_alive=45 * DAY // SECOND,
+)
+
+GOOGLE = ProviderFacts(
+    name="google",
+    label="Gmail or Google Workspace",
+    authorize="https://accounts.google.com/o/oauth2/v2/auth",
+    token="https://oauth2.googleapis.com/token",  # noqa: S106 - an address
+    revoke="https://oauth2.googleapis.com/revoke",
+    jwks="https://www.googleapis.com/oauth2/v3/certs",
+    issuer="https://accounts.google.com",
+    scopes=("https://mail.google.com/", "openid", "email"),
+    required_scopes=("https://mail.google.com/",),
+    scopes_in_words=(
+        "Read, compose, send and delete all mail of this mailbox: Google has no narrower permission for sending "
+        "over SMTP. Mailgrant only sends.",
+        "See the address of the mailbox",
+    ),
+    smtp_host="smtp.gmail.com",
+    smtp_port=587,
+    max_connections=5,
+    messages_per_minute=None,
+    max_recipients=100,
+    max_size=25 * MEGABYTE,
+    keep_alive=90 * DAY // SECOND,
+)
+
+CATALOGUE = (MICROSOFT, GOOGLE)
+
+
+def catalogue(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, ProviderFacts]:
+    """The facts by provider name, with the deployment's own values in the place of the usual ones.
+
+    Raises ConfigurationError when `overrides` names a provider or a fact that does not exist.
+    """
+    merged = {facts.name: facts for facts in CATALOGUE}
+    for name, values in (overrides or {}).items():
+        if name not in merged:
+            raise ConfigurationError(f"PROVIDER_ENDPOINTS names the unknown provider {name!r}")
+        merged[name] = _merge(merged[name], values)
+    return merged
+
+
+def _merge(facts: ProviderFacts, values: Mapping[str, Any]) -> ProviderFacts:
+    known = {field.name for field in fields(facts)} - {"name"}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigurationError(f"PROVIDER_ENDPOINTS: {facts.name} has no {', '.join(unknown)}")
+    return replace(facts, **{name: _frozen(value) for name, value in values.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

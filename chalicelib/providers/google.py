@@ -1,0 +1,152 @@
+"""Gmail and Google Workspace, spoken to through google-auth."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from chalicelib import clock
+from chalicelib.accounts.models import Identity, TokenSet
+from chalicelib.errors import Diagnosed
+from chalicelib.providers.base import Begun, listed, token_set
+from chalicelib.providers.http import ProviderHttp
+from chalicelib.providers.id_tokens import invalid, verify
+from chalicelib.providers.replies import transient
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chalicelib.accounts.models import Connector
+    from chalicelib.providers.catalogue import ProviderFacts
+    from chalicelib.secret import Secret
+
+ISSUER_WITHOUT_SCHEME = "accounts.google.com"
+"""Google's documents allow this form in ID tokens besides the one with https."""
+
+
+class Google:
+    """The Provider for Google. google-auth has no code exchange of its own, so that one is a form post."""
+
+    def __init__(self, facts: ProviderFacts, *, extra_ca: str = "", now: clock.Clock = clock.now) -> None:
+        self.facts = facts
+        self._extra_ca = extra_ca
+        self._now = now
+
+    def begin(self, connector: Connector, *, redirect_uri: str, state: str, login_hint: str) -> Begun:
+        """See Provider. A refresh token is only given with offline access, and again only with the prompt."""
+        verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
+        parameters = {
+            "client_id": connector.client_id,
+            "redirect_uri": redirect_uri,
+            "response_type": "code",
+            "scope": " ".join(self.facts.scopes),
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": _s256(verifier),
+            "code_challenge_method": "S256",
+            "access_type": "offline",
+            "prompt": "consent select_account",
+            "login_hint": login_hint,
+        }
+        flow = {"code_verifier": verifier, "nonce": nonce, "redirect_uri": redirect_uri, "state": state}
+        return Begun(f"{self.facts.authorize}?{urlencode(parameters)}", flow)
+
+    def redeem(
+        self, connector: Connector, secret: Secret, flow: Mapping[str, Any], *, code: str, state: str
+    ) -> TokenSet:
+        """See Provider."""
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "code_verifier": flow["code_verifier"],
+            "redirect_uri": flow["redirect_uri"],
+            "client_id": connector.client_id,
+            "client_secret": secret.reveal(),
+        }
+        answer = self._http().post(self.facts.token, form).values
+        identity = self._identity(connector, answer.get("id_token"), str(flow["nonce"]))
+        return token_set(answer, now=self._now(), scopes=listed(answer.get("scope")), identity=identity)
+
+    def refresh(self, connector: Connector, secret: Secret, refresh_token: Secret) -> TokenSet:
+        """See Provider."""
+        from google.auth.exceptions import GoogleAuthError
+        from google.oauth2.credentials import Credentials
+
+        transport = _Transport(self._http())
+        credentials = Credentials(  # type: ignore[no-untyped-call]
+            None,
+            refresh_token=refresh_token.reveal(),
+            token_uri=self.facts.token,
+            client_id=connector.client_id,
+            client_secret=secret.reveal(),
+        )
+        try:
+            credentials.refresh(transport)  # type: ignore[no-untyped-call]
+        except GoogleAuthError as error:
+            # A refusal never comes here (`ProviderHttp` raises it), only an answer that makes no sense.
+            raise Diagnosed(transient("no_access_token", "Google's answer held no access token.")) from error
+        answer = transport.answer
+        return token_set(answer, now=self._now(), scopes=listed(answer.get("scope")))
+
+    def is_issuer(self, connector: Connector, issuer: str) -> bool:
+        """See Provider."""
+        return issuer == self.facts.issuer
+
+    def _identity(self, connector: Connector, id_token: object, nonce: str) -> Identity:
+        keys = self._http().get(self.facts.jwks).values
+        claims = verify(id_token, keys=keys, audience=connector.client_id, nonce=nonce)
+        if claims["iss"] not in self._issuers():
+            raise Diagnosed(invalid("its issuer is another one"))
+        return _identity(claims)
+
+    def _issuers(self) -> set[str]:
+        known = {self.facts.issuer}
+        return (
+            known | {ISSUER_WITHOUT_SCHEME}
+            if self.facts.issuer.endswith(f"//{ISSUER_WITHOUT_SCHEME}")
+            else known
+        )
+
+    def _http(self) -> ProviderHttp:
+        return ProviderHttp("google", self._extra_ca)
+
+
+def _identity(claims: Mapping[str, Any]) -> Identity:
+    """Who signed in; an address counts only where Google says that it is verified."""
+    address = claims.get("email")
+    verified = isinstance(address, str) and claims.get("email_verified") in (True, "true")
+    addresses = (str(address).strip().lower(),) if verified else ()
+    return Identity(str(claims["iss"]), str(claims["sub"]), addresses)
+
+
+def _s256(verifier: str) -> str:
+    """RFC 7636, section 4.2."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What google-auth takes for an HTTP response."""
+
+    data: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    status: int = 200
+
+
+class _Transport:
+    """google-auth's transport: our bounded HTTPS. Keeps the answer, of which google-auth hides a part."""
+
+    def __init__(self, http: ProviderHttp) -> None:
+        self._http = http
+        self.answer: dict[str, Any] = {}
+
+    def __call__(
+        self, url: str, method: str = "GET", body: bytes | None = None, headers: Any = None, **_: Any
+    ) -> _Answer:
+        reply = self._http.post(url, body, headers) if method == "POST" else self._http.get(url)
+        self.answer = reply.values
+        return _Answer(reply.text.encode(), reply.headers)

@@ -1,0 +1,61 @@
+"""Verification of ID tokens (OpenID Connect Core, section 3.1.3.7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import Diagnosed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LEEWAY = 120
+"""Seconds by which clocks may differ."""
+
+
+def verify(id_token: object, *, keys: Mapping[str, Any], audience: str, nonce: str) -> dict[str, Any]:
+    """The claims of an ID token whose RS256 signature, audience, expiry and nonce are right.
+
+    `keys` is the provider's JWKS. The issuer is left to the caller, because Microsoft's depends on the
+    token's own tenant. Raises Diagnosed (class reconnect, code ``id_token_invalid``).
+    """
+    import jwt
+
+    if not isinstance(id_token, str):
+        raise Diagnosed(invalid("there is none"))
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            id_token,
+            _key(id_token, keys),
+            algorithms=["RS256"],
+            audience=audience,
+            leeway=LEEWAY,
+            options={"require": ["exp", "iat", "aud", "iss", "sub"]},
+        )
+    except (jwt.PyJWTError, ValueError, KeyError) as error:
+        raise Diagnosed(invalid(type(error).__name__)) from error
+    if claims.get("nonce") != nonce:
+        raise Diagnosed(invalid("its nonce is another one"))
+    return claims
+
+
+def invalid(why: str) -> Diagnosis:
+    """The diagnosis for an ID token that proves nothing."""
+    return Diagnosis(
+        DiagnosisClass.RECONNECT,
+        "id_token_invalid",
+        "The provider's statement of who signed in could not be verified.",
+        "Open the connect link again and sign in once more.",
+        text=why,
+    )
+
+
+def _key(id_token: str, keys: Mapping[str, Any]) -> Any:
+    import jwt
+
+    wanted = jwt.get_unverified_header(id_token).get("kid")
+    for key in jwt.PyJWKSet.from_dict(dict(keys)).keys:
+        if key.key_id == wanted:
+            return key.key
+    raise KeyError("kid")

@@ -1,0 +1,344 @@
+"""What a provider's error means: one table from its code to a class, a plain sentence and the exact fix.
+
+Order of the rules: no answer, 5xx and 429 first (`http`), then the code in the table, then the OAuth `error`
+(RFC 6749, section 5.2). Microsoft asks applications to react to `error` and says that its AADSTS numbers may
+change; here they only refine what `error` says already.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.diagnosis import TEXT_LIMIT, Diagnosis, DiagnosisClass
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HOUR_OF_SECONDS = 3600
+RETRY, RECONNECT, ADMIN = DiagnosisClass.RETRY, DiagnosisClass.RECONNECT, DiagnosisClass.ADMIN
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """One row. `of_connector` says that every account of the connector meets the same refusal."""
+
+    class_: DiagnosisClass
+    message: str
+    fix: str
+    of_connector: bool = False
+    retry_after: int | None = None
+
+
+_SIGN_IN = "Open the connect link again and sign in as this mailbox."
+_BUSY = Meaning(RETRY, "The provider is busy.", "Nothing to do: it is asked again automatically.")
+_REVOKED = Meaning(
+    RECONNECT,
+    "The sign-in was revoked, has expired or was already used.",
+    "Reconnect: sign in as this mailbox.",
+)
+_INTERACTION = Meaning(
+    RECONNECT, "The provider wants this person to sign in again.", "Reconnect the mailbox."
+)
+_BAD_CLIENT = Meaning(
+    ADMIN,
+    "The provider does not know this client id, or has disabled it.",
+    "Check the connector's client id, tenant and cloud.",
+    of_connector=True,
+)
+_BAD_SECRET = Meaning(
+    ADMIN,
+    "The client secret is wrong.",
+    "Copy the secret's Value, not its Secret ID, and save it in the connector.",
+    of_connector=True,
+)
+_CERTIFICATE = Meaning(
+    ADMIN,
+    "The credential does not match the one that is registered in Entra.",
+    "Upload the certificate again, or create a client secret, and save it in the connector.",
+    of_connector=True,
+)
+_BAD_SCOPE = Meaning(
+    ADMIN,
+    "A scope that was asked for is wrong, or the tenant has no Exchange Online.",
+    "Add the delegated permission SMTP.Send in Entra (API permissions) and check the tenant's licences.",
+    of_connector=True,
+)
+_GOOGLE_REQUEST = Meaning(
+    ADMIN,
+    "The redirect URI or another parameter does not match the settings in Google Cloud.",
+    "Register exactly the redirect URI that the connector shows.",
+    of_connector=True,
+)
+
+MICROSOFT: tuple[tuple[tuple[int, ...], Meaning], ...] = (
+    ((50173, 50132, 50133, 50089, 70000, 70008, 700082, 54005), _REVOKED),
+    ((700005, 501481, 50147), Meaning(RECONNECT, "The sign-in attempt does not match.", _SIGN_IN)),
+    (
+        (700084,),
+        Meaning(
+            ADMIN,
+            "The callback is registered as a single-page application, whose tokens live for a day.",
+            "Move the redirect URI to the platform Web in Entra, then reconnect.",
+            of_connector=True,
+        ),
+    ),
+    (
+        (70043,),
+        Meaning(
+            RECONNECT,
+            "A sign-in frequency policy of the tenant ends this connection regularly.",
+            "Reconnect, and ask the tenant's administrator to exempt this application.",
+        ),
+    ),
+    (
+        (65001, 65004, 65005, 650056, 650057),
+        Meaning(
+            RECONNECT,
+            "Consent is missing.",
+            "Add SMTP.Send and offline_access in API permissions, or grant admin consent; then sign in again.",
+        ),
+    ),
+    (
+        (90094, 90095, 90008),
+        Meaning(
+            ADMIN,
+            "The organisation requires that an administrator approves this application.",
+            "Ask the tenant's administrator to grant admin consent in Entra.",
+        ),
+    ),
+    (
+        (50076, 50079, 50072, 50074, 50078, 50158),
+        Meaning(
+            RECONNECT,
+            "Multi-factor sign-in is now required.",
+            "Reconnect and complete the multi-factor sign-in.",
+        ),
+    ),
+    (
+        (53000, 53001, 53003, 530032, 530034, 530035, 50131, 50105),
+        Meaning(
+            ADMIN,
+            "Conditional Access, security defaults or the app assignment block this sign-in.",
+            "Ask the tenant's administrator to allow this application from changing addresses.",
+        ),
+    ),
+    (
+        (53011, 50053, 50135),
+        Meaning(
+            ADMIN,
+            "Microsoft considers the account risky or locked.",
+            "Unblock the account in Entra, then reconnect.",
+        ),
+    ),
+    (
+        (50055, 50144, 50126, 50056),
+        Meaning(RECONNECT, "The password has expired or is wrong.", "Set the password, then reconnect."),
+    ),
+    (
+        (50057,),
+        Meaning(
+            ADMIN, "The account is disabled.", "Enable the account in Entra, or connect another mailbox."
+        ),
+    ),
+    (
+        (50034, 50020, 16000, 51004, 90072, 500208),
+        Meaning(
+            RECONNECT,
+            "This account does not belong to the connector's tenant or account type.",
+            "Sign in with another account, or change the connector's tenant.",
+        ),
+    ),
+    ((7000215, 70002), _BAD_SECRET),
+    (
+        (7000222,),
+        Meaning(
+            ADMIN,
+            "The client secret has expired.",
+            "Create a new one in Entra (Certificates & secrets) and save it in the connector.",
+            of_connector=True,
+        ),
+    ),
+    (
+        (7000218, 700025),
+        Meaning(
+            ADMIN,
+            "The application's type in Entra does not match.",
+            "Register the redirect URI under the platform Web and use a client secret.",
+            of_connector=True,
+        ),
+    ),
+    ((700027, 50012, 700030, 50027, 50006, 70021, 700211, 700212, 700213, 50013), _CERTIFICATE),
+    ((700016, 70001, 700011, 7000112), _BAD_CLIENT),
+    (
+        (90002, 50059, 50128, 900023),
+        Meaning(
+            ADMIN, "The tenant is wrong.", "Correct the connector's tenant id or domain.", of_connector=True
+        ),
+    ),
+    (
+        (50194, 9001023, 90130, 9002332),
+        Meaning(
+            ADMIN,
+            "A single-tenant application is used without its tenant, or with the wrong kind of account.",
+            "Put your tenant id into the connector, or make the application multitenant.",
+            of_connector=True,
+        ),
+    ),
+    (
+        (90038, 900382, 900432),
+        Meaning(
+            ADMIN,
+            "The tenant is in another national cloud.",
+            "Use an application of that cloud.",
+            of_connector=True,
+        ),
+    ),
+    (
+        (50011, 900971, 70004),
+        Meaning(
+            ADMIN,
+            "The redirect URI differs from the registered one.",
+            "Register exactly the redirect URI that the connector shows.",
+            of_connector=True,
+        ),
+    ),
+    ((70011, 28002, 28003, 700022, 700023, 500011, 650052), _BAD_SCOPE),
+    (
+        (50196,),
+        Meaning(
+            RETRY,
+            "Microsoft saw too many equal requests for this mailbox.",
+            "Nothing to do: it is left alone for an hour, then asked again.",
+            retry_after=HOUR_OF_SECONDS,
+        ),
+    ),
+    (
+        (90055, 90024, 90033, 90006, 90090, 50033, 50087, 50088, 70012, 90012, 50000),
+        Meaning(RETRY, _BUSY.message, _BUSY.fix, retry_after=60),
+    ),
+)
+"""By AADSTS number (Microsoft, "Entra authentication error codes")."""
+
+GOOGLE: dict[str, Meaning] = {
+    "invalid_grant": Meaning(
+        RECONNECT,
+        "Google's access was revoked, was unused for six months, ended with a password change, or the app is in Testing.",
+        "Reconnect; if this recurs every 7 days, publish the app in Google Auth Platform (Audience).",
+    ),
+    "invalid_rapt": Meaning(
+        ADMIN,
+        "A session-length policy of Google Workspace ends this access.",
+        "Ask the Workspace administrator to trust this app (Security, API controls).",
+    ),
+    "invalid_client": _BAD_SECRET,
+    "deleted_client": _BAD_CLIENT,
+    "unauthorized_client": _BAD_CLIENT,
+    "admin_policy_enforced": Meaning(
+        ADMIN,
+        "A Workspace policy does not allow this app or the Gmail scope.",
+        "Ask the Workspace administrator to trust this app (Security, API controls).",
+    ),
+    "access_not_configured": Meaning(
+        ADMIN, "The Gmail API is off in this project.", "Enable it in Google Cloud.", of_connector=True
+    ),
+    "org_internal": Meaning(
+        ADMIN,
+        "The app is internal to another organisation.",
+        "Make it External, or connect a mailbox of that organisation.",
+        of_connector=True,
+    ),
+    "redirect_uri_mismatch": _GOOGLE_REQUEST,
+    "invalid_request": _GOOGLE_REQUEST,
+    "invalid_scope": _GOOGLE_REQUEST,
+    "disallowed_useragent": _GOOGLE_REQUEST,
+    "rate_limit_exceeded": Meaning(RETRY, _BUSY.message, _BUSY.fix, retry_after=60),
+}
+"""By `error`, or by `error_subtype` where that says more."""
+GOOGLE["rapt_required"] = GOOGLE["invalid_rapt"]
+GOOGLE["userRateLimitExceeded"] = GOOGLE["rateLimitExceeded"] = GOOGLE["rate_limit_exceeded"]
+
+ANY: dict[str, Meaning] = {
+    "access_denied": Meaning(RECONNECT, "Access was declined.", "Open the connect link again and accept."),
+    "interaction_required": _INTERACTION,
+    "login_required": _INTERACTION,
+    "consent_required": _INTERACTION,
+    "invalid_grant": _REVOKED,
+    "invalid_client": _BAD_SECRET,
+    "unauthorized_client": _BAD_CLIENT,
+    "invalid_scope": _BAD_SCOPE,
+    "temporarily_unavailable": _BUSY,
+    "server_error": _BUSY,
+}
+"""By `error` alone (RFC 6749, sections 4.1.2.1 and 5.2; OpenID Connect Core, section 3.1.2.6)."""
+
+UNKNOWN = Meaning(
+    ADMIN,
+    "The provider refused for a reason that is not known here.",
+    "Look its code up in the provider's documentation, and check the connector's settings.",
+)
+
+_BY_NUMBER = {number: meaning for numbers, meaning in MICROSOFT for number in numbers}
+_AADSTS = re.compile(r"AADSTS(\d{4,8})")
+_NOT_PRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd]+")
+
+
+def diagnose(provider: str, answer: Mapping[str, Any]) -> Diagnosis:
+    """The diagnosis for an OAuth error: the JSON of a token endpoint, or the parameters of a callback."""
+    error = _word(answer.get("error"))
+    number = _number(answer) if provider == "microsoft" else None
+    code, meaning = _meaning(provider, error, _word(answer.get("error_subtype")), number)
+    return Diagnosis(
+        meaning.class_,
+        code,
+        meaning.message,
+        meaning.fix,
+        text=cleaned(answer.get("error_description")),
+        retry_after=meaning.retry_after,
+    )
+
+
+def concerns_connector(diagnosis: Diagnosis) -> bool:
+    """Whether the provider refused our client itself, and not one mailbox."""
+    if diagnosis.class_ is not ADMIN:
+        return False
+    number = _AADSTS.fullmatch(diagnosis.code)
+    known = _BY_NUMBER.get(int(number.group(1))) if number else None
+    meaning = known or GOOGLE.get(diagnosis.code) or ANY.get(diagnosis.code) or UNKNOWN
+    return meaning.of_connector
+
+
+def transient(code: str, message: str, *, text: str = "", retry_after: int | None = None) -> Diagnosis:
+    """The diagnosis for an answer that says nothing of the mailbox: none at all, 5xx, 429, not JSON."""
+    return Diagnosis(RETRY, code, message, _BUSY.fix, text=cleaned(text), retry_after=retry_after)
+
+
+def cleaned(text: object) -> str:
+    """A provider's text made safe to keep: printable, one line, at most TEXT_LIMIT characters."""
+    return _NOT_PRINTABLE.sub(" ", str(text or ""))[:TEXT_LIMIT].strip()
+
+
+def _meaning(provider: str, error: str, subtype: str, number: int | None) -> tuple[str, Meaning]:
+    if number is not None:
+        found = _BY_NUMBER.get(number) or ANY.get(error, UNKNOWN)
+        return f"AADSTS{number}", found
+    if provider == "google":
+        for word in (subtype, error):
+            if word in GOOGLE:
+                return word, GOOGLE[word]
+    return error or "unknown_error", ANY.get(error, UNKNOWN)
+
+
+def _number(answer: Mapping[str, Any]) -> int | None:
+    codes = answer.get("error_codes")
+    if isinstance(codes, list) and codes and isinstance(codes[0], int):
+        return codes[0]
+    found = _AADSTS.search(str(answer.get("error_description") or ""))
+    return int(found.group(1)) if found else None
+
+
+def _word(value: object) -> str:
+    """An OAuth error code, or nothing: these come from outside and become part of answers and logs."""
+    text = value if isinstance(value, str) else ""
+    return text if re.fullmatch(r"[A-Za-z0-9_.\-]{1,64}", text) else ""

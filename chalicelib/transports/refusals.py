@@ -1,0 +1,57 @@
+"""What a transport fails with: one error that knows how far it came and what the failure is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import Diagnosed
+from chalicelib.mail.models import Phase, Reply
+
+
+class Concern(StrEnum):
+    """What a failure is about, which decides who waits for it."""
+
+    MESSAGE = "message"
+    """This message: it fails, or is tried again later."""
+    RECIPIENT = "recipient"
+    """This recipient; the others go on."""
+    LANE = "lane"
+    """The way to the server: all mail of the account waits a while, and no message is blamed."""
+    TOKEN = "token"  # noqa: S105 - the name of what is concerned
+    """The access token: a fresh one is tried once."""
+    ACCOUNT = "account"
+    """The mailbox itself: all its mail is held until somebody changes a setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A diagnosis and what it is about."""
+
+    concern: Concern
+    diagnosis: Diagnosis
+
+    @property
+    def passes(self) -> bool:
+        """Whether it goes away by itself, so that trying again helps."""
+        return self.diagnosis.class_ in (DiagnosisClass.RETRY, DiagnosisClass.PAUSE)
+
+
+class Refused(Diagnosed):
+    """The server said no, or was not there.
+
+    `phase` is how far the attempt came, `reply` what the server said, or None where the connection failed.
+    In the phase COMMIT without a reply nobody knows whether the server took the message (RFC 1047).
+    """
+
+    def __init__(self, verdict: Verdict, phase: Phase, reply: Reply | None = None) -> None:
+        super().__init__(verdict.diagnosis)
+        self.verdict = verdict
+        self.phase = phase
+        self.reply = reply
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the server may have taken the message."""
+        return self.phase is Phase.COMMIT and self.reply is None

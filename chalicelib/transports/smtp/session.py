@@ -1,0 +1,220 @@
+"""One SMTP connection for several messages of one account; every failure is a Refused that knows its phase."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import InvalidInput, Unavailable
+from chalicelib.mail.models import Envelope, Phase, Reply
+from chalicelib.secret import Secret
+from chalicelib.transports.refusals import Concern, Refused, Verdict
+from chalicelib.transports.smtp import replies, sasl
+from chalicelib.transports.smtp.wire import Wire
+
+ON_THE_WAY = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.COMMIT})
+"""Phases that are about a message; before them a failure is about the way to the server."""
+
+ABANDON = frozenset({421})
+"""Replies after which the server closes the connection (RFC 5321, section 3.8)."""
+
+Resolve = Callable[[str, int], list[str]]
+"""Gives the checked addresses of a host; raises InvalidInput for a forbidden one, Unavailable for no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A submission server with STARTTLS."""
+
+    host: str
+    port: int = 587
+
+
+class SmtpSession:
+    """Speaks to one server as one user. `phase` is noted before each command is entered."""
+
+    def __init__(self, server: Server, user: str, *, tls: ssl.SSLContext, resolve: Resolve) -> None:
+        self._server = server
+        self._user = user
+        self._tls = tls
+        self._resolve = resolve
+        self._wire: Wire | None = None
+        self._clean = True
+        self.phase = Phase.CLAIMED
+        self.sent = 0
+
+    def connect(self) -> None:
+        """Connects, demands STARTTLS and verifies chain, name and TLS 1.2. Nothing secret is sent before."""
+        with self._during(Phase.CONNECT):
+            wire = Wire(self._server.host, self._resolve(self._server.host, self._server.port), self._tls)
+            self._wire = wire
+            self._expect(wire.open(self._server.port), 220)
+            self._expect(wire.hello(), 250)
+        with self._during(Phase.STARTTLS):
+            if not wire.offers("starttls"):
+                raise Refused(_verdict(self.phase, "starttls_missing", "The server offers no STARTTLS."), self.phase)
+            self._expect(wire.secure(), 220)
+            self._expect(wire.hello(), 250)
+
+    def authenticate(self, token: Secret) -> None:
+        """AUTH XOAUTH2. A refused token is a Refused with the concern TOKEN."""
+        with self._during(Phase.AUTH):
+            self._expect(self._open().authenticate(sasl.response(self._user, token)), 235)
+
+    def transfer(self, envelope: Envelope, body: bytes) -> dict[str, Reply]:
+        """MAIL, RCPT and DATA with the whole body, but not the final dot.
+
+        Returns the refused recipients with the replies. Raises Refused when none is left, with the concern
+        RECIPIENT and the last reply; `refused_recipients` of the exception then holds all of them.
+        """
+        self._reset()
+        self._clean = False
+        with self._during(Phase.MAIL):
+            self._expect(self._open().sender(envelope.mail_from, self._parameters(envelope, body)), 250)
+        with self._during(Phase.RCPT):
+            refused = self._recipients(envelope)
+        with self._during(Phase.DATA):
+            self._expect(self._open().data(), 354)
+            self._open().body(body)
+        return refused
+
+    def commit(self) -> Reply:
+        """The final dot and its answer. A Refused that is `undecided` means that nobody knows the outcome."""
+        with self._during(Phase.COMMIT):
+            reply = self._expect(self._open().dot(), 250)
+        self.phase = Phase.DONE
+        self._clean = True
+        self.sent += 1
+        return reply
+
+    def quit(self) -> None:
+        """QUIT, whatever the server says to it."""
+        if self._wire is not None:
+            with suppress(smtplib.SMTPException, OSError):
+                self._wire.leave()
+        self.drop()
+
+    def drop(self) -> None:
+        """Closes the socket without a word: a server discards a message whose final dot never came."""
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    def _recipients(self, envelope: Envelope) -> dict[str, Reply]:
+        refused: dict[str, Reply] = {}
+        for address in envelope.recipients:
+            reply = self._open().recipient(address)
+            if reply.code not in (250, 251):
+                self._weigh(reply)
+                refused[address] = reply
+        if len(refused) == len(envelope.recipients):
+            raise NoRecipients(refused, self.phase)
+        return refused
+
+    def _weigh(self, reply: Reply) -> None:
+        """Raises Refused for a reply to RCPT that is about more than this recipient."""
+        if reply.code in ABANDON or not 400 <= reply.code < 600:  # noqa: PLR2004 - the classes of refusals
+            self._refuse(reply)
+        found = replies.verdict(reply, self.phase)
+        if found.concern is not Concern.RECIPIENT:
+            raise Refused(found, self.phase, reply)
+
+    def _parameters(self, envelope: Envelope, body: bytes) -> list[str]:
+        wire = self._open()
+        international = not all(address.isascii() for address in (envelope.mail_from, *envelope.recipients))
+        eight_bit = not body.isascii()
+        if (international and not wire.offers("smtputf8")) or (eight_bit and not wire.offers("8bitmime")):
+            raise Refused(_NEEDS_MORE, self.phase)
+        return [
+            *([f"SIZE={len(body)}"] if wire.offers("size") else []),
+            *(["BODY=8BITMIME"] if eight_bit else []),
+            *(["SMTPUTF8"] if international else []),
+        ]
+
+    def _reset(self) -> None:
+        if not self._clean:
+            with self._during(Phase.MAIL):
+                self._expect(self._open().reset(), 250)
+            self._clean = True
+
+    def _expect(self, reply: Reply, code: int) -> Reply:
+        if reply.code != code:
+            self._refuse(reply)
+        return reply
+
+    def _refuse(self, reply: Reply) -> None:
+        if 400 <= reply.code < 600:  # noqa: PLR2004 - the classes of refusals (RFC 5321, section 4.2.1)
+            found = replies.verdict(reply, self.phase)
+            if reply.code in ABANDON:
+                self.drop()
+            raise Refused(found, self.phase, reply)
+        self.drop()
+        raise Refused(_verdict(self.phase, "smtp_protocol", "The server answered out of turn."), self.phase)
+
+    @contextmanager
+    def _during(self, phase: Phase) -> Iterator[None]:
+        """Notes the phase before it is entered; whatever breaks the connection in it becomes a Refused."""
+        self.phase = phase
+        try:
+            yield
+        except smtplib.SMTPResponseException as error:
+            self._refuse(replies.reply(error.smtp_code, _octets(error.smtp_error)))
+        except (smtplib.SMTPException, OSError, Unavailable, InvalidInput) as error:
+            self.drop()
+            raise Refused(_interrupted(error, phase), phase) from error
+
+    def _open(self) -> Wire:
+        if self._wire is None:
+            raise smtplib.SMTPServerDisconnected("the connection is closed")
+        return self._wire
+
+
+class NoRecipients(Refused):
+    """Every recipient was refused; `recipients` has the replies. It passes if one of them does."""
+
+    def __init__(self, recipients: dict[str, Reply], phase: Phase) -> None:
+        verdicts = [(replies.verdict(reply, phase), reply) for reply in recipients.values()]
+        found, reply = next((pair for pair in verdicts if pair[0].passes), verdicts[-1])
+        super().__init__(found, phase, reply)
+        self.recipients = recipients
+
+
+_NEEDS_MORE = Verdict(
+    Concern.MESSAGE,
+    Diagnosis(
+        DiagnosisClass.CALLER,
+        "smtp_extension_missing",
+        "The server takes neither addresses nor bodies with characters outside ASCII.",
+        "Use ASCII addresses, and encode a raw message as base64 or quoted-printable.",
+    ),
+)
+
+
+def _interrupted(error: Exception, phase: Phase) -> Verdict:
+    if isinstance(error, InvalidInput):
+        return _verdict(phase, error.error_code, error.message, error.fix)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _verdict(phase, "tls_certificate", f"The server's certificate is not valid: {error.verify_message}.")
+    if isinstance(error, ssl.SSLError):
+        return _verdict(phase, "tls_failed", "No secure connection could be made.")
+    if isinstance(error, TimeoutError):
+        return _verdict(phase, "smtp_timeout", "The server did not answer in time.")
+    if isinstance(error, Unavailable | socket.gaierror):
+        return _verdict(phase, "dns_failed", "The server's name could not be resolved.")
+    if isinstance(error, ConnectionRefusedError):
+        return _verdict(phase, "connection_refused", "The server takes no connections.")
+    return _verdict(phase, "connection_lost", "The connection to the server was lost.")
+
+
+def _verdict(phase: Phase, code: str, message: str, fix: str = replies.NOTHING) -> Verdict:
+    concern = Concern.MESSAGE if phase in ON_THE_WAY else Concern.LANE
+    return Verdict(concern, Diagnosis(DiagnosisClass.RETRY, code, message, fix))
+
+
+def _octets(text: bytes | str) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("utf-8", "replace")

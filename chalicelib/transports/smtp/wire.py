@@ -1,0 +1,165 @@
+"""The commands of one SMTP connection, on the standard library's client.
+
+smtplib is used for its commands only: its way of sending a message rewrites addresses, counts a 503 as a
+successful AUTH, waits for ever and puts no bound on a reply.
+"""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterable
+
+from chalicelib.mail.models import Reply
+from chalicelib.transports.smtp import replies, sasl
+
+CONNECT_SECONDS = 30
+COMMAND_SECONDS = 60
+COMMIT_SECONDS = 120
+"""How long the answer to the final dot is waited for: giving up early only makes more unknown outcomes."""
+QUIT_SECONDS = 2
+
+MAX_LINE = 8192
+MAX_LINES = 100
+CHUNK = 64 * 1024
+
+_REPLY_LINE = re.compile(rb"(\d{3})([ -]?)(.*)", re.DOTALL)
+
+
+class Wire(smtplib.SMTP):
+    """One connection to a server whose addresses were checked beforehand.
+
+    `name` is the configured host name, which the certificate must bear; it is never looked up here.
+    Raises what smtplib and the socket raise; whoever uses it translates.
+    """
+
+    def __init__(self, name: str, addresses: Iterable[str], tls: ssl.SSLContext) -> None:
+        # A local name is given because smtplib would look one up otherwise.
+        super().__init__(local_hostname="localhost", timeout=CONNECT_SECONDS)
+        self._host = name
+        self._addresses = tuple(addresses)
+        self._tls = tls
+
+    def open(self, port: int) -> Reply:
+        """Connects to the first address that answers; returns the banner."""
+        code, text = self.connect(self._host, port)
+        self._wait(COMMAND_SECONDS)
+        return replies.reply(code, text)
+
+    def hello(self) -> Reply:
+        """EHLO with our address literal (RFC 5321, section 4.1.3)."""
+        code, text = self.ehlo(_literal(self._socket().getsockname()[0]))
+        return replies.reply(code, text)
+
+    def secure(self) -> Reply:
+        """STARTTLS with the certificate and the name verified; what was learnt before is forgotten."""
+        code, text = self.starttls(context=self._tls)
+        return replies.reply(code, text)
+
+    def offers(self, extension: str) -> bool:
+        """Whether the last EHLO offered the extension."""
+        return self.has_extn(extension)
+
+    def authenticate(self, response: str) -> Reply:
+        """AUTH XOAUTH2 in two steps: a token does not fit a command line (RFC 4954, section 4).
+
+        An error challenge is answered with the empty line that gets the final reply.
+        """
+        code, text = self.docmd("AUTH", sasl.MECHANISM)
+        if code == 334:  # noqa: PLR2004 - the server continues (RFC 4954)
+            code, text = self.docmd(response)
+        if code == 334:  # noqa: PLR2004
+            status = sasl.refused_status(text.decode("ascii", "replace"))
+            code, text = self.docmd("")
+            text += f" (the token's status is {status})".encode() if status else b""
+        return replies.reply(code, text)
+
+    def sender(self, address: str, parameters: Iterable[str]) -> Reply:
+        """MAIL FROM. The address was checked when the message was accepted and is sent as it is."""
+        return self._command(" ".join([f"MAIL FROM:<{address}>", *parameters]))
+
+    def recipient(self, address: str) -> Reply:
+        """RCPT TO."""
+        return self._command(f"RCPT TO:<{address}>")
+
+    def data(self) -> Reply:
+        """DATA."""
+        return self._command("DATA")
+
+    def body(self, content: bytes) -> None:
+        """Writes the message without its final dot; lines that begin with a dot get another.
+
+        The content ends with CRLF and has no bare CR or LF (RFC 5321, sections 2.3.8 and 4.5.2).
+        """
+        stuffed = re.sub(rb"(?:^|(?<=\r\n))\.", b"..", content)
+        for start in range(0, len(stuffed), CHUNK):
+            self._socket().sendall(stuffed[start : start + CHUNK])
+
+    def dot(self) -> Reply:
+        """Writes the final dot and waits for the answer."""
+        self._wait(COMMIT_SECONDS)
+        self._socket().sendall(b".\r\n")
+        code, text = self.getreply()
+        self._wait(COMMAND_SECONDS)
+        return replies.reply(code, text)
+
+    def reset(self) -> Reply:
+        """RSET."""
+        return self._command("RSET")
+
+    def leave(self) -> None:
+        """QUIT. The answer changes nothing, so it is not waited for longer than a moment."""
+        self._wait(QUIT_SECONDS)
+        self.quit()
+
+    def getreply(self) -> tuple[int, bytes]:
+        """One reply of at most MAX_LINES lines of MAX_LINE octets; anything else closes the connection."""
+        lines = []
+        for _ in range(MAX_LINES):
+            code, more, text = self._reply_line()
+            lines.append(text)
+            if not more:
+                return code, b"\n".join(lines)
+        self.close()
+        raise smtplib.SMTPException("a reply of too many lines")
+
+    def _reply_line(self) -> tuple[int, bool, bytes]:
+        if self.file is None:
+            self.file = self._socket().makefile("rb")
+        line = self.file.readline(MAX_LINE + 1)
+        found = _REPLY_LINE.fullmatch(line.rstrip(b"\r\n")) if line.endswith(b"\n") else None
+        if found is None:
+            self.close()
+            if not line:
+                raise smtplib.SMTPServerDisconnected("the connection ended")
+            raise smtplib.SMTPException("a line that is no reply")
+        return int(found[1]), found[2] == b"-", found[3].strip()
+
+    def _command(self, line: str) -> Reply:
+        self.command_encoding = "ascii" if line.isascii() else "utf-8"
+        code, text = self.docmd(line)
+        return replies.reply(code, text)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        """smtplib's own hook: connects to the checked addresses instead of the name."""
+        failure: OSError = OSError(f"{host} has no address")
+        for address in self._addresses:
+            try:
+                return socket.create_connection((address, port), timeout)
+            except OSError as error:
+                failure = error
+        raise failure
+
+    def _wait(self, seconds: float) -> None:
+        self._socket().settimeout(seconds)
+
+    def _socket(self) -> socket.socket:
+        if self.sock is None:
+            raise smtplib.SMTPServerDisconnected("the connection is closed")
+        return self.sock
+
+
+def _literal(address: str) -> str:
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -1,0 +1,70 @@
+"""The API's routes, as one table; registered twice, with API keys under /v1 and with SigV4 under /iam/v1."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from chalice.app import Authorizer, Blueprint, Response
+
+from chalicelib.web import accounts, callers, messages
+from chalicelib.web.calls import Call
+from chalicelib.web.errors import answering
+from chalicelib.web.identity import Identify
+from chalicelib.web.services import GetServices
+
+ApiView = Callable[..., Response]
+
+ROUTES: tuple[tuple[str, str, ApiView], ...] = (
+    ("POST", "/connectors", accounts.create_connector),
+    ("GET", "/connectors", accounts.list_connectors),
+    ("GET", "/connectors/{connector}", accounts.show_connector),
+    ("PUT", "/connectors/{connector}/secret", accounts.replace_secret),
+    ("POST", "/accounts", accounts.create_account),
+    ("GET", "/accounts", accounts.list_accounts),
+    ("GET", "/accounts/{account}", accounts.show_account),
+    ("POST", "/accounts/{account}/connect-link", accounts.renew_link),
+    ("POST", "/messages", messages.accept),
+    ("GET", "/messages", messages.listed),
+    ("GET", "/messages/{message}", messages.show),
+    ("POST", "/messages/{message}/resolve", messages.resolve),
+    ("POST", "/callers", callers.create),
+    ("GET", "/callers", callers.listed),
+    ("DELETE", "/callers", callers.revoke_by_query),
+    ("DELETE", "/callers/{caller}", callers.revoke),
+    ("GET", "/whoami", callers.whoami),
+)
+"""Method, path and view. A view takes a Call and the path's parameters, and returns a Response."""
+
+BODY_METHODS = frozenset({"POST", "PUT"})
+
+
+def api_blueprint(
+    services: GetServices, identify: Identify, *, name: str, authorizer: Authorizer | None = None
+) -> Blueprint:
+    """The API's Blueprint. `services` is called by each request; `identify` finds the caller of a request.
+
+    `name` tells two Blueprints of one application apart; `authorizer` is API Gateway's, in front of every route.
+    """
+    blueprint = Blueprint(name)
+    for method, path, view in ROUTES:
+        blueprint.route(
+            path,
+            methods=[method],
+            authorizer=authorizer,
+            # Without a body, its content type does not matter: some clients always send one.
+            content_types=["application/json"] if method in BODY_METHODS else ["*/*"],
+        )(_door(blueprint, services, identify, view))
+    return blueprint
+
+
+def _door(blueprint: Blueprint, services: GetServices, identify: Identify, view: ApiView) -> ApiView:
+    """The view behind the check of who is asking; what it raises becomes an answer."""
+
+    @answering
+    @functools.wraps(view)
+    def entered(**path: str) -> Response:
+        request, gateway = blueprint.current_request, services()
+        return view(Call(request, identify(gateway.callers, request), gateway), **path)
+
+    return entered

@@ -1,0 +1,78 @@
+"""One request to the API: who asks, with what, and the services that answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote
+
+from chalicelib.callers.models import Scope
+from chalicelib.callers.permissions import require, unknown_account
+from chalicelib.errors import InvalidInput, NotFound
+from chalicelib.web import bodies
+
+if TYPE_CHECKING:
+    from chalice.app import Request
+
+    from chalicelib.accounts.models import Account
+    from chalicelib.callers.models import Caller
+    from chalicelib.web.services import Services
+
+Body = TypeVar("Body", bound=bodies.Request)
+
+PAGE = 50
+LARGEST_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a view of the API is given."""
+
+    request: Request
+    caller: Caller
+    services: Services
+
+    @property
+    def raw_body(self) -> bytes:
+        """The body as it came; empty where there is none."""
+        raw = self.request.raw_body
+        return raw if isinstance(raw, bytes) else raw.encode()
+
+    def body(self, type_: type[Body]) -> Body:
+        """The body as that type; raises MalformedRequest or InvalidInput."""
+        return bodies.read(self.raw_body, type_)
+
+    def query(self, name: str) -> str | None:
+        """A query parameter, or None. Raises InvalidInput when it is given twice."""
+        parameters = self.request.query_params
+        values = parameters.getlist(name) if parameters and name in parameters else []
+        if len(values) > 1:
+            raise InvalidInput(f"{name} is given more than once.", fix="Give it once.", field=name)
+        return values[0] if values else None
+
+    def limit(self) -> int:
+        """How many entries a page shall have: the parameter `limit`, 1 to LARGEST_PAGE, else PAGE."""
+        text = self.query("limit")
+        if text is None:
+            return PAGE
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= LARGEST_PAGE):
+            fix = f"Give a number from 1 to {LARGEST_PAGE}."
+            raise InvalidInput("This is not a possible page size.", fix=fix, field="limit")
+        return int(text)
+
+    def account(self, named: str, scope: Scope) -> Account:
+        """The account with that id or name, which the caller may use with the scope.
+
+        Raises NotFound for an unknown and for a forbidden account alike, Forbidden when the scope is missing.
+        """
+        try:
+            account = self.services.registry.account(named)
+        except NotFound as error:
+            raise unknown_account() from error
+        require(self.caller, scope, account.id)
+        return account
+
+
+def decoded(text: str) -> str:
+    """A path parameter as it was meant: API Gateway and Chalice hand it on percent-encoded."""
+    return unquote(text)

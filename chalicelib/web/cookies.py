@@ -1,0 +1,40 @@
+"""The two cookies of connecting a mailbox: one that binds a sign-in to its browser, one for trying again."""
+
+from __future__ import annotations
+
+import re
+
+from chalice.app import Request
+
+from chalicelib import ids
+
+BROWSER = "__Host-mailgrant"
+"""Binds a sign-in to the browser that began it; its hash is stored with the state (RFC 9700, 4.7.1)."""
+
+RETRY = "__Host-mailgrant-retry"
+"""``<authorization>.<token of the connect link>``: lets the page of a failed sign-in offer another try."""
+
+LIFETIME = 3_600
+"""Seconds. The state itself lives ten minutes; the result page may be looked at a little longer."""
+
+_RETRY = re.compile(rf"(aut_[{ids.ALPHABET}]{{{ids.LONG}}})\.([A-Za-z0-9_-]{{16,64}})")
+
+
+def read(request: Request, name: str) -> str | None:
+    """The cookie's value, or None. Several Cookie headers count as one (RFC 9113, section 8.2.3)."""
+    headers = request.to_original_event().get("multiValueHeaders") or {}
+    lines = [line for header, values in headers.items() if header.lower() == "cookie" for line in values]
+    pairs = "; ".join(lines or [request.headers.get("cookie", "")]).split(";")
+    found = [value for key, _, value in (pair.strip().partition("=") for pair in pairs) if key == name]
+    return found[0] if found else None
+
+
+def written(name: str, value: str) -> str:
+    """The Set-Cookie line: for this host only, unreadable by scripts, sent when the provider leads back."""
+    return f"{name}={value}; Max-Age={LIFETIME}; Path=/; Secure; HttpOnly; SameSite=Lax"
+
+
+def retry_link(request: Request, authorization: str) -> str | None:
+    """The connect link's token of this very authorization, where the reader's browser began it."""
+    found = _RETRY.fullmatch(read(request, RETRY) or "")
+    return found.group(2) if found and found.group(1) == authorization else None

@@ -1,0 +1,45 @@
+"""Views of messages: parse, ask, answer."""
+
+from __future__ import annotations
+
+from chalice.app import Response
+
+from chalicelib.callers.models import Scope
+from chalicelib.callers.permissions import require
+from chalicelib.errors import InvalidInput
+from chalicelib.web import bodies
+from chalicelib.web.calls import Call, decoded
+
+ACCEPTED = 202
+
+
+def accept(call: Call) -> Response:
+    """Takes a message in: it is kept safely, and will be relayed."""
+    require(call.caller, Scope.SEND)
+    accepted = call.services.send.accept(
+        call.caller,
+        call.raw_body,
+        idempotency_key=call.request.headers.get("idempotency-key"),
+    )
+    return Response(accepted.to_json(), status_code=ACCEPTED)
+
+
+def show(call: Call, message: str) -> Response:
+    """One message's record with every attempt; never its body."""
+    return Response(call.services.outbox.get(call.caller, decoded(message)))
+
+
+def listed(call: Call) -> Response:
+    """One page of an account's records, the newest first; `next` is the cursor of the next page."""
+    named = call.query("account")
+    if not named:
+        fix = "Add ?account= and the account's id or name."
+        raise InvalidInput("Records are listed by account.", fix=fix, field="account")
+    account = call.account(named, Scope.READ)
+    return Response(call.services.outbox.list(call.caller, account.id, call.limit(), call.query("cursor")))
+
+
+def resolve(call: Call, message: str) -> Response:
+    """Settles a message of which nobody knows whether the server took it."""
+    asked = call.body(bodies.Resolution)
+    return Response(call.services.outbox.resolve(call.caller, decoded(message), asked.as_))

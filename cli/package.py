@@ -1,0 +1,188 @@
+"""Builds what is deployed: one zip with the code of every function, and one CloudFormation template for every stage.
+
+Chalice does the packaging; around it stand the guarantees that it does not give:
+
+- Every dependency is taken from the lock, hashes checked, as a wheel for Lambda's platform. (Chalice alone fetches
+  such wheels without their hashes, and exits 0 with an incomplete zip when it finds none.)
+- The unpacked tree is imported in a bare interpreter before anybody uploads it.
+- The same sources give the same bytes, so that the artifact's name can be its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import yaml
+
+PROJECT: Final = Path(__file__).resolve().parent.parent
+CHALICE_STAGE: Final = "package"  # fixed: the real stage is a parameter of the template
+MAXIMUM_UNPACKED_BYTES: Final = 250 * 1024 * 1024  # AWS Lambda's quota for a function's unpacked package
+PACKAGED_LIBRARIES: Final = (
+    "cryptography.hazmat.primitives.ciphers.aead",
+    "email_validator",
+    "google.oauth2.service_account",
+    "jinja2",
+    "msal",
+    "msgspec",
+    "requests",
+)
+_SOURCES: Final = ("app.py", "chalicelib", ".chalice", "requirements.txt")
+_LEAVE_OUT: Final = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
+_UNNEEDED_SUFFIXES: Final = (".pyi", ".pyc", ".c", ".h")
+_UNNEEDED_NAMES: Final = ("RECORD", "sboms")
+_FIXED_TIME: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
+
+
+class PackageError(Exception):
+    """The package could not be built, or would not work; the message says why."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """What a deployment needs: the zip, its SHA-256 in hexadecimal, its sizes in bytes, and the template (JSON)."""
+
+    artifact: Path
+    template: Path
+    sha256: str
+    size: int
+    unpacked_size: int
+
+
+def package(out_dir: Path, *, project: Path = PROJECT) -> Package:
+    """Build the package of `project` into `out_dir` (its `package.zip` and `template.json`).
+
+    Raises PackageError if a dependency is missing, the tree cannot be imported or is too large for Lambda.
+    """
+    with TemporaryDirectory(prefix="mailgrant-package-") as temporary:
+        work = Path(temporary)
+        source = _copy_sources(project, work / "source")
+        wheels = _download_wheels(source / "requirements.txt", work / "wheels")
+        packaged = _run_chalice(source, wheels, work / "out")
+        tree = _unpack(packaged / "deployment.zip", work / "tree")
+        _strip(tree)
+        _import_everything(tree)
+        return _write(tree, packaged / "sam.yaml", out_dir)
+
+
+def _copy_sources(project: Path, source: Path) -> Path:
+    source.mkdir()
+    for name in _SOURCES:
+        original = project / name
+        if original.is_dir():
+            shutil.copytree(original, source / name, ignore=_LEAVE_OUT)
+        else:
+            shutil.copy2(original, source / name)
+    return source
+
+
+def _download_wheels(requirements: Path, wheels: Path) -> Path:
+    """Download the locked wheels for Lambda's x86-64 runtimes: Amazon Linux 2, and 2023 from Python 3.12 on."""
+    platforms = ["manylinux2014_x86_64", "manylinux_2_17_x86_64"]
+    if sys.version_info >= (3, 12):
+        platforms += ["manylinux_2_28_x86_64", "manylinux_2_34_x86_64"]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--require-hashes", "--no-deps", "--only-binary=:all:", "--implementation=cp"]
+    command += [f"--python-version={sys.version_info.major}.{sys.version_info.minor}"]
+    command += [f"--platform={name}" for name in platforms]
+    _run([*command, f"--dest={wheels}", f"--requirement={requirements}"], os.environ | {})
+    return wheels
+
+
+def _run_chalice(source: Path, wheels: Path, out: Path) -> Path:
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(source),
+        "AWS_DEFAULT_REGION": "us-east-1",  # Chalice asks for one, the template does not depend on it
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(wheels),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    chalice = Path(sys.executable).with_name("chalice")
+    command = [str(chalice), f"--project-dir={source}", "package", f"--stage={CHALICE_STAGE}"]
+    command += [
+        "--template-format=yaml",
+        f"--merge-template={source / '.chalice' / 'app-stack.yaml'}",
+        str(out),
+    ]
+    output = _run(command, environment)
+    if "Could not install" in output:
+        raise PackageError(f"chalice left dependencies out of the package:\n{output}")
+    return out
+
+
+def _unpack(archive: Path, tree: Path) -> Path:
+    with zipfile.ZipFile(archive) as content:
+        content.extractall(tree)
+    return tree
+
+
+def _strip(tree: Path) -> None:
+    for path in sorted(tree.rglob("*"), reverse=True):
+        if path.suffix in _UNNEEDED_SUFFIXES and path.is_file():
+            path.unlink()
+        elif path.name in _UNNEEDED_NAMES and path.parent.suffix == ".dist-info":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _import_everything(tree: Path) -> None:
+    """Import the application, then each library, with an empty environment and nothing but the tree to import from."""
+    statements = [
+        "import sys",
+        "sys.dont_write_bytecode = True",
+        f"sys.path.insert(0, {str(tree)!r})",
+        "import app",
+    ]
+    statements += [f"import {name}" for name in PACKAGED_LIBRARIES]
+    try:
+        _run([sys.executable, "-I", "-S", "-c", "\n".join(statements)], {})
+    except PackageError as error:
+        raise PackageError(f"the packaged application cannot be imported: {error}") from error
+
+
+def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
+    out_dir.mkdir(parents=True, exist_ok=True)
+    artifact, template = out_dir / "package.zip", out_dir / "template.json"
+    unpacked_size = _zip(tree, artifact)
+    if unpacked_size > MAXIMUM_UNPACKED_BYTES:
+        raise PackageError(
+            f"the package unpacks to {unpacked_size} bytes, Lambda takes {MAXIMUM_UNPACKED_BYTES}"
+        )
+    # As JSON, because CloudFormation does not read the anchors that YAML is dumped with.
+    merged: dict[str, Any] = yaml.safe_load(merged_template.read_text())
+    template.write_text(json.dumps(merged, indent=1, sort_keys=True) + "\n")
+    content = artifact.read_bytes()
+    return Package(artifact, template, hashlib.sha256(content).hexdigest(), len(content), unpacked_size)
+
+
+def _zip(tree: Path, artifact: Path) -> int:
+    """Write every file of `tree`, sorted and without times or owners, and return how many bytes they are unpacked."""
+    unpacked_size = 0
+    with zipfile.ZipFile(artifact, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(path for path in tree.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(tree).as_posix(), _FIXED_TIME)
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, path.read_bytes())
+            unpacked_size += path.stat().st_size
+    return unpacked_size
+
+
+def _run(command: list[str], environment: dict[str, str]) -> str:
+    """Run `command` and return what it printed. Raises PackageError with that if it fails."""
+    result = subprocess.run(  # noqa: S603 - our own commands, no shell
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if result.returncode:
+        raise PackageError(f"{Path(command[0]).name} failed ({result.returncode}):\n{result.stdout}")
+    return result.stdout

@@ -1,0 +1,115 @@
+"""Deploys the application into the emulator as `make deploy` does into AWS, and makes up for what the emulator lacks."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
+
+from cli import stacks
+from sandbox.aws.emulator import REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cli.package import Package
+    from sandbox.aws.emulator import EmulatorSession
+
+FRONT_DOMAIN: Final = "127.0.0.1"
+_API_STAGE: Final = "api"
+_TABLES_WITH_TTL: Final = ("authorizations", "messages")
+
+
+def deploy(
+    session: EmulatorSession,
+    package: Package,
+    stage: str,
+    parameters: Mapping[str, str],
+    progress: Callable[[str], None],
+) -> dict[str, str]:
+    """Deploy both stacks of `stage`, reachable through the front; return the application stack's outputs.
+
+    `parameters` must have PublicUrl, the front's URL. May be repeated: it updates what is there.
+    """
+    outputs = stacks.deploy(session, package, stage, parameters, progress)
+    _enable_ttl(session, stage)
+    _repair_concurrency(session)
+    _repair_api(session, outputs["RestAPIId"], package)
+    _map_front(session, outputs["RestAPIId"])
+    return outputs
+
+
+def _enable_ttl(session: EmulatorSession, stage: str) -> None:
+    """Enable the tables' TTL: the emulator takes TimeToLiveSpecification in a template and does nothing with it."""
+    dynamodb = session.client("dynamodb")
+    for name in _TABLES_WITH_TTL:
+        table = f"mailgrant-{stage}-{name}"
+        described = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+        if described["TimeToLiveStatus"] == "DISABLED":
+            dynamodb.update_time_to_live(
+                TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
+            )
+
+
+def _repair_concurrency(session: EmulatorSession) -> None:
+    """Set the triggers' maximum concurrency as numbers: as a parameter of a stack it arrives as text.
+
+    The emulator would then fail each time it polls any queue.
+    """
+    client = session.client("lambda")
+    for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
+        if maximum := mapping.get("ScalingConfig", {}).get("MaximumConcurrency"):
+            client.update_event_source_mapping(
+                UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": int(maximum)}
+            )
+
+
+def _repair_api(session: EmulatorSession, api_id: str, package: Package) -> None:
+    """Give the API what the emulator does not import from its definition: gateway responses and binary media types.
+
+    Without the second, the bytes of a raw message are decoded as UTF-8 and so destroyed.
+    """
+    template = json.loads(package.template.read_text())
+    definition = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+    gateway = session.client("apigateway")
+    for response_type, response in definition["x-amazon-apigateway-gateway-responses"].items():
+        gateway.put_gateway_response(restApiId=api_id, responseType=response_type, **response)
+    types = definition["x-amazon-apigateway-binary-media-types"]
+    _patch_api(session, api_id, {"op": "replace", "path": "/binaryMediaTypes", "value": types})
+    gateway.create_deployment(restApiId=api_id, stageName=_API_STAGE)
+
+
+def _patch_api(session: EmulatorSession, api_id: str, operation: dict[str, Any]) -> None:
+    """Send one patch operation by hand: the emulator wants a list as its value, which boto3 would not send."""
+    body = json.dumps({"patchOperations": [operation]})
+    request = AWSRequest("PATCH", f"{session.endpoint}/restapis/{api_id}", data=body)
+    SigV4Auth(session.get_credentials(), "apigateway", REGION).add_auth(request)
+    answer = URLLib3Session().send(request.prepare())
+    if answer.status_code != 200:  # noqa: PLR2004
+        raise stacks.StackError(f"the emulator refused {operation['path']}: {answer.text}")
+
+
+def _map_front(session: EmulatorSession, api_id: str) -> None:
+    """Give the API the front's host as its custom domain, as a real deployment gets one of its own.
+
+    So the path and the Host that a caller signed with SigV4 reach API Gateway unchanged.
+    """
+    gateway = session.client("apigateway")
+    _ignore_existing(
+        gateway.create_domain_name, domainName=FRONT_DOMAIN, endpointConfiguration={"types": ["REGIONAL"]}
+    )
+    for mapping in gateway.get_base_path_mappings(domainName=FRONT_DOMAIN).get("items", []):
+        gateway.delete_base_path_mapping(domainName=FRONT_DOMAIN, basePath=mapping["basePath"])
+    gateway.create_base_path_mapping(domainName=FRONT_DOMAIN, restApiId=api_id, stage=_API_STAGE)
+
+
+def _ignore_existing(create: Callable[..., Any], **arguments: Any) -> None:  # noqa: ANN401 - passed on as they are
+    try:
+        create(**arguments)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("ConflictException", "BadRequestException"):
+            raise

@@ -1,0 +1,135 @@
+"""Children of the sandbox that never outlive it.
+
+A child runs under a small guard process: this same file, run as a program. The guard holds one end of a pipe whose
+other end is the parent's. When the parent stops the child, exits, or is killed with SIGKILL, the kernel closes the
+pipe, and the guard ends the child and everything that the child started. A signal handler in the parent could not
+do that, and PR_SET_PDEATHSIG reaches only direct children, not the Lambda workers of the AWS emulator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+GRACE_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.02
+_LOG_TAIL_CHARACTERS: Final = 2000
+
+
+class ChildError(Exception):
+    """A child did not start, or ended when it should not have; the message carries the end of its log."""
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@dataclass
+class Child:
+    """One guarded process, with everything that it prints in one log file.
+
+    `name` is for messages, `command` and `environment` are what is run (nothing of the parent's environment is
+    added), `log_path` is truncated at the start. A `Child` may be started once.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log_path: Path
+    directory: Path | None = None
+    _guard: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+
+    def start(self) -> None:
+        """Start the child; return at once, before it is ready."""
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("wb") as log:
+            self._guard = subprocess.Popen(  # noqa: S603 - our own command, no shell
+                [sys.executable, "-I", "-S", __file__, *self.command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(self.environment),
+                cwd=self.directory,
+                start_new_session=True,  # Ctrl-C is for the parent, which then ends its children in order
+            )
+
+    def running(self) -> bool:
+        """Tell whether the child is alive."""
+        return self._guard is not None and self._guard.poll() is None
+
+    def wait_for_line(self, prefix: str, timeout_seconds: float) -> str:
+        """Return the first line of the child's output that begins with `prefix`, without its line end.
+
+        Raises ChildError if the child ends before, or if there is no such line after `timeout_seconds`.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            alive = self.running()
+            for line in self.log().splitlines(keepends=True):
+                if line.startswith(prefix) and line.endswith("\n"):
+                    return line.rstrip("\n")
+            if not alive:
+                break
+            time.sleep(_POLL_SECONDS)
+        raise self.failure("did not become ready")
+
+    def log(self) -> str:
+        """Return everything that the child has printed so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def failure(self, what: str) -> ChildError:
+        """Return an error that says `what` happened to the child and shows the end of its log."""
+        return ChildError(f"{self.name} {what}; see {self.log_path}\n{self.log()[-_LOG_TAIL_CHARACTERS:]}")
+
+    def stop(self) -> None:
+        """End the child and everything it started: SIGTERM, then SIGKILL after GRACE_SECONDS. May be repeated."""
+        if self._guard is None:
+            return
+        if self._guard.stdin is not None:
+            self._guard.stdin.close()
+        self._guard.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _guard(command: Sequence[str]) -> int:
+    """Run `command` in a process group of its own until it ends or standard input closes; return its exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    child = subprocess.Popen(  # noqa: S603 - what the parent asked for, no shell
+        command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_default_signals
+    )
+    ended = os.pidfd_open(child.pid)
+    select.select([sys.stdin.buffer, ended], [], [])
+    _signal_group(child.pid, signal.SIGTERM)
+    select.select([ended], [], [], GRACE_SECONDS)
+    _signal_group(child.pid, signal.SIGKILL)
+    return child.wait()
+
+
+def _default_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    raise SystemExit(_guard(sys.argv[1:]))

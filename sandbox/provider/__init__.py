@@ -1,0 +1,18 @@
+"""An OpenID provider on this machine that plays Microsoft and Google.
+
+Bottom to top:
+
+- ``temperaments``, ``models``: values. ``store``: everything the provider remembers, in memory.
+- ``refusals``: why a request is refused. ``dialect``: what differs between the providers that are played,
+  with ``microsoft`` and ``google`` as its two implementations.
+- ``oauth``: Authlib's authorization server with our grants.
+- ``faults``: failures that a test orders. ``pages``, ``interactions``: what a person sees and clicks.
+- ``control``: the API by which tests arrange things and look behind the scenes.
+- ``web``: the URLs. ``server``: the https server. ``__main__``: the same as a process.
+- ``control_client``, ``scripted``: for tests and the demo; they speak to the provider over https only.
+"""
+
+from sandbox.provider.control_client import ControlClient
+from sandbox.provider.server import Provider
+
+__all__ = ["ControlClient", "Provider"]

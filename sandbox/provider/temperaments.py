@@ -1,0 +1,29 @@
+"""How a provider treats refresh tokens when they are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Temperament:
+    """A policy for refresh tokens; each client registration has one.
+
+    ``rotates``: every refresh answers with a new refresh token.
+    ``old_stays_valid``: a refresh token that was replaced may still be used.
+    """
+
+    name: str
+    rotates: bool
+    old_stays_valid: bool
+
+
+# To add a temperament, add a row; a client registration names it.
+TEMPERAMENTS = {
+    temperament.name: temperament
+    for temperament in (
+        Temperament("microsoft", rotates=True, old_stays_valid=True),
+        Temperament("google", rotates=False, old_stays_valid=True),
+        Temperament("strict", rotates=True, old_stays_valid=False),
+    )
+}

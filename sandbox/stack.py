@@ -1,0 +1,242 @@
+"""The whole sandbox: provider, mail server, AWS and HTTPS front, with the application deployed into it.
+
+Everything listens on 127.0.0.1. Ports are free ones unless MAILGRANT_SANDBOX_PORT and its relatives say
+otherwise; every child ends with this process, however it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sandbox.aws.emulator import REGION, Emulator
+from sandbox.aws.front import Front
+from sandbox.certs import Authority
+from sandbox.mailserver.client import MailServerClient
+from sandbox.processes import Child
+from sandbox.provider.control_client import ControlClient
+
+if TYPE_CHECKING:
+    from cli.package import Package
+
+PROJECT: Final = Path(__file__).resolve().parents[1]
+DIRECTORY: Final = PROJECT / ".sandbox"
+STAGE: Final = "sandbox"
+ALIAS: Final = "demo"
+"""The alias of the function `send` that the demo and the tests invoke."""
+READY_SECONDS: Final = 30.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports that people look at: 0 takes a free one."""
+
+    front: int = 0
+    provider: int = 0
+    mail: int = 0
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Ports:
+        """Reads MAILGRANT_SANDBOX_PORT, MAILGRANT_SANDBOX_PROVIDER_PORT and MAILGRANT_SANDBOX_MAIL_PORT."""
+        names = {"front": "PORT", "provider": "PROVIDER_PORT", "mail": "MAIL_PORT"}
+        return cls(**{field: int(env.get(f"MAILGRANT_SANDBOX_{name}", "0")) for field, name in names.items()})
+
+
+class Sandbox:
+    """Starts everything, deploys the application, and stops everything.
+
+    `directory` takes certificates, logs and the configuration of the command line. Use it as a context
+    manager, or call start() and stop(); stop() may be repeated.
+    """
+
+    def __init__(self, directory: Path = DIRECTORY, *, ports: Ports | None = None, say: Say = print) -> None:
+        self.directory = directory
+        self._ports = ports or Ports.from_env(os.environ)
+        self._say = say
+        self.authority = Authority.create(directory / "tls")
+        self.emulator = Emulator(directory / "aws", PROJECT / ".venv-aws" / "bin" / "python")
+        self.front = Front(self.authority.issue("front"), self.emulator.port, self._ports.front)
+        self._children: list[Child] = []
+
+    def __enter__(self) -> Sandbox:
+        """Starts it."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stops it."""
+        self.stop()
+
+    def start(self) -> None:
+        """Starts the servers and deploys the application. Raises ChildError or StackError, and stops, if it cannot."""
+        try:
+            self.start_servers()
+            self.deploy()
+            self._write_cli_configuration()
+        except BaseException:
+            self.stop()
+            raise
+
+    def start_servers(self) -> None:
+        """Starts provider, mail server, AWS and front; nothing is deployed yet."""
+        self._say("starting the OpenID provider, which plays Microsoft and Google")
+        self._start_provider()
+        self._say("starting the mail server")
+        self._start_mail_server()
+        self._say("starting AWS")
+        self.emulator.start()
+        self.front.start()
+
+    def deploy(self, package: Package | None = None) -> None:
+        """Packages the application (unless a package is given) and deploys both stacks, or updates them."""
+        from cli.package import package as make_package
+        from sandbox.aws.deploy import deploy
+
+        if package is None:
+            self._say("packaging the application")
+            package = make_package(self.directory / "package")
+        self.package = package
+        self.outputs = deploy(self.emulator.session(), package, STAGE, self.parameters, self._say)
+
+    def delete_application(self) -> None:
+        """Deletes the application stack; the data stack stays."""
+        from cli.stacks import delete_app_stack
+
+        delete_app_stack(self.emulator.session(), STAGE, self._say)
+
+    def stop(self) -> None:
+        """Stops everything that was started."""
+        self.front.stop()
+        self.emulator.stop()
+        while self._children:
+            self._children.pop().stop()
+
+    @property
+    def url(self) -> str:
+        """The public URL of the application."""
+        return self.front.url
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters of the application stack."""
+        return {
+            "PublicUrl": self.url,
+            "SendAlias": ALIAS,
+            "ProviderEndpoints": json.dumps(self._provider_endpoints()),
+            "ExtraCa": self.authority.pem,
+            "AllowedPrivateNetworks": "127.0.0.0/8",
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which the application's own code runs in this process, as the account's root user."""
+        data = self._data_outputs()
+        return {
+            "STAGE": STAGE,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ENDPOINT_URL": self.emulator.endpoint,
+            "BUCKET": data["BucketName"],
+            "RELAY_QUEUE_URL": data["RelayQueueUrl"],
+            "REFRESH_QUEUE_URL": data["RefreshQueueUrl"],
+            "RESCUE_QUEUE_URL": data["RescueQueueUrl"],
+            "GRANTS_KEY_ARN": data["GrantsKeyArn"],
+            "ACCESS_TOKENS_KEY_ARN": data["AccessTokensKeyArn"],
+            "PUBLIC_URL_PARAMETER": f"/mailgrant/{STAGE}/public-url",
+            "PROVIDER_ENDPOINTS": self.parameters["ProviderEndpoints"],
+            "EXTRA_CA": self.authority.pem,
+            "ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8",
+        }
+
+    def _data_outputs(self) -> dict[str, str]:
+        from cli.stacks import data_stack_name
+
+        client = self.emulator.session().client("cloudformation")
+        stack = client.describe_stacks(StackName=data_stack_name(STAGE))["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def _start_provider(self) -> None:
+        certificate = self.authority.issue("provider")
+        files = ["--cert", str(certificate.certfile), "--key", str(certificate.keyfile)]
+        line = self._start_child("provider", ["--port", str(self._ports.provider), *files])
+        self.provider_url = line.removeprefix("ready ")
+        self.provider = ControlClient(self.provider_url, self.authority.cafile)
+
+    def _start_mail_server(self) -> None:
+        certificate = self.authority.issue("mail")
+        files = ["--cert", str(certificate.certfile), "--key", str(certificate.keyfile)]
+        provider = ["--provider-url", self.provider_url, "--provider-ca", str(self.authority.cafile)]
+        line = self._start_child("mailserver", ["--web-port", str(self._ports.mail), *files, *provider])
+        addresses: dict[str, Any] = json.loads(line.removeprefix("ready "))
+        self.mail_url: str = addresses["web"]
+        self.smtp = {name: tuple(addresses[name]) for name in ("microsoft", "google")}
+        self.mail = MailServerClient(self.mail_url)
+
+    def _start_child(self, name: str, arguments: list[str]) -> str:
+        command = [sys.executable, "-m", f"sandbox.{name}", *arguments]
+        environment = {"PATH": os.defpath, "PYTHONUNBUFFERED": "1"}
+        child = Child(name, command, environment, self.directory / f"{name}.log", PROJECT)
+        self._children.append(child)
+        child.start()
+        return child.wait_for_line("ready ", READY_SECONDS)
+
+    def _provider_endpoints(self) -> dict[str, dict[str, Any]]:
+        base = self.provider_url
+        hosts = {
+            name: {"smtp_host": host, "smtp_port": port} for name, (host, port) in self.smtp.items()
+        }
+        return {
+            "microsoft": {"login": base, **hosts["microsoft"]},
+            "google": {
+                "issuer": base,
+                "authorize": f"{base}/o/oauth2/v2/auth",
+                "token": f"{base}/token",
+                "revoke": f"{base}/revoke",
+                "jwks": f"{base}/oauth2/v3/certs",
+                **hosts["google"],
+            },
+        }
+
+    def administrator_key(self) -> str:
+        """Makes an API key that may do everything, with the application's own code, and returns its text."""
+        from chalicelib.callers.models import ALL_ACCOUNTS, Scope
+        from chalicelib.settings import Settings
+        from chalicelib.wiring import Gateway
+
+        previous = dict(os.environ)
+        os.environ.update(self.environment)
+        try:
+            gateway = Gateway(Settings.from_env(self.environment))
+            _, key = gateway.callers.create_key("sandbox administrator", {Scope.ADMIN}, {ALL_ACCOUNTS})
+        finally:
+            os.environ.clear()
+            os.environ.update(previous)
+        return key.reveal()
+
+    def _write_cli_configuration(self) -> None:
+        self.key = self.administrator_key()
+        configuration = self.directory / "cli.json"
+        configuration.unlink(missing_ok=True)
+        with os.fdopen(os.open(configuration, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump({"url": self.url, "key": self.key, "ca": str(self.authority.cafile)}, file)
+
+
+def rows(sandbox: Sandbox) -> list[tuple[str, str]]:
+    """What the sandbox offers and where, for printing."""
+    return [
+        ("application", sandbox.url),
+        ("OpenID provider", sandbox.provider_url),
+        ("mailboxes", sandbox.mail_url),
+        ("AWS", sandbox.emulator.endpoint),
+    ]
+
+
