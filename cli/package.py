@@ -1,10 +1,11 @@
-"""Builds what is deployed: one zip with the code of every function, and one CloudFormation template for every stage.
+"""Builds what is deployed: one zip for every function, and one CloudFormation template for every stage.
 
 Chalice does the packaging; around it stand the guarantees that it does not give:
 
-- Every dependency is taken from the lock, hashes checked, as a wheel for Lambda's platform. (Chalice alone fetches
-  such wheels without their hashes, and exits 0 with an incomplete zip when it finds none.)
+- Every dependency is taken from the lock, hashes checked, as a wheel for Lambda's platform. (Chalice alone
+  fetches such wheels without their hashes, and exits 0 with an incomplete zip when it finds none.)
 - The unpacked tree is imported in a bare interpreter before anybody uploads it.
+- It holds bytecode, and neither type stubs nor C sources.
 - The same sources give the same bytes, so that the artifact's name can be its hash.
 """
 
@@ -49,7 +50,7 @@ class PackageError(Exception):
 
 @dataclass(frozen=True)
 class Package:
-    """What a deployment needs: the zip, its SHA-256 in hexadecimal, its sizes in bytes, and the template (JSON)."""
+    """What a deployment needs: the zip with its SHA-256 (hexadecimal) and sizes (bytes), and the template."""
 
     artifact: Path
     template: Path
@@ -71,7 +72,20 @@ def package(out_dir: Path, *, project: Path = PROJECT) -> Package:
         tree = _unpack(packaged / "deployment.zip", work / "tree")
         _strip(tree)
         _import_everything(tree)
+        _compile(tree)
         return _write(tree, packaged / "sam.yaml", out_dir)
+
+
+def main() -> int:
+    """Build into the directory that is the first argument, and say what came out. Returns the exit code."""
+    try:
+        built = package(Path(sys.argv[1]))
+    except PackageError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sizes = f"{built.size / 1e6:.1f} MB, {built.unpacked_size / 1e6:.1f} MB unpacked"
+    sys.stdout.write(f"{built.artifact}: {sizes}\nsha256 {built.sha256}\n{built.template}\n")
+    return 0
 
 
 def _copy_sources(project: Path, source: Path) -> Path:
@@ -86,7 +100,7 @@ def _copy_sources(project: Path, source: Path) -> Path:
 
 
 def _download_wheels(requirements: Path, wheels: Path) -> Path:
-    """Download the locked wheels for Lambda's x86-64 runtimes: Amazon Linux 2, and 2023 from Python 3.12 on."""
+    """Download the locked wheels for Lambda: x86-64, Amazon Linux 2 (2023 from Python 3.12 on)."""
     platforms = ["manylinux2014_x86_64", "manylinux_2_17_x86_64"]
     if sys.version_info >= (3, 12):
         platforms += ["manylinux_2_28_x86_64", "manylinux_2_34_x86_64"]
@@ -136,7 +150,7 @@ def _strip(tree: Path) -> None:
 
 
 def _import_everything(tree: Path) -> None:
-    """Import the application, then each library, with an empty environment and nothing but the tree to import from."""
+    """Import the application and each library with an empty environment, from nothing but the tree."""
     statements = [
         "import sys",
         "sys.dont_write_bytecode = True",
@@ -148,6 +162,15 @@ def _import_everything(tree: Path) -> None:
         _run([sys.executable, "-I", "-S", "-c", "\n".join(statements)], {})
     except PackageError as error:
         raise PackageError(f"the packaged application cannot be imported: {error}") from error
+
+
+def _compile(tree: Path) -> None:
+    """Add bytecode, which halves what a cold start spends on imports.
+
+    It is never checked against its source: the zip's times say nothing, and neither of the two ever changes.
+    """
+    command = [sys.executable, "-I", "-S", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
+    _run([*command, "-s", str(tree), "-p", "/var/task", str(tree)], {})
 
 
 def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
@@ -166,7 +189,7 @@ def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
 
 
 def _zip(tree: Path, artifact: Path) -> int:
-    """Write every file of `tree`, sorted and without times or owners, and return how many bytes they are unpacked."""
+    """Write every file of `tree`, sorted and without times or owners; return their bytes, unpacked."""
     unpacked_size = 0
     with zipfile.ZipFile(artifact, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(path for path in tree.rglob("*") if path.is_file()):
@@ -186,3 +209,7 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
     if result.returncode:
         raise PackageError(f"{Path(command[0]).name} failed ({result.returncode}):\n{result.stdout}")
     return result.stdout
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

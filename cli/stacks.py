@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict, cast
 
 from botocore.exceptions import ClientError
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     import boto3
     from mypy_boto3_cloudformation.client import CloudFormationClient
+    from mypy_boto3_cloudformation.literals import CapabilityType
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.literals import BucketLocationConstraintType
 
     from cli.package import Package
 
@@ -26,11 +28,18 @@ DATA_TEMPLATE: Final = Path(__file__).resolve().parent.parent / ".chalice" / "da
 STACK_SECONDS: Final = 1800.0
 _POLL_SECONDS: Final = 0.25
 _SLOW_POLL_SECONDS: Final = 5.0  # after the first seconds, which are all that the sandbox needs
-_CAPABILITIES: Final = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
+_CAPABILITIES: Final[tuple[CapabilityType, ...]] = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
 
 
 class StackError(Exception):
     """A stack could not be deployed or deleted; the message has CloudFormation's reasons."""
+
+
+class _Template(TypedDict, total=False):
+    """A template as CloudFormation takes it, in one of the two ways."""
+
+    TemplateBody: str
+    TemplateURL: str
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,8 @@ def deploy(
 ) -> dict[str, str]:
     """Deploy both stacks of `stage` and return the application stack's outputs.
 
-    `parameters` are those of .chalice/app-stack.yaml but for Stage and the artifact's; `progress` is called with a
-    line for each step. Raises StackError.
+    `parameters` are those of .chalice/app-stack.yaml but for Stage and the artifact's; `progress` is called
+    with a line for each step. Raises StackError.
     """
     deploy_data_stack(session, stage, progress)
     artifact = upload(session, package)
@@ -73,12 +82,12 @@ def deploy(
 def deploy_data_stack(session: boto3.Session, stage: str, progress: Callable[[str], None]) -> dict[str, str]:
     """Create or update the tables, keys, bucket and queues of `stage`; return the stack's outputs."""
     client = session.client("cloudformation")
-    template = {"TemplateBody": DATA_TEMPLATE.read_text()}
+    template: _Template = {"TemplateBody": DATA_TEMPLATE.read_text()}
     return _put_stack(client, data_stack_name(stage), template, {"Stage": stage}, progress)
 
 
 def upload(session: boto3.Session, package: Package) -> Artifact:
-    """Put `package` into the account's artifact bucket for the session's region, which is made if there is none.
+    """Put `package` into the artifact bucket of the session's account and region, made if there is none.
 
     Keys contain the package's hash, so that an older stack can still be rolled back to its own.
     """
@@ -104,7 +113,7 @@ def deploy_app_stack(
     fixed = {"Stage": stage, "ArtifactBucket": artifact.bucket, "ArtifactKey": artifact.key}
     client = session.client("cloudformation")
     # By URL: a template in the request may have 51,200 bytes only.
-    template = {"TemplateURL": artifact.template_url}
+    template: _Template = {"TemplateURL": artifact.template_url}
     return _put_stack(client, app_stack_name(stage), template, {**parameters, **fixed}, progress)
 
 
@@ -121,7 +130,8 @@ def _make_bucket(s3: S3Client, bucket: str, region: str) -> None:
         if region == "us-east-1":  # where S3 refuses to hear the region's name
             s3.create_bucket(Bucket=bucket)
         else:
-            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})  # type: ignore[typeddict-item]
+            location = cast("BucketLocationConstraintType", region)
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": location})
     except ClientError as error:
         if error.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":
             raise
@@ -139,24 +149,39 @@ def _make_bucket(s3: S3Client, bucket: str, region: str) -> None:
 def _put_stack(
     client: CloudFormationClient,
     name: str,
-    template: Mapping[str, str],
+    template: _Template,
     parameters: Mapping[str, str],
     progress: Callable[[str], None],
 ) -> dict[str, str]:
+    """Create the stack, or update it if it is there; return its outputs."""
+    if _status(client, name) == "ROLLBACK_COMPLETE":  # its creation failed: it can only be deleted
+        client.delete_stack(StackName=name)
+        _wait(client, name, "DELETE_COMPLETE", progress)
+    exists = _status(client, name) not in (None, "DELETE_COMPLETE")
     values: list[ParameterTypeDef] = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
-    put, done = client.create_stack, "CREATE_COMPLETE"
-    if _status(client, name) not in (None, "DELETE_COMPLETE"):
-        put, done = client.update_stack, "UPDATE_COMPLETE"
+    put = _update if exists else _create
     try:
-        put(StackName=name, Parameters=values, Capabilities=list(_CAPABILITIES), **template)
+        put(client, name, template, values)
     except ClientError as error:
         if "No updates are to be performed" not in str(error):
             raise StackError(f"{name}: {error}") from error
         progress(f"{name}: nothing to change")
     else:
-        _wait(client, name, done, progress)
+        _wait(client, name, "UPDATE_COMPLETE" if exists else "CREATE_COMPLETE", progress)
     outputs = client.describe_stacks(StackName=name)["Stacks"][0].get("Outputs", [])
     return {output["OutputKey"]: output["OutputValue"] for output in outputs}
+
+
+def _create(
+    client: CloudFormationClient, name: str, template: _Template, values: list[ParameterTypeDef]
+) -> None:
+    client.create_stack(StackName=name, Parameters=values, Capabilities=_CAPABILITIES, **template)
+
+
+def _update(
+    client: CloudFormationClient, name: str, template: _Template, values: list[ParameterTypeDef]
+) -> None:
+    client.update_stack(StackName=name, Parameters=values, Capabilities=_CAPABILITIES, **template)
 
 
 def _wait(client: CloudFormationClient, name: str, done: str, progress: Callable[[str], None]) -> None:

@@ -1,9 +1,10 @@
 """Children of the sandbox that never outlive it.
 
-A child runs under a small guard process: this same file, run as a program. The guard holds one end of a pipe whose
-other end is the parent's. When the parent stops the child, exits, or is killed with SIGKILL, the kernel closes the
-pipe, and the guard ends the child and everything that the child started. A signal handler in the parent could not
-do that, and PR_SET_PDEATHSIG reaches only direct children, not the Lambda workers of the AWS emulator.
+A child runs under a small guard process: this same file, run as a program. The guard holds one end of a pipe
+whose other end is the parent's. When the parent stops the child, exits, or is killed with SIGKILL, the kernel
+closes the pipe, and the guard ends the child and everything that the child started. A signal handler in the
+parent could not do that, and PR_SET_PDEATHSIG reaches only direct children, not the Lambda workers of the AWS
+emulator.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from types import FrameType
 
 GRACE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.02
@@ -44,8 +46,8 @@ def free_port() -> int:
 class Child:
     """One guarded process, with everything that it prints in one log file.
 
-    `name` is for messages, `command` and `environment` are what is run (nothing of the parent's environment is
-    added), `log_path` is truncated at the start. A `Child` may be started once.
+    `name` is for messages, `command` and `environment` are what is run (nothing of the parent's environment
+    is added), `log_path` is truncated at the start. A `Child` may be started once.
     """
 
     name: str
@@ -98,7 +100,7 @@ class Child:
         return ChildError(f"{self.name} {what}; see {self.log_path}\n{self.log()[-_LOG_TAIL_CHARACTERS:]}")
 
     def stop(self) -> None:
-        """End the child and everything it started: SIGTERM, then SIGKILL after GRACE_SECONDS. May be repeated."""
+        """End the child and all it started: SIGTERM, then SIGKILL after GRACE_SECONDS. May be repeated."""
         if self._guard is None:
             return
         if self._guard.stdin is not None:
@@ -112,12 +114,10 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 def _guard(command: Sequence[str]) -> int:
-    """Run `command` in a process group of its own until it ends or standard input closes; return its exit code."""
+    """Run `command` in its own process group until it ends or standard input closes; return its exit code."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    child = subprocess.Popen(  # noqa: S603 - what the parent asked for, no shell
-        command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_default_signals
-    )
+        signal.signal(number, _ignore)  # not SIG_IGN, which the child would inherit
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)  # noqa: S603 - as above
     ended = os.pidfd_open(child.pid)
     select.select([sys.stdin.buffer, ended], [], [])
     _signal_group(child.pid, signal.SIGTERM)
@@ -126,9 +126,8 @@ def _guard(command: Sequence[str]) -> int:
     return child.wait()
 
 
-def _default_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Leave the decision to the pipe."""
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ class GrantStore(Protocol):
         """Moves the next refresh, unless the grant has changed."""
 
     def due(self, shard: str, now: int, limit: int) -> list[str]:
-        """Up to `limit` accounts of a shard that are due, the longest due first. May lag behind."""
+        """Up to `limit` accounts of a shard (ids.SHARDS) that are due, the longest due first. May lag behind."""
 
 
 class Sealer(Protocol):

@@ -31,7 +31,7 @@ BY_STATUS: dict[int, type[errors.MailgrantError]] = {
 class Functions:
     """Invokes `connect` and `tokens`. Their refusals are raised here as they were raised there."""
 
-    def __init__(self, client: Callable[[], LambdaClient], name: Callable[[str], str]) -> None:
+    def __init__(self, client: LambdaClient, name: Callable[[str], str]) -> None:
         self._client = client
         self._name = name
 
@@ -45,7 +45,7 @@ class Functions:
 
     def _invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
         with translated(f"The function {function}"):
-            answer = self._client().invoke(
+            answer = self._client.invoke(
                 FunctionName=self._name(function), Payload=json.dumps(event).encode()
             )
             body = answer["Payload"].read()

@@ -8,15 +8,13 @@ from chalicelib.aws.failures import translated
 from chalicelib.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_boto3_ssm import SSMClient
 
 
 class PublicUrl:
     """Reads the public URL when it is first asked for; never taken from a Host header."""
 
-    def __init__(self, client: Callable[[], SSMClient], parameter: str) -> None:
+    def __init__(self, client: SSMClient, parameter: str) -> None:
         self._client = client
         self._parameter = parameter
         self._known = ""
@@ -25,7 +23,7 @@ class PublicUrl:
         """The URL without a slash at its end. Raises ConfigurationError when it is not https."""
         if not self._known:
             with translated("The parameter of the public URL"):
-                value = self._client().get_parameter(Name=self._parameter)["Parameter"].get("Value", "")
+                value = self._client.get_parameter(Name=self._parameter)["Parameter"].get("Value", "")
             if not value.startswith("https://"):
                 raise ConfigurationError("The public URL must begin with https://")
             self._known = value.rstrip("/")

@@ -7,27 +7,25 @@ from typing import TYPE_CHECKING
 from chalicelib.aws.failures import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_boto3_sqs import SQSClient
 
 
 class Queue:
     """One SQS queue."""
 
-    def __init__(self, client: Callable[[], SQSClient], url: str) -> None:
+    def __init__(self, client: SQSClient, url: str) -> None:
         self._client = client
         self._url = url
 
     def put(self, body: str) -> None:
         """Hands in one message. Raises Unavailable."""
         with translated("The queue"):
-            self._client().send_message(QueueUrl=self._url, MessageBody=body)
+            self._client.send_message(QueueUrl=self._url, MessageBody=body)
 
     def take(self) -> list[tuple[str, str]]:
         """Up to ten (receipt, body), hidden from others for the queue's visibility timeout."""
         with translated("The queue"):
-            answer = self._client().receive_message(
+            answer = self._client.receive_message(
                 QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=0
             )
         return [(message["ReceiptHandle"], message["Body"]) for message in answer.get("Messages", [])]
@@ -35,4 +33,4 @@ class Queue:
     def done(self, receipt: str) -> None:
         """Removes one that was taken."""
         with translated("The queue"):
-            self._client().delete_message(QueueUrl=self._url, ReceiptHandle=receipt)
+            self._client.delete_message(QueueUrl=self._url, ReceiptHandle=receipt)

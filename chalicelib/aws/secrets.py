@@ -23,7 +23,7 @@ class ConnectorSecrets:
 
     def __init__(
         self,
-        client: Callable[[], SecretsManagerClient],
+        client: SecretsManagerClient,
         name: Callable[[str], str],
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -43,7 +43,7 @@ class ConnectorSecrets:
 
     def save(self, connector: str, secret: Secret) -> None:
         """Makes it the current credential."""
-        client = self._client()
+        client = self._client
         with translated("The store of secrets"):
             try:
                 client.put_secret_value(SecretId=self._name(connector), SecretString=secret.reveal())
@@ -56,7 +56,7 @@ class ConnectorSecrets:
         self._remembered.pop(connector, None)
 
     def _fetch(self, connector: str) -> Secret:
-        client = self._client()
+        client = self._client
         with translated("The store of secrets"):
             try:
                 return Secret(client.get_secret_value(SecretId=self._name(connector))["SecretString"])

@@ -55,7 +55,7 @@ class Vault:
 
     def __init__(
         self,
-        kms: Callable[[], KMSClient],
+        kms: KMSClient,
         key_arn: str,
         table: str,
         stage: str,
@@ -72,7 +72,7 @@ class Vault:
     def sealer(self, account: str) -> Sealer:
         """Fetches a new data key (one call to KMS). Raises Unavailable or ConfigurationError."""
         with translated("The key service"):
-            answer = self._kms().generate_data_key(
+            answer = self._kms.generate_data_key(
                 KeyId=self._key_arn, KeySpec="AES_256", EncryptionContext=self._context(account)
             )
         return Sealer(self._table, account, answer["Plaintext"], answer["CiphertextBlob"])
@@ -112,7 +112,7 @@ class Vault:
 
         try:
             with translated("The key service"):
-                answer = self._kms().decrypt(
+                answer = self._kms.decrypt(
                     KeyId=self._key_arn, CiphertextBlob=wrapped, EncryptionContext=self._context(account)
                 )
         except ConfigurationError as error:

@@ -77,7 +77,9 @@ class Callers:
             )
         return self._add(self._caller(f"role:{principal}", CallerKind.ROLE, name, scopes, accounts))
 
-    def allow_alias(self, alias: str, name: str, scopes: Collection[Scope], accounts: Collection[str]) -> Caller:
+    def allow_alias(
+        self, alias: str, name: str, scopes: Collection[Scope], accounts: Collection[str]
+    ) -> Caller:
         """Allows an alias of the function `send`; an empty one is the function invoked without an alias.
 
         Raises InvalidInput, or Conflict when it is allowed already.
@@ -111,7 +113,9 @@ class Callers:
 
     def by_function(self, caller: str) -> Caller:
         """The caller ``lambda:<alias>`` or ``lambda`` that invoked `send`. Raises Forbidden when it is not allowed."""
-        return self._known(self._live(caller), "alias of the function send", "./mailgrant callers allow --alias NAME")
+        return self._known(
+            self._live(caller), "alias of the function send", "./mailgrant callers allow --alias NAME"
+        )
 
     def permitted(self, caller: str, account: str) -> bool:
         """Whether mail that the caller handed in for the account may still be relayed."""
@@ -127,7 +131,9 @@ class Callers:
         revoked = self._store.revoke(caller, self._now())
         self._remembered.pop(caller, None)
         if revoked is None:
-            raise NotFound("There is no caller with this id.", fix="./mailgrant callers list shows their ids.")
+            raise NotFound(
+                "There is no caller with this id.", fix="./mailgrant callers list shows their ids."
+            )
         return revoked
 
     def _live(self, caller: str) -> Caller | None:
@@ -164,7 +170,9 @@ class Callers:
         _check(name, scopes, accounts)
         if expires_at is not None and expires_at <= self._now():
             raise InvalidInput("The expiry is in the past.", fix="Name a later time.", field="expires_at")
-        return Caller(caller, kind, name, frozenset(scopes), frozenset(accounts), self._now(), expires_at=expires_at)
+        return Caller(
+            caller, kind, name, frozenset(scopes), frozenset(accounts), self._now(), expires_at=expires_at
+        )
 
     def _add(self, caller: Caller) -> Caller:
         if not self._store.add(caller):
@@ -199,4 +207,6 @@ def _check(name: str, scopes: Collection[Scope], accounts: Collection[str]) -> N
         raise InvalidInput("A caller needs a scope.", fix="Name send, read or admin.", field="scopes")
     strange = sorted(one for one in accounts if one != ALL_ACCOUNTS and not ids.is_id("acc", one))
     if strange or not accounts:
-        raise InvalidInput("The accounts are not account ids.", fix='Give ids (acc_…), or "*".', field="accounts")
+        raise InvalidInput(
+            "The accounts are not account ids.", fix='Give ids (acc_…), or "*".', field="accounts"
+        )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import mimetypes
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8, EmailPolicy
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import Forbidden, InvalidInput
-from chalicelib.mail import addresses, frozen, raw, text
+from chalicelib.mail import addresses, folding, frozen, raw, text
 from chalicelib.mail.addresses import Address
 from chalicelib.mail.frozen import Frozen
 from chalicelib.mail.models import Envelope
@@ -86,28 +85,20 @@ def _written(
     request: SendRequest, sender: Address, groups: dict[str, list[Address]], own_id: str, now: int
 ) -> EmailMessage:
     reply_to = _all(request.reply_to, "reply_to")
-    message = EmailMessage(policy=_policy([sender, *groups["to"], *groups["cc"], *reply_to]))
+    shown = [sender, *groups["to"], *groups["cc"], *reply_to]
+    plain = all(one.address.isascii() for one in shown)
+    message = EmailMessage(policy=folding.SEVEN_BIT if plain else folding.INTERNATIONAL)
     message["Date"] = _date(now)
     message["Message-ID"] = own_id
     message["From"] = sender.header()
     for name, people in (("To", groups["to"]), ("Cc", groups["cc"]), ("Reply-To", reply_to)):
         if people:
             message[name] = [one.header() for one in people]
-    message["Subject"] = text.single_line(request.subject or "", "subject")
+    if request.subject is not None:
+        message["Subject"] = text.single_line(request.subject, "subject")
     _add_headers(message, request.headers or {})
     _add_bodies(message, request)
     return message
-
-
-def _policy(people: list[Address]) -> EmailPolicy:
-    """Lines of 998 octets: folding at 78 makes the library encode the ids in References and In-Reply-To.
-
-    Bodies are 7-bit, so that no extension of the server is needed; headers are UTF-8 only where an
-    address before the @ is not ASCII (RFC 6532), since such an address has no other form.
-    """
-    international = not all(one.address.isascii() for one in people)
-    base = SMTPUTF8 if international else SMTP
-    return base.clone(max_line_length=frozen.LONGEST_LINE, cte_type="7bit")
 
 
 def _add_headers(message: EmailMessage, headers: dict[str, str]) -> None:

@@ -122,6 +122,10 @@ class Written:
 class Lanes(Protocol):
     """The lanes: one row for each account that has had mail."""
 
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """The partitions of the lanes that are due."""
+
     def get(self, account: str) -> LaneRow | None:
         """The row, read consistently."""
 
@@ -169,7 +173,7 @@ class Blobs(Protocol):
         """Writes the object."""
 
     def get(self, key: str) -> bytes:
-        """Reads the object; raises NotFound when there is none."""
+        """Reads the object."""
 
 
 class Wakeups(Protocol):

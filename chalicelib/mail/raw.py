@@ -1,7 +1,7 @@
 """A message that the caller wrote itself (RFC 5322): checked, and left as it is.
 
-Three things are changed, and nothing else: line ends become CRLF, Bcc fields are taken out, and a missing
-Date, Message-ID or MIME-Version is not invented except for the first two, which go on top.
+Three things are changed, and nothing else: line ends become CRLF, Bcc fields are taken out, and a Date or a
+Message-ID that is missing is put on top.
 """
 
 from __future__ import annotations

@@ -26,13 +26,13 @@ def create_connector(call: Call) -> Response:
     # The secret first: a row without one would look like a connector that can be used.
     _save_secret(call, connector.id, asked.client_secret)
     stored = registry.add_connector(connector)
-    return Response(connector_record(stored, call.services.public_url), status_code=CREATED)
+    return Response(connector_record(stored, call.services.public_url()), status_code=CREATED)
 
 
 def list_connectors(call: Call) -> Response:
     """Every connector, the oldest first."""
     require(call.caller, Scope.READ)
-    public_url = call.services.public_url
+    public_url = call.services.public_url()
     found = call.services.registry.connectors()
     return Response({"connectors": [connector_record(connector, public_url) for connector in found]})
 
@@ -41,7 +41,7 @@ def show_connector(call: Call, connector: str) -> Response:
     """One connector, with the redirect URI to copy."""
     require(call.caller, Scope.READ)
     found = call.services.registry.connector(decoded(connector))
-    return Response(connector_record(found, call.services.public_url))
+    return Response(connector_record(found, call.services.public_url()))
 
 
 def replace_secret(call: Call, connector: str) -> Response:
@@ -50,7 +50,7 @@ def replace_secret(call: Call, connector: str) -> Response:
     asked = call.body(bodies.NewSecret)
     found = call.services.registry.connector(decoded(connector))
     _save_secret(call, found.id, asked.client_secret)
-    return Response(connector_record(call.services.registry.connector(found.id), call.services.public_url))
+    return Response(connector_record(call.services.registry.connector(found.id), call.services.public_url()))
 
 
 def create_account(call: Call) -> Response:
@@ -99,6 +99,6 @@ def _account(call: Call, account: Account) -> dict[str, Any]:
 def _connect_link(call: Call, account: Account) -> dict[str, Any]:
     token, expires_at = call.services.registry.invite(account, call.caller)
     return {
-        "connect_link": f"{call.services.public_url}/connect/{token}",
+        "connect_link": f"{call.services.public_url()}/connect/{token}",
         "connect_link_expires_at": clock.shown(expires_at),
     }

@@ -70,7 +70,7 @@ def connect_blueprint(services: GetServices) -> Blueprint:
             "cookie": cookies.read(request, cookies.BROWSER),
         }
         outcome = services().functions.connect("complete", payload)
-        return _to_result(services().public_url, outcome)
+        return _to_result(services().public_url(), outcome)
 
     @blueprint.route("/oauth/callback/{connector}", methods=["HEAD", "POST"], content_types=["*/*"])
     @paged

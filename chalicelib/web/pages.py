@@ -25,7 +25,7 @@ from chalicelib.errors import (
     TooLarge,
     Unavailable,
 )
-from chalicelib.web.errors import INTERNAL, GUARD_HEADERS, internal_error, refusal_headers
+from chalicelib.web.errors import GUARD_HEADERS, INTERNAL, internal_error, refusal_headers
 
 if TYPE_CHECKING:
     from jinja2 import Environment

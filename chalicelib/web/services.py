@@ -103,7 +103,7 @@ class Outbox(Protocol):
 class Functions(Protocol):
     """Our other Lambda functions."""
 
-    def connect(self, op: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    def connect(self, op: str, payload: dict[str, Any]) -> dict[str, Any]:
         """Asks the function `connect`; an error that it answers is raised here as what it was there."""
 
 
@@ -139,8 +139,8 @@ class Services(Protocol):
         """Our other Lambda functions."""
 
     @property
-    def public_url(self) -> str:
-        """Where people and providers reach this stage, without a slash at the end."""
+    def public_url(self) -> Callable[[], str]:
+        """Gives the address where people and providers reach this stage, without a slash at the end."""
 
 
 GetServices = Callable[[], Services]

@@ -1,4 +1,4 @@
-"""Deploys the application into the emulator as `make deploy` does into AWS, and makes up for what the emulator lacks."""
+"""Deploys the application into the emulator, and makes up for what the emulator does wrong."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 
 from cli import stacks
-from sandbox.aws.emulator import REGION
+from sandbox.aws.emulator import REGION, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +45,7 @@ def deploy(
 
 
 def _enable_ttl(session: EmulatorSession, stage: str) -> None:
-    """Enable the tables' TTL: the emulator takes TimeToLiveSpecification in a template and does nothing with it."""
+    """Enable the tables' TTL: the emulator does nothing with a template's TimeToLiveSpecification."""
     dynamodb = session.client("dynamodb")
     for name in _TABLES_WITH_TTL:
         table = f"mailgrant-{stage}-{name}"
@@ -69,9 +70,9 @@ def _repair_concurrency(session: EmulatorSession) -> None:
 
 
 def _repair_api(session: EmulatorSession, api_id: str, package: Package) -> None:
-    """Give the API what the emulator does not import from its definition: gateway responses and binary media types.
+    """Give the API the gateway responses and binary media types of its definition, which are not imported.
 
-    Without the second, the bytes of a raw message are decoded as UTF-8 and so destroyed.
+    Without the latter, the bytes of a raw message are decoded as UTF-8 and so destroyed.
     """
     template = json.loads(package.template.read_text())
     definition = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
@@ -84,10 +85,11 @@ def _repair_api(session: EmulatorSession, api_id: str, package: Package) -> None
 
 
 def _patch_api(session: EmulatorSession, api_id: str, operation: dict[str, Any]) -> None:
-    """Send one patch operation by hand: the emulator wants a list as its value, which boto3 would not send."""
+    """Send one patch operation by hand: the emulator wants a list as its value, boto3 sends only text."""
     body = json.dumps({"patchOperations": [operation]})
     request = AWSRequest("PATCH", f"{session.endpoint}/restapis/{api_id}", data=body)
-    SigV4Auth(session.get_credentials(), "apigateway", REGION).add_auth(request)
+    credentials = Credentials(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY)
+    SigV4Auth(credentials, "apigateway", REGION).add_auth(request)
     answer = URLLib3Session().send(request.prepare())
     if answer.status_code != 200:  # noqa: PLR2004
         raise stacks.StackError(f"the emulator refused {operation['path']}: {answer.text}")

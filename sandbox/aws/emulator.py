@@ -2,10 +2,11 @@
 
 What was found out about version 1.5.33, and what follows from it here:
 
-- With AUTH=true every request of a function is checked against its role's policy. Requests signed with the access
-  key id `test` are those of the account's root user, whatever their signature: `session()` uses it to deploy.
-- Without BIND_HOST it listens on every interface, and with `cryptography` installed it opens 0.0.0.0:8883 unless
-  IOT_MTLS_ENABLED=0.
+- With AUTH=true every request of a function is checked against its role's policy. Requests signed with the
+  access key id `test` are those of the account's root user, whatever their signature: `session()` uses it to
+  deploy.
+- Without BIND_HOST it listens on every interface, and with `cryptography` installed it opens 0.0.0.0:8883
+  unless IOT_MTLS_ENABLED=0.
 - It takes any request whose Host is a registered custom domain for that domain's API. The front's domain is
   127.0.0.1, so the emulator's own endpoint is always spelled `localhost`.
 - Queue URLs are built from MINISTACK_HOST and GATEWAY_PORT.
@@ -39,7 +40,7 @@ _POLL_SECONDS: Final = 0.05
 
 @dataclass
 class Emulator:
-    """One ministack: `directory` takes its log and its temporary files, `python` is that of its own environment."""
+    """One ministack: `directory` takes its log and temporary files, `python` is that of its environment."""
 
     directory: Path
     python: Path
@@ -112,8 +113,8 @@ class Emulator:
 class EmulatorSession(boto3.Session):
     """A boto3 session of the emulator's root user, all of whose clients speak to the emulator.
 
-    The endpoint is given to every client rather than configured, so that no variable or profile of the person who
-    runs the sandbox can send a request to their real AWS account.
+    The endpoint is given to every client rather than configured, so that no variable or profile of the person
+    who runs the sandbox can send a request to their real AWS account.
     """
 
     def __init__(self, endpoint: str) -> None:

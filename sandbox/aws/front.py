@@ -1,7 +1,7 @@
 """The HTTPS front: one stable https address for the API, as a redirect URI registered at a provider needs.
 
-It plays a custom domain's part. Method, path, query, Host and body reach the emulator as the caller sent them, so a
-SigV4 signature made for the front's address is still right there; only X-Forwarded-* is added.
+It plays a custom domain's part. Method, path, query, Host and body reach the emulator as the caller sent
+them, so a SigV4 signature made for the front's address is still right there; only X-Forwarded-* is added.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ HOST: Final = "127.0.0.1"
 MAXIMUM_BODY_BYTES: Final = 10 * 1024 * 1024  # API Gateway's quota for a request
 _BACKEND_SECONDS: Final = 35.0  # API Gateway itself gives up after 29 s
 _IDLE_SECONDS: Final = 30.0  # also ends a TLS handshake that never comes
-# RFC 9110 section 7.6.1: these concern one connection only. The lengths are set anew from the body that is passed on.
+# RFC 9110 section 7.6.1: these concern one connection only. The lengths are set anew from the body that is
+# passed on.
 _HOP_BY_HOP: Final = frozenset(
     (
         "connection",
@@ -42,7 +43,7 @@ _UNVERIFIED_KEY: Final = re.compile(r"Credential=(test|\d{12})?(/|%2F)", re.IGNO
 
 
 class Front:
-    """A TLS reverse proxy on https://127.0.0.1:`port` (0: a free one) for the emulator at 127.0.0.1:`backend_port`.
+    """A TLS reverse proxy on 127.0.0.1:`port` (0: a free one) for the emulator on `backend_port`.
 
     The address is known as soon as the front is made, so that it can be a parameter of the stack behind it.
     """
@@ -120,13 +121,13 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(answer, content)
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - http.server's names
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as http.server has them
         """Log nothing: a request line may hold a code, a state or the token of a connect link."""
 
     def _read_body(self) -> bytes | None:
-        """Return the request's body, or None after having refused one that is too long or of unknown length."""
+        """Return the request's body, or None after refusing one that is too long or of unknown length."""
         if self.headers.get("Transfer-Encoding"):
             self._refuse(411, "length_required", "The length is missing.", "Send Content-Length.")
             return None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sandbox.mailserver import replies, sasl
-from sandbox.mailserver.dialogue import Dialogue
 from sandbox.mailserver.introspection import ProviderUnavailable
 from sandbox.mailserver.replies import Reply
+
+if TYPE_CHECKING:
+    from sandbox.mailserver.dialogue import Dialogue
 
 _CANCEL = b"*"
 

@@ -6,16 +6,17 @@ import http.client
 import json
 import time
 from http import HTTPStatus
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
 
-from sandbox.mailserver.records import (
-    ExtensionsRecord,
-    FaultRecord,
-    LogRecord,
-    MessageRecord,
-    SessionRecord,
-)
+if TYPE_CHECKING:
+    from sandbox.mailserver.records import (
+        ExtensionsRecord,
+        FaultRecord,
+        LogRecord,
+        MessageRecord,
+        SessionRecord,
+    )
 
 _TIMEOUT_SECONDS = 90.0
 _LONGEST_WAIT_SECONDS = 30.0
@@ -57,6 +58,7 @@ class MailServerClient:
     """
 
     def __init__(self, url: str) -> None:
+        """Speak to the web side at this base URL, such as ``http://127.0.0.1:8025``."""
         self._address = urlsplit(url).netloc
 
     def messages(
@@ -105,7 +107,7 @@ class MailServerClient:
         return faults
 
     def wait_for_fault(self, fault_id: int, timeout: float = 10.0, *, hits: int = 1) -> None:
-        """Return when the fault was met ``hits`` times; or raise TimeoutError after ``timeout`` s, at most 60."""
+        """Return when the fault was met ``hits`` times; raise TimeoutError after ``timeout`` (up to 60) s."""
         query = urlencode({"at_least": hits, "wait": timeout})
         if not self._call("GET", f"/api/faults/{fault_id}/hits?{query}")["reached"]:
             message = f"the fault {fault_id} was not met {hits} times within {timeout} s"

@@ -11,8 +11,11 @@ import re
 from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
-from email.message import Message
 from email.utils import getaddresses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 _FROM_FIELD = re.compile(rb"^(From:)([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE)
 _BARE_NEWLINE = re.compile(rb"(?<!\r)\n|\r(?!\n)")

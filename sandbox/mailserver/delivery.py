@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from sandbox.mailserver import content, replies
-from sandbox.mailserver.dialogue import Dialogue
 from sandbox.mailserver.faults import AFTER_STORE
-from sandbox.mailserver.replies import Reply
-from sandbox.mailserver.settings import Extensions
 from sandbox.mailserver.store import Envelope, Message
+
+if TYPE_CHECKING:
+    from sandbox.mailserver.dialogue import Dialogue
+    from sandbox.mailserver.replies import Reply
+    from sandbox.mailserver.settings import Extensions
 
 _PATH = r'\s*<((?:"(?:[^"\\]|\\.)*"|[^<>"])*)>(?:\s+(.*))?$'
 _SENDER = re.compile("FROM:" + _PATH, re.IGNORECASE)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sandbox.mailserver.faults import BEFORE_STORE, FaultBook, MetFault, Situation
-from sandbox.mailserver.introspection import TokenChecker
 from sandbox.mailserver.replies import Reply
-from sandbox.mailserver.settings import Extensions, Settings
 from sandbox.mailserver.store import Envelope, SessionLog, Store
-from sandbox.mailserver.temperament import Temperament
 from sandbox.mailserver.wire import Connection, SessionOver
+
+if TYPE_CHECKING:
+    from sandbox.mailserver.introspection import TokenChecker
+    from sandbox.mailserver.settings import Extensions, Settings
+    from sandbox.mailserver.temperament import Temperament
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Dialogue:
     def __init__(
         self, connection: Connection, temperament: Temperament, services: Services, log: SessionLog
     ) -> None:
+        """Begin a dialogue on an accepted connection; nothing is sent yet."""
         self.connection = connection
         self.temperament = temperament
         self.services = services

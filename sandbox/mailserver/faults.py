@@ -16,12 +16,15 @@ or after ``after_bytes``; TLS is met between the reply to STARTTLS and the hands
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from sandbox.mailserver.records import FaultRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 COMMANDS = frozenset(
     {
@@ -124,6 +127,7 @@ class Gate:
     """Where the sessions of one paused fault wait."""
 
     def __init__(self) -> None:
+        """Make a gate that is shut."""
         self._opened = threading.Event()
         self._drops = False
 
@@ -169,9 +173,10 @@ class MetFault:
 
 
 class FaultBook:
-    """The faults that were asked for, in order; the first that fits is met. Safe to use from several threads."""
+    """The faults that were asked for; the first that fits is met. Safe to use from several threads."""
 
     def __init__(self) -> None:
+        """Make a book without faults."""
         self._changed = threading.Condition()
         self._entries: list[Entry] = []
         self._last_id = 0

@@ -6,11 +6,14 @@ import http.client
 import json
 import ssl
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sandbox.mailserver.sasl import Credentials
-from sandbox.mailserver.temperament import Temperament
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.mailserver.sasl import Credentials
+    from sandbox.mailserver.temperament import Temperament
 
 _TIMEOUT_SECONDS = 10.0
 _OK = 200
@@ -26,7 +29,8 @@ class TokenChecker:
     Nothing is cached: a token that is revoked or expires is refused at the very next AUTH.
     """
 
-    def __init__(self, provider_url: str, cafile: str) -> None:
+    def __init__(self, provider_url: str, cafile: str | Path) -> None:
+        """Ask the provider at this https base URL, verified by this CA; raises ValueError for plain http."""
         parts = urlsplit(provider_url)
         if parts.scheme != "https" or parts.hostname is None:
             message = f"the provider's URL must be https: {provider_url}"

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Sequence
+import datetime as dt
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import jinja2
 
 from sandbox.mailserver.store import Filter, Message, Store
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class Pages:
     """Renders the pages of one store; every value is escaped, and a missing one is an error."""
 
     def __init__(self, store: Store) -> None:
+        """Render what this store holds."""
         self._store = store
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -46,4 +50,4 @@ class Pages:
 
 
 def _clock(epoch: float) -> str:
-    return datetime.datetime.fromtimestamp(epoch, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return dt.datetime.fromtimestamp(epoch, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

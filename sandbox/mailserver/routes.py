@@ -22,16 +22,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sandbox.mailserver.dialogue import Services
 from sandbox.mailserver.faults import Fault, FaultError
 from sandbox.mailserver.pages import Pages
 from sandbox.mailserver.settings import SettingsError
 from sandbox.mailserver.store import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sandbox.mailserver.dialogue import Services
 
 _LONGEST_WAIT_SECONDS = 60.0
 
@@ -77,6 +80,7 @@ class Routes:
     """Answers requests from what the services hold."""
 
     def __init__(self, services: Services) -> None:
+        """Answer from these services."""
         self._services = services
         self._pages = Pages(services.store)
         self._table: list[tuple[str, re.Pattern[str], Callable[..., Response]]] = [

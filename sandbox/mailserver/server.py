@@ -7,9 +7,8 @@ import socket
 import socketserver
 import ssl
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sandbox.mailserver import session
 from sandbox.mailserver.dialogue import Dialogue, Services
@@ -19,6 +18,10 @@ from sandbox.mailserver.settings import Settings
 from sandbox.mailserver.temperament import GOOGLE, MICROSOFT, Temperament
 from sandbox.mailserver.web import WebServer
 from sandbox.mailserver.wire import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 _LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 0.1
@@ -30,8 +33,8 @@ _COMMAND_TIMEOUT_SECONDS = 300.0
 class Certificate:
     """The paths of a PEM certificate chain and of its private key."""
 
-    certfile: str
-    keyfile: str
+    certfile: str | Path
+    keyfile: str | Path
 
     def context(self) -> ssl.SSLContext:
         """Return a server's TLS context, TLS 1.2 or newer."""
@@ -51,6 +54,7 @@ class SubmissionListener(socketserver.ThreadingTCPServer):
     def __init__(
         self, temperament: Temperament, certificate: Certificate, services: Services, port: int
     ) -> None:
+        """Bind the port, 0 for a free one; raises OSError if it is taken, or a certificate cannot be read."""
         self._temperament = temperament
         self._context = certificate.context()
         self._services = services
@@ -109,10 +113,10 @@ class MailServer:
 
     def __init__(  # noqa: PLR0913 - each is one independent fact, and all but four have defaults
         self,
-        certfile: str,
-        keyfile: str,
+        certfile: str | Path,
+        keyfile: str | Path,
         provider_url: str,
-        provider_cafile: str,
+        provider_cafile: str | Path,
         *,
         microsoft_port: int = 0,
         google_port: int = 0,
@@ -120,6 +124,7 @@ class MailServer:
         microsoft_certificate: Certificate | None = None,
         google_certificate: Certificate | None = None,
     ) -> None:
+        """Bind the three ports; raises OSError if one is taken, ValueError if the provider is not https."""
         usual = Certificate(certfile, keyfile)
         self._services = Services(Settings([MICROSOFT, GOOGLE]), TokenChecker(provider_url, provider_cafile))
         self._microsoft = SubmissionListener(

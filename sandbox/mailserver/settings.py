@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from sandbox.mailserver.records import ExtensionsRecord
-from sandbox.mailserver.temperament import Temperament
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sandbox.mailserver.temperament import Temperament
 
 
 class SettingsError(ValueError):
@@ -53,6 +57,7 @@ class Settings:
     """The extensions in force, by listener name; safe to use from several threads."""
 
     def __init__(self, temperaments: Iterable[Temperament]) -> None:
+        """Start from what each temperament offers by itself."""
         self._lock = threading.Lock()
         self._defaults = {each.name: Extensions(size=each.max_size) for each in temperaments}
         self._current = dict(self._defaults)

@@ -120,6 +120,7 @@ class SessionLog:
     """What happened on one connection; written by its session, read by the web side."""
 
     def __init__(self, number: int, listener: str) -> None:
+        """Begin the record of a connection that was accepted now."""
         self._lock = threading.Lock()
         self._record = SessionRecord(
             number=number,
@@ -182,6 +183,7 @@ class Store:
     """Every accepted message and every session, in order. Safe to use from several threads."""
 
     def __init__(self) -> None:
+        """Make an empty store."""
         self._changed = threading.Condition()
         self._messages: list[Message] = []
         self._sessions: list[SessionLog] = []

@@ -22,6 +22,7 @@ class WebServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, port: int, routes: Routes) -> None:
+        """Bind the port; raises OSError if it is taken."""
         self.routes = routes
         super().__init__(("127.0.0.1", port), _Handler)
 

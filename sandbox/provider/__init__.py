@@ -5,7 +5,7 @@ Bottom to top:
 - ``temperaments``, ``models``: values. ``store``: everything the provider remembers, in memory.
 - ``refusals``: why a request is refused. ``dialect``: what differs between the providers that are played,
   with ``microsoft`` and ``google`` as its two implementations.
-- ``oauth``: Authlib's authorization server with our grants.
+- ``requests``, ``grants``, ``oauth``: Authlib's authorization server over that memory.
 - ``faults``: failures that a test orders. ``pages``, ``interactions``: what a person sees and clicks.
 - ``control``: the API by which tests arrange things and look behind the scenes.
 - ``web``: the URLs. ``server``: the https server. ``__main__``: the same as a process.

@@ -1,21 +1,26 @@
-"""The control API: tests arrange the provider with it and look behind the scenes. JSON in, JSON out, loopback only.
+"""The control API: tests arrange the provider with it and look behind the scenes.
+
+JSON in, JSON out, loopback only.
 
 No call answers with the value of a token, a code or a secret.
 """
 
+# ruff: noqa: ARG002 - every call takes the request
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
-from werkzeug.wrappers import Request
 
 from sandbox.provider.faults import Fault, FaultBook
 from sandbox.provider.models import AccessToken, Client, RefreshToken, User
 from sandbox.provider.store import CODE_LIFETIME_LIMIT, Lifetimes, Store
 from sandbox.provider.temperaments import TEMPERAMENTS
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Request
 
 Json = dict[str, object]
 T = TypeVar("T", bound=msgspec.Struct)
@@ -23,7 +28,10 @@ _PRIVATE = frozenset({"value", "client_secret"})
 
 
 class ClientOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Register a client. ``temperament`` is the provider's own unless named; ``tenant`` makes it single-tenant."""
+    """Register a client.
+
+    ``temperament`` is the provider's own unless named; ``tenant`` makes the client single-tenant.
+    """
 
     client_id: str
     client_secret: str
@@ -55,8 +63,8 @@ class SettingsOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class RevokeOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Revoke a person's grants to one client or to all.
 
-    ``what``: ``all`` ends refresh and access tokens, ``refresh`` leaves the access tokens to expire (as Microsoft
-    does), ``access`` ends the access tokens only.
+    ``what``: ``all`` ends refresh and access tokens, ``refresh`` leaves the access tokens to expire (as
+    Microsoft does), ``access`` ends the access tokens only.
     """
 
     user: str

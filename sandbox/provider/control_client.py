@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import requests
 
 from sandbox.provider.models import TokenRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 Json = dict[str, Any]
 TIMEOUT_SECONDS = 30
 
 
 class ControlClient:
-    """Calls ``/_control`` of the provider at ``url``; ``cafile`` is the PEM of the CA that signed its certificate.
+    """Calls ``/_control`` of the provider at ``url``; ``cafile`` is the PEM of the CA of its certificate.
 
     Each method raises ``requests.HTTPError`` when the provider refuses the call, with its reason in the text.
     """
@@ -88,7 +90,7 @@ class ControlClient:
         return [TokenRequest(**entry) for entry in self._call("GET", "token-requests")["token_requests"]]
 
     def introspect(self, token: str) -> Json:
-        """Return what an access token is good for: ``active`` and, if it is, user, aud, scope, expires_at and more."""
+        """Return what an access token is good for: ``active``, and if it is user, aud, scope, expires_at."""
         return self._call("POST", "introspect", {"token": token})
 
     def reset(self) -> None:

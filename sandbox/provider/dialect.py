@@ -1,17 +1,20 @@
-"""What differs between the providers that are played: scopes, claims, the shape of tokens, the words of errors."""
+"""What differs between the providers that are played: scopes, claims, token shapes, the words of errors."""
 
 from __future__ import annotations
 
 import abc
 import secrets
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from authlib.oauth2.rfc6749 import OAuth2Error
-
-from sandbox.provider.models import Client, Grant, User
 from sandbox.provider.refusals import Reason, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from authlib.oauth2.rfc6749 import OAuth2Error
+
+    from sandbox.provider.models import Client, Grant, User
 
 Json = dict[str, object]
 IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
@@ -37,7 +40,7 @@ class ScopeRow:
 
 
 class Dialect(abc.ABC):
-    """One provider that is played; ``base_url`` is its https origin, ``users`` answers all registered people."""
+    """One provider that is played: ``base_url`` is its https origin, ``users`` answers all people."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -87,14 +90,14 @@ class Dialect(abc.ABC):
 
     @abc.abstractmethod
     def answer_scopes(self, requested: str, granted: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the scopes of a token answer for what a token request asks; raise ``Refusal`` if it may not."""
+        """Return the scopes of the answer to a token request; raise ``Refusal`` if it may not ask that."""
 
     @abc.abstractmethod
     def audience(self, scopes: tuple[str, ...], client: Client) -> str:
         """Return whom an access token with these scopes is for."""
 
     @abc.abstractmethod
-    def is_offline(self, params: Mapping[str, str], scopes: tuple[str, ...], consent_shown: bool) -> bool:
+    def is_offline(self, params: Mapping[str, str], scopes: tuple[str, ...], *, consent_shown: bool) -> bool:
         """Say whether the code of this authorization will bring a refresh token."""
 
     @abc.abstractmethod

@@ -14,12 +14,12 @@ Endpoint = Literal["authorize", "token", "jwks", "discovery", "revoke", "userinf
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What goes wrong at an endpoint, how often and for whom.
 
-    ``error`` is answered in the provider's words (``AADSTS50196``, ``invalid_grant``); ``status`` and ``body``
-    (text, or an object that is sent as JSON) replace parts of it, or stand alone. ``delay`` seconds pass before
-    anything else. ``retry_after`` becomes the header. ``drop`` closes the connection without an answer, before
-    the request is carried out or after. ``omit`` removes fields from a true answer. With none of these the answer
-    is only late. ``times`` None is for ever. ``provider``, ``client_id``, ``user`` and ``grant_type`` choose the
-    requests that it hits.
+    ``error`` is answered in the provider's words (``AADSTS50196``, ``invalid_grant``); ``status`` and
+    ``body`` (text, or an object that is sent as JSON) replace parts of it, or stand alone. ``delay``
+    seconds pass before anything else. ``retry_after`` becomes the header. ``drop`` closes the
+    connection without an answer, before the request is carried out or after. ``omit`` removes fields
+    from a true answer. With none of these the answer is only late. ``times`` None is for ever.
+    ``provider``, ``client_id``, ``user`` and ``grant_type`` choose the requests that it hits.
     """
 
     endpoint: Endpoint

@@ -1,14 +1,18 @@
-"""Google's identity provider, as https://developers.google.com/identity/protocols/oauth2/web-server tells it."""
+"""Google's identity provider; see https://developers.google.com/identity/protocols/oauth2/web-server."""
 
+# ruff: noqa: ARG002 - an interface's arguments are not needed by every implementation
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from sandbox.provider.dialect import Dialect, ErrorAnswer, Json, random_text
-from sandbox.provider.models import Client, Grant, User
 from sandbox.provider.refusals import Reason, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.provider.models import Client, Grant, User
 
 MAIL_SCOPE = "https://mail.google.com/"
 _API = "https://www.googleapis.com/auth"
@@ -24,11 +28,15 @@ _ERRORS: dict[Reason, tuple[int, str, str]] = {
     Reason.TENANT_UNKNOWN: (400, "invalid_request", "Bad Request"),
     Reason.SINGLE_TENANT: (400, "invalid_request", "Bad Request"),
     Reason.REDIRECT_UNREGISTERED: (
-        400, "redirect_uri_mismatch", "The redirect URI {redirect} is not registered for this client.",
+        400,
+        "redirect_uri_mismatch",
+        "The redirect URI {redirect} is not registered for this client.",
     ),
     Reason.REDIRECT_DIFFERS: (400, "redirect_uri_mismatch", "Bad Request"),
     Reason.CHALLENGE_MISSING: (
-        400, "invalid_request", "Missing required parameter: code_challenge with code_challenge_method S256.",
+        400,
+        "invalid_request",
+        "Missing required parameter: code_challenge with code_challenge_method S256.",
     ),
     Reason.VERIFIER_MISSING: (400, "invalid_grant", "Missing code verifier."),
     Reason.VERIFIER_WRONG: (400, "invalid_grant", "Invalid code verifier."),
@@ -48,7 +56,11 @@ _ERRORS: dict[Reason, tuple[int, str, str]] = {
     Reason.LOGIN_REQUIRED: (400, "interaction_required", "User interaction required."),
     Reason.CONSENT_REQUIRED: (400, "interaction_required", "User interaction required."),
     Reason.USER_UNKNOWN: (400, "invalid_request", "Couldn't find the Google Account {user}."),
-    Reason.USER_ELSEWHERE: (403, "org_internal", "This client is restricted to users within its organization."),
+    Reason.USER_ELSEWHERE: (
+        403,
+        "org_internal",
+        "This client is restricted to users within its organization.",
+    ),
 }
 
 _NAMED_STATUS = {
@@ -118,7 +130,7 @@ class Google(Dialect):
         """Google's access tokens are made out to the client."""
         return client.client_id
 
-    def is_offline(self, params: Mapping[str, str], scopes: tuple[str, ...], consent_shown: bool) -> bool:
+    def is_offline(self, params: Mapping[str, str], scopes: tuple[str, ...], *, consent_shown: bool) -> bool:
         """A refresh token comes with offline access, and only when the person was asked for consent."""
         return params.get("access_type") == "offline" and consent_shown
 

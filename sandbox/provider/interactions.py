@@ -1,7 +1,8 @@
 """Sign-in and consent: the steps between an authorization request and its callback.
 
-An authorization request that is in order becomes an ``Interaction``; its pages have URLs of their own, so that
-going back, reloading and typing a wrong address do what a person expects. It ends with the callback.
+An authorization request that is in order becomes an ``Interaction``; its pages have URLs of their own,
+so that going back, reloading and typing a wrong address do what a person expects. It ends with the
+callback.
 """
 
 from __future__ import annotations
@@ -9,18 +10,22 @@ from __future__ import annotations
 import secrets
 import threading
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from authlib.oauth2.rfc6749 import OAuth2Error
 from werkzeug.datastructures import Headers, MultiDict
 from werkzeug.utils import redirect
-from werkzeug.wrappers import Request, Response
 
-from sandbox.provider.models import Client, User
-from sandbox.provider.oauth import OAuthServer, ProviderRequest, Values
 from sandbox.provider.pages import page
 from sandbox.provider.refusals import Reason, Refusal
-from sandbox.provider.store import Store
+from sandbox.provider.requests import ProviderRequest, Values
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Request, Response
+
+    from sandbox.provider.models import Client, User
+    from sandbox.provider.oauth import OAuthServer
+    from sandbox.provider.store import Store
 
 # Browsers send cookies to every port of a host: the name must not collide with the application's.
 COOKIE = "sandbox_provider_session"
@@ -68,7 +73,7 @@ class Interactions:
             tenant=request.tenant,
             uri=request.uri,
             params=web.args.copy(),
-            client=cast(Client, request.client),
+            client=cast("Client", request.client),
             scopes=server.dialect.scopes(request.scope),
         )
         user = self._usable_session(web, interaction)
@@ -142,7 +147,7 @@ class Interactions:
             grant = server.consent_grant(request, end_user=user or interaction.user)
         except OAuth2Error as error:
             return server.handle_error_response(request, error)
-        return cast(Response, server.create_authorization_response(request, grant_user=user, grant=grant))
+        return cast("Response", server.create_authorization_response(request, grant_user=user, grant=grant))
 
     def _show(self, interaction: Interaction, step: str) -> Response:
         with self._lock:
@@ -213,6 +218,4 @@ def _path(interaction: Interaction, step: str) -> str:
 
 def _gone() -> Response:
     text = "This sign-in is finished or unknown. Start again from the application."
-    return page(
-        "error.html", 410, provider="a mail provider", description=text, name="sign_in_finished"
-    )
+    return page("error.html", 410, provider="a mail provider", description=text, name="sign_in_finished")

@@ -1,22 +1,27 @@
-"""Microsoft's identity platform (v2.0 endpoints), as https://learn.microsoft.com/entra/identity-platform tells it."""
+"""Microsoft's identity platform, v2.0 endpoints; see https://learn.microsoft.com/entra/identity-platform."""
 
+# ruff: noqa: ARG002 - an interface's arguments are not needed by every implementation
 from __future__ import annotations
 
 import base64
 import json
 import re
 import uuid
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from sandbox.provider.dialect import IDENTITY_SCOPES, Dialect, ErrorAnswer, Json, random_text
 from sandbox.provider.microsoft_errors import ERRORS, NAMED
-from sandbox.provider.models import Client, Grant, User
 from sandbox.provider.refusals import Reason, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.provider.models import Client, Grant, User
 
 CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 SHARED_TENANTS = ("common", "organizations", "consumers")
+CONSENT_NUMBER = 65001
 OUTLOOK = "https://outlook.office.com"
 GRAPH = "https://graph.microsoft.com"
 _MAIL = ("SMTP.Send", "IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "Mail.Send", "Mail.ReadWrite")
@@ -51,7 +56,7 @@ class Microsoft(Dialect):
         return self._answer(status, error, number, _fill(text, details), correlation_id)
 
     def named_error(self, name: str, correlation_id: str) -> ErrorAnswer:
-        """Take ``AADSTS<number>``, or an OAuth error name, which then carries no number of its own (70000)."""
+        """Take ``AADSTS<number>``, or an OAuth error name, which then carries the number 70000."""
         match = re.fullmatch(r"AADSTS(\d+)", name)
         if match is None:
             return self._answer(400, name, 70000, "This error was ordered by a test.", correlation_id)
@@ -77,12 +82,12 @@ class Microsoft(Dialect):
             "correlation_id": correlation,
             "error_uri": f"{self.base_url}/error?code={number}",
         }
-        if number == 65001 and error == "invalid_grant":
+        if number == CONSENT_NUMBER and error == "invalid_grant":
             body["suberror"] = "consent_required"
         return ErrorAnswer(status, error, description, body)
 
     def check_tenant(self, client: Client, tenant: str) -> None:
-        """A single-tenant client may use its own tenant only; a tenant must be known by a user or a client."""
+        """Hold a single-tenant client to its own tenant, and others to tenants that exist."""
         if client.tenant is not None and tenant in SHARED_TENANTS:
             raise Refusal(Reason.SINGLE_TENANT, client_id=client.client_id, tenant=tenant)
         if client.tenant is not None and tenant_id(client.tenant) != tenant_id(tenant):
@@ -96,7 +101,7 @@ class Microsoft(Dialect):
             raise Refusal(Reason.TENANT_UNKNOWN, tenant=tenant)
 
     def check_user(self, user: User, tenant: str, client: Client) -> None:
-        """Personal accounts sign in at ``consumers`` or ``common``, others at ``organizations`` or their tenant."""
+        """Admit personal accounts to consumers, others to organizations and theirs, and all to common."""
         personal = user_tenant(user) == CONSUMER_TENANT
         admitted = {"common": True, "organizations": not personal, "consumers": personal}
         if user.provider not in (None, self.name):
@@ -128,7 +133,7 @@ class Microsoft(Dialect):
         """The resource is the audience."""
         return next((_resource(scope) for scope in scopes if scope not in IDENTITY_SCOPES), GRAPH)
 
-    def is_offline(self, params: Mapping[str, str], scopes: tuple[str, ...], consent_shown: bool) -> bool:
+    def is_offline(self, params: Mapping[str, str], scopes: tuple[str, ...], *, consent_shown: bool) -> bool:
         """A refresh token comes with ``offline_access`` and only with it."""
         return "offline_access" in scopes
 
@@ -171,7 +176,7 @@ class Microsoft(Dialect):
         return [("session_state", str(uuid.uuid4()))]
 
     def discovery(self, tenant: str) -> Json:
-        """Return the metadata of a tenant; a shared tenant's issuer is the literal template of the real one."""
+        """Return the metadata of a tenant; the issuer of ``common`` is a template, as the real one is."""
         own = tenant if tenant in SHARED_TENANTS else tenant_id(tenant)
         issuer_tenant = "{tenantid}" if own in ("common", "organizations") else tenant_id(own)
         return {
@@ -202,7 +207,7 @@ class Microsoft(Dialect):
 
 
 def tenant_id(tenant: str) -> str:
-    """Return the GUID of a tenant given as a GUID, a domain or ``consumers``; a domain's is derived from it."""
+    """Return the GUID of a tenant: a GUID, ``consumers``, or a domain, from which a GUID is derived."""
     if tenant == "consumers":
         return CONSUMER_TENANT
     try:

@@ -1,15 +1,21 @@
-"""The values that the provider remembers. Times are seconds since the epoch; scopes are tuples in the order asked."""
+"""The values that the provider remembers.
 
+Times are seconds since the epoch; scopes are tuples in the order asked.
+"""
+
+# ruff: noqa: ARG002 - Authlib's methods have arguments that are not needed here
 from __future__ import annotations
 
 import hmac
 import uuid
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from authlib.oauth2.rfc6749 import ClientMixin
 from authlib.oidc.core import AuthorizationCodeMixin
 
-from sandbox.provider.temperaments import Temperament
+if TYPE_CHECKING:
+    from sandbox.provider.temperaments import Temperament
 
 
 @dataclass(frozen=True)
@@ -164,9 +170,9 @@ class AccessToken:
 class TokenRequest:
     """One request to a token endpoint, as the log keeps it.
 
-    ``outcome`` is ``ok``, or the OAuth error, or ``fault`` when an injected fault answered without one, or
-    ``dropped``. ``code`` is Microsoft's ``AADSTS…`` where there is one. ``presented`` and ``issued_refresh`` are
-    serials of refresh tokens, ``issued_access`` of an access token.
+    ``outcome`` is ``ok``, or the OAuth error, or ``fault`` when an injected fault answered without one,
+    or ``dropped``. ``code`` is Microsoft's ``AADSTS…`` where there is one. ``presented`` and
+    ``issued_refresh`` are serials of refresh tokens, ``issued_access`` of an access token.
     """
 
     number: int

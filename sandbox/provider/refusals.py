@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from authlib.oauth2.rfc6749 import OAuth2Error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Reason(enum.Enum):
@@ -50,7 +53,7 @@ _AUTHLIB_REASONS = {
 }
 
 
-class Refusal(OAuth2Error):
+class Refusal(OAuth2Error):  # noqa: N818 - named for what it is, like its reasons
     """A refusal with its reason; ``details`` fill the placeholders of the dialect's sentence."""
 
     def __init__(self, reason: Reason, *, redirect_uri: str | None = None, **details: str) -> None:

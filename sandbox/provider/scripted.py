@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
 
 TIMEOUT_SECONDS = 30
 MAX_STEPS = 12
@@ -38,9 +41,9 @@ def consent(
 ) -> str:
     """Sign in as ``mailbox``, answer the consent page and return the callback URL without fetching it.
 
-    ``untick`` names scopes whose boxes are cleared. ``session`` is a browser of the caller's, with its cookies and
-    its ``verify``; without it a fresh one trusts ``cafile``. Raises ``ConsentError`` when a page shows an error,
-    or when consent was to be refused or unticked and the provider did not ask.
+    ``untick`` names scopes whose boxes are cleared. ``session`` is a browser of the caller's, with its
+    cookies and its ``verify``; without it a fresh one trusts ``cafile``. Raises ``ConsentError`` when a
+    page shows an error, or when consent was to be refused or unticked and the provider did not ask.
     """
     if session is not None:
         return _Visit(session, mailbox, accept, frozenset(untick)).run(authorize_url)
@@ -104,9 +107,7 @@ class _Visit:
     def _get(self, url: str) -> requests.Response:
         return self.session.get(url, allow_redirects=False, timeout=TIMEOUT_SECONDS)
 
-    def _post(
-        self, page: requests.Response, action: str, fields: list[tuple[str, str]]
-    ) -> requests.Response:
+    def _post(self, page: requests.Response, action: str, fields: list[tuple[str, str]]) -> requests.Response:
         url = urljoin(page.url, action)
         return self.session.post(url, data=fields, allow_redirects=False, timeout=TIMEOUT_SECONDS)
 

@@ -1,14 +1,13 @@
 """The provider as an https server on the loopback interface."""
 
+# ruff: noqa: ARG002 - werkzeug's methods have arguments that are not needed here
 from __future__ import annotations
 
 import ipaddress
 import logging
 import ssl
 import threading
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from joserfc.jwk import RSAKey
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -18,6 +17,11 @@ from sandbox.provider.faults import FaultBook
 from sandbox.provider.store import Store
 from sandbox.provider.web import Application
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+    from wsgiref.types import WSGIEnvironment
+
 SILENT_PEER_SECONDS = 30
 _KEY_BITS = 2048
 _logger = logging.getLogger(__name__)
@@ -25,6 +29,12 @@ _logger = logging.getLogger(__name__)
 
 class _Handler(WSGIRequestHandler):
     timeout = SILENT_PEER_SECONDS
+    # Headers and body are two writes: the second would wait 40 ms for the first one's acknowledgement.
+    disable_nagle_algorithm = True
+
+    def connection_dropped(self, error: BaseException, environ: WSGIEnvironment | None = None) -> None:
+        """Close without an answer, also when it is a fault that raised the error."""
+        self.close_connection = True
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  # werkzeug's parameter name
         # The request line is left out everywhere: an authorization request's query is nobody's business.
@@ -35,9 +45,9 @@ class _Handler(WSGIRequestHandler):
 class Provider:
     """Serves Microsoft and Google at one origin, from ``start`` to ``stop``; everything is kept in memory.
 
-    ``host`` must be a loopback address. With ``port`` 0 a free one is taken at the first start and kept, so that a
-    provider that was stopped comes back at the same URL with the same memory. ``certfile`` and ``keyfile`` are
-    PEM files for that host.
+    ``host`` must be a loopback address. With ``port`` 0 a free one is taken at the first start and
+    kept, so that a provider that was stopped comes back at the same URL with the same memory.
+    ``certfile`` and ``keyfile`` are PEM files for that host.
     """
 
     def __init__(
@@ -70,9 +80,7 @@ class Provider:
         )
         self._port = server.port
         # The handshake is left to the thread of each connection: a peer that stays silent blocks nobody else.
-        server.socket = self._tls.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
+        server.socket = self._tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         server.ssl_context = self._tls
         server.app = Application(self.url, self._store, self._faults, self._key)
         self._server = server
@@ -89,9 +97,11 @@ class Provider:
             self._server = self._thread = None
 
     def __enter__(self) -> Self:
+        """Start."""
         return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Stop."""
         self.stop()

@@ -5,18 +5,21 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from sandbox.provider.models import AccessToken, Client, Code, Grant, RefreshToken, TokenRequest, User
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 CODE_LIFETIME_LIMIT = 600
 
 
 @dataclass(frozen=True)
 class Lifetimes:
-    """Lifetimes in seconds of what is issued from now on. A code never lives longer than 600 s (RFC 6749, 4.1.2)."""
+    """Lifetimes, in seconds, of what is issued from now on; a code's is 600 s at most (RFC 6749, 4.1.2)."""
 
     access: int = 3600
     refresh: int = 90 * 86400
@@ -26,7 +29,7 @@ class Lifetimes:
 class Store:
     """The provider's memory.
 
-    Every method is atomic; ``transaction`` makes several of them one. ``clock`` answers seconds since the epoch.
+    Every method is atomic; ``transaction`` makes several of them one. ``clock`` answers epoch seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:

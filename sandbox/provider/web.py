@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, cast
-from wsgiref.types import StartResponse, WSGIEnvironment
+from typing import TYPE_CHECKING, Any, cast
 
 from authlib.oauth2.rfc6749 import OAuth2Error
 from joserfc.jwk import KeySet, RSAKey
@@ -15,16 +14,21 @@ from werkzeug.routing import Map, Rule, Submount
 from werkzeug.wrappers import Request, Response
 
 from sandbox.provider.control import Control
-from sandbox.provider.dialect import Dialect, Json
 from sandbox.provider.faults import Fault, FaultBook, RequestFacts
 from sandbox.provider.google import Google
 from sandbox.provider.interactions import Interactions
 from sandbox.provider.microsoft import Microsoft
 from sandbox.provider.models import TokenRequest
-from sandbox.provider.oauth import OAuthServer, ProviderRequest
+from sandbox.provider.oauth import OAuthServer
 from sandbox.provider.pages import page
 from sandbox.provider.refusals import Refusal
-from sandbox.provider.store import Store
+from sandbox.provider.requests import ProviderRequest
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from sandbox.provider.dialect import Dialect, Json
+    from sandbox.provider.store import Store
 
 View = Callable[[], Response]
 MAX_REQUEST_BYTES = 65536
@@ -179,7 +183,7 @@ class Application:
 
         def view() -> Response:
             with self._store.transaction():
-                return cast(Response, server.create_token_response(oauth))
+                return cast("Response", server.create_token_response(oauth))
 
         fault = self._faults.take(facts)
         try:

@@ -1,0 +1,74 @@
+"""How the relay comes to an access token: by reading its row, and only rarely by asking for a new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from chalicelib import clock
+from chalicelib.accounts.models import AccessToken
+from chalicelib.errors import Diagnosed, Unavailable
+from chalicelib.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalicelib.accounts.models import SealedToken
+
+LAST_RESORT = 30 * clock.SECOND
+"""A token with this much left is used when no newer one can be had."""
+
+ACCESS_TOKEN = "access_token"  # noqa: S105 - the field's name in the vault
+
+Open = Callable[[str, str, int, bytes], bytes] if TYPE_CHECKING else object
+Ask = Callable[[str, int | None], None] if TYPE_CHECKING else object
+
+
+class Rows(Protocol):
+    """Where access tokens are kept."""
+
+    def get(self, account: str) -> SealedToken | None:
+        """The access token for mail, read consistently."""
+
+
+class AccessTokens:
+    """Gives access tokens. It can open them and nothing else: it never sees a refresh token.
+
+    `open_token` is the vault's `open`; `ask` has the token made fresh by whoever may do so.
+    """
+
+    def __init__(self, rows: Rows, open_token: Open, ask: Ask, now: clock.Clock = clock.now) -> None:
+        self._rows = rows
+        self._open = open_token
+        self._ask = ask
+        self._now = now
+
+    def fresh(self, account: str, *, failed_version: int | None = None) -> AccessToken:
+        """A token that a session can be begun with; newer than `failed_version`, if a server refused that one.
+
+        Raises Diagnosed when there is none to be had and says who can mend it; Unavailable when unsure.
+        """
+        stored = self._rows.get(account)
+        if stored and stored.usable(self._now()) and _newer(stored, failed_version):
+            return self._opened(stored)
+        try:
+            self._ask(account, failed_version)
+        except (Diagnosed, Unavailable):
+            # A refresh that fails must not shorten the use of a token that still lives.
+            if stored and _newer(stored, failed_version) and stored.expires_at - self._now() > LAST_RESORT:
+                return self._opened(stored)
+            raise
+        return self._just_made(account, failed_version)
+
+    def _just_made(self, account: str, failed_version: int | None) -> AccessToken:
+        stored = self._rows.get(account)
+        if stored is None or stored.expires_at <= self._now() or not _newer(stored, failed_version):
+            raise Unavailable("The new access token is not there yet.", fix="It is tried again by itself.")
+        return self._opened(stored)
+
+    def _opened(self, stored: SealedToken) -> AccessToken:
+        value = self._open(stored.account, ACCESS_TOKEN, stored.version, stored.token)
+        return AccessToken(Secret(value.decode()), stored.version, stored.expires_at, stored.obtained_at)
+
+
+def _newer(stored: SealedToken, failed_version: int | None) -> bool:
+    return failed_version is None or stored.version > failed_version

@@ -1,0 +1,178 @@
+"""One refresh, by the one who holds the lease: ask the provider once, then save what it said."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from chalicelib import clock
+from chalicelib.accounts import rules
+from chalicelib.accounts.keeping import Kept
+from chalicelib.errors import Conflict, Diagnosed, Unavailable
+from chalicelib.logs import logger
+from chalicelib.providers.replies import concerns_connector
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chalicelib.accounts.keeping import Keeper
+    from chalicelib.accounts.models import Account, Connector, Grant, TokenSet
+    from chalicelib.accounts.ports import ConnectorStore, GrantStore, Secrets
+    from chalicelib.diagnosis import Diagnosis
+    from chalicelib.providers.base import Provider
+
+LEASE = 60 * clock.SECOND
+POST_TIME = 28 * clock.SECOND
+"""The longest that one request to a provider can take: connecting, the first byte, and the rest of the answer."""
+SAVE_TIME = 7 * clock.SECOND
+NEEDED = POST_TIME + SAVE_TIME
+"""With less than this left, of the lease or of the invocation, the provider is not asked."""
+
+LIMITED = "http_429"
+
+log = logger("refreshing")
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """An account with its connector and its provider."""
+
+    account: Account
+    connector: Connector
+    provider: Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The right to ask: whose it is, until when, and why it was taken."""
+
+    owner: str
+    until: int
+    in_use: bool
+
+
+class Refresher:
+    """Refreshes a grant whose lease is held. A class because it is handed stores, keys and providers."""
+
+    def __init__(
+        self,
+        grants: GrantStore,
+        connectors: ConnectorStore,
+        secrets: Secrets,
+        keeper: Keeper,
+        now: clock.Clock = clock.now,
+    ) -> None:
+        self._grants = grants
+        self._connectors = connectors
+        self._secrets = secrets
+        self._keeper = keeper
+        self._now = now
+
+    def refresh(self, grant: Grant, mailbox: Mailbox, turn: Turn) -> None:
+        """Asks the provider with exactly one request and saves its answer, or what its refusal changes.
+
+        Returns when a token newer than `grant.version` is stored. Raises Diagnosed when the provider refused,
+        Unavailable when nothing was asked or the answer had to be rescued.
+        """
+        try:
+            secret = self._secrets.get(mailbox.connector.id)
+            refresh_token = self._keeper.reveal(grant)
+            prepared = self._keeper.prepare(grant.account)
+            self._guard(turn)
+            answer = mailbox.provider.refresh(mailbox.connector, secret, refresh_token)
+        except Diagnosed as refused:
+            self._refused(grant, mailbox, turn, refused.diagnosis)
+            return
+        except Exception:
+            self._release(grant, turn)
+            raise
+        version = grant.version + 1
+        token = prepared.access_token(answer, version, self._now())
+        sealed = prepared.refresh_token(answer.refresh_token or refresh_token, version)
+        newer = rules.scheduled(
+            _refreshed(grant, answer, sealed, self._now()),
+            token,
+            mailbox.provider.facts,
+            in_use=turn.in_use,
+            chance=_chance(),
+        )
+        kept = self._keeper.keep(
+            newer, lambda: self._grants.save_refreshed(newer, token, owner=turn.owner), until=turn.until
+        )
+        self._concluded(kept, newer, answer, mailbox)
+
+    def _concluded(self, kept: Kept, newer: Grant, answer: TokenSet, mailbox: Mailbox) -> None:
+        if kept is Kept.SUPERSEDED and answer.refresh_token is not None:
+            self._keeper.rescue(newer)
+        if kept is Kept.RESCUED:
+            raise Unavailable(
+                "The new token could not be saved yet.", fix="It is saved by itself in some minutes."
+            )
+        if mailbox.connector.problem is not None or mailbox.connector.retry_at is not None:
+            self._connectors.works(mailbox.connector.id)
+        log.info(
+            "refreshed", extra={"facts": {"account": newer.account, "version": newer.version, "kept": kept}}
+        )
+
+    def _refused(self, grant: Grant, mailbox: Mailbox, turn: Turn, diagnosis: Diagnosis) -> None:
+        """Writes what the refusal means, unless somebody else has saved a newer grant meanwhile."""
+        stored = self._grants.get(grant.account)
+        if stored is None or stored.version != grant.version:
+            return
+        facts = {"account": grant.account, "code": diagnosis.code, "class": diagnosis.class_}
+        log.warning("refused by the provider", extra={"facts": facts})
+        if concerns_connector(diagnosis):
+            self._connector_refused(grant, mailbox, turn, diagnosis)
+        if diagnosis.code == LIMITED:
+            wait = (diagnosis.retry_after or 0) * clock.SECOND
+            self._connectors.rest(mailbox.connector.id, self._now() + wait)
+        refusal = rules.refusal(grant, diagnosis, mailbox.provider.facts, now=self._now(), chance=_chance())
+        self._grants.save_refused(refusal.grant, refusal.problem, refusal.state, owner=turn.owner)
+        raise Diagnosed(refusal.problem)
+
+    def _connector_refused(self, grant: Grant, mailbox: Mailbox, turn: Turn, diagnosis: Diagnosis) -> None:
+        self._connectors.refused(mailbox.connector.id, diagnosis, self._now() + rules.CONNECTOR_REST)
+        self._secrets.forget(mailbox.connector.id)
+        self._release(grant, turn)
+        raise Diagnosed(diagnosis)
+
+    def _guard(self, turn: Turn) -> None:
+        if turn.until - self._now() < NEEDED:
+            raise Unavailable("There is too little time left to ask the provider.", fix="It is tried again.")
+
+    def _release(self, grant: Grant, turn: Turn) -> None:
+        """Best effort: a lease that is not given back ends by itself."""
+        try:
+            self._grants.release(grant, owner=turn.owner)
+        except Unavailable:
+            log.warning("a lease was not given back", extra={"facts": {"account": grant.account}})
+
+
+def mailbox_of(account: Account, connectors: ConnectorStore, providers: Mapping[str, Provider]) -> Mailbox:
+    """The account with its connector and provider. Raises Conflict when the connector is gone."""
+    connector = connectors.get(account.connector)
+    if connector is None:
+        raise Conflict(
+            "The account's connector does not exist.", fix="Connect the mailbox with another connector."
+        )
+    return Mailbox(account, connector, providers[connector.provider])
+
+
+def _refreshed(grant: Grant, answer: TokenSet, sealed: bytes, now: int) -> Grant:
+    return replace(
+        grant,
+        version=grant.version + 1,
+        refresh_token=sealed,
+        scopes=tuple(sorted(answer.scopes)) if answer.scopes else grant.scopes,
+        refreshed_at=now,
+        lease_owner=None,
+        lease_until=0,
+        first_refused_at=None,
+        retry_at=None,
+        failures=0,
+    )
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 - jitter

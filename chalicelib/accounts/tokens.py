@@ -1,0 +1,237 @@
+"""The care of tokens: whoever needs one gets it, at most one asks the provider, and what is due is refreshed.
+
+Single flight, for each grant::
+
+    read (consistent) → a newer token is there? done
+                      → take the lease: on condition that version is unchanged and nobody holds it
+                        taken:     ask the provider once, save on condition of version and lease   (refreshing)
+                        not taken: wait a little, read again, use the winner's token
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from chalicelib import clock
+from chalicelib.accounts import rules
+from chalicelib.accounts.keeping import unpacked
+from chalicelib.accounts.models import DueReason, GrantState
+from chalicelib.accounts.refreshing import LEASE, NEEDED, Turn, mailbox_of
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import ConfigurationError, Diagnosed, MailgrantError, NotFound, Unavailable
+from chalicelib.ids import SHARDS
+from chalicelib.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from chalicelib.accounts.keeping import Keeper
+    from chalicelib.accounts.models import Account, Grant
+    from chalicelib.accounts.ports import AccountStore, ConnectorStore, GrantStore, RescueQueue
+    from chalicelib.accounts.refreshing import Mailbox, Refresher
+    from chalicelib.providers.base import Provider
+
+DEFAULT_TIME = 55 * clock.SECOND
+AT_ONCE = 8
+"""Grants that are refreshed at the same time by one invocation; they wait for the provider, not for us."""
+DUE_LIMIT = 1_000
+"""Accounts of one shard that one look hands out; what is left is found by the next look."""
+
+log = logger("tokens")
+
+
+class Tokens:
+    """Keeps access tokens fresh.
+
+    `recently_used` tells when mail of an account was last relayed, in milliseconds, or None.
+    """
+
+    def __init__(
+        self,
+        grants: GrantStore,
+        accounts: AccountStore,
+        connectors: ConnectorStore,
+        providers: Mapping[str, Provider],
+        refresher: Refresher,
+        keeper: Keeper,
+        rescue: RescueQueue,
+        recently_used: Callable[[str], int | None],
+        now: clock.Clock = clock.now,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._grants = grants
+        self._accounts = accounts
+        self._connectors = connectors
+        self._providers = providers
+        self._refresher = refresher
+        self._keeper = keeper
+        self._rescue = rescue
+        self._recently_used = recently_used
+        self._now = now
+        self._sleep = sleep
+
+    def ensure(self, account: str, *, failed_version: int | None = None, until: int | None = None) -> None:
+        """Returns when a usable access token is stored, newer than `failed_version` where that is given.
+
+        `until` is when the invocation ends, in milliseconds. Raises Diagnosed when there is none to be had,
+        Unavailable when it could not be found out in time, NotFound for an unknown account.
+        """
+        until = until or self._now() + DEFAULT_TIME
+        found = self._account(account)
+        seen: int | None = None
+        while True:
+            grant = self._grant(found)
+            if self._is_fresh(grant, failed_version, seen):
+                return
+            seen = grant.version if seen is None else seen
+            if self._refreshed_by_us(account, grant, in_use=True, until=until):
+                return
+            self._wait(until)
+
+    def refresh_due(self, *, until: int) -> list[str]:
+        """Refreshes what is due while time lasts; returns the accounts for which there was none."""
+        due = [account for shard in SHARDS for account in self._grants.due(shard, self._now(), DUE_LIMIT)]
+        return self.refresh(due, until=until)
+
+    def refresh(self, accounts: Iterable[str], *, until: int) -> list[str]:
+        """Refreshes those of the accounts that are still due; returns those for which there was no time.
+
+        What fails for one account is logged and never keeps another one from being refreshed.
+        """
+        accounts = list(accounts)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            done = pool.map(lambda account: self._refresh_one(account, until), accounts)
+            return [account for account, fitted in zip(accounts, done, strict=True) if not fitted]
+
+    def drain_rescue(self, *, until: int) -> None:
+        """Saves the grants that could not be saved when they were received."""
+        while self._now() + NEEDED < until:
+            taken = self._rescue.take()
+            if not taken:
+                return
+            for receipt, body in taken:
+                try:
+                    self._save_rescued(unpacked(body))
+                    self._rescue.done(receipt)
+                except (MailgrantError, ConfigurationError, ValueError, KeyError, TypeError):
+                    log.exception("a rescued grant stays on its queue")
+
+    def _is_fresh(self, grant: Grant, failed_version: int | None, seen: int | None) -> bool:
+        """Whether the stored token will do; one that was made while we waited does, however short its life."""
+        if seen == grant.version:
+            return False
+        token = self._grants.access_token(grant.account)
+        if token is None or (failed_version is not None and token.version <= failed_version):
+            return False
+        made_meanwhile = seen is not None and token.version > seen
+        return made_meanwhile or token.usable(self._now())
+
+    def _refreshed_by_us(self, account: str, grant: Grant, *, in_use: bool, until: int) -> bool:
+        """Takes the lease and refreshes; False when another one has it. Raises what keeps from asking."""
+        now = self._now()
+        if grant.lease_owner is not None and grant.lease_until >= now:
+            return False
+        mailbox = mailbox_of(self._account(account), self._connectors, self._providers)
+        _require_hope(mailbox, grant, now)
+        turn = Turn(secrets.token_hex(8), min(now + LEASE, until), in_use)
+        if not self._grants.lease(grant, owner=turn.owner, now=now, until=now + LEASE):
+            return False
+        self._refresher.refresh(grant, mailbox, turn)
+        return True
+
+    def _refresh_one(self, account: str, until: int) -> bool:
+        if self._now() + NEEDED > until:
+            return False
+        try:
+            self._refresh_if_due(account, until)
+        except (MailgrantError, ConfigurationError) as error:
+            code = getattr(error, "error_code", type(error).__name__)
+            log.warning("not refreshed", extra={"facts": {"account": account, "code": code}})
+        except Exception:
+            log.exception("not refreshed", extra={"facts": {"account": account}})
+        return True
+
+    def _refresh_if_due(self, account: str, until: int) -> None:
+        grant = self._grants.get(account)
+        if grant is None or grant.refresh_due_at is None or grant.refresh_due_at > self._now():
+            return
+        mailbox = mailbox_of(self._account(account), self._connectors, self._providers)
+        used_at = self._recently_used(account)
+        in_use = used_at is not None and used_at > grant.refreshed_at
+        chance = random.random()  # noqa: S311 - jitter
+        if grant.due_reason is DueReason.EXPIRY and not in_use:
+            self._grants.reschedule(
+                grant, rules.idle(grant, mailbox.provider.facts, chance), DueReason.KEEP_ALIVE
+            )
+        elif mailbox.connector.retry_at is not None and mailbox.connector.retry_at > self._now():
+            later = mailbox.connector.retry_at + rules.jittered(rules.CONNECTOR_REST, chance)
+            self._grants.reschedule(grant, later, grant.due_reason)
+        else:
+            self._refreshed_by_us(account, grant, in_use=in_use, until=until)
+
+    def _save_rescued(self, rescued: Grant) -> None:
+        stored = self._grants.get(rescued.account)
+        if stored is None or stored.version == rescued.version - 1:
+            self._grants.save_rescued(replace(rescued, refresh_due_at=self._now()))
+        elif self._is_better(rescued, stored):
+            version = stored.version + 1
+            sealed = self._keeper.prepare(rescued.account).refresh_token(
+                self._keeper.reveal(rescued), version
+            )
+            again = replace(rescued, version=version, refresh_token=sealed, refresh_due_at=self._now())
+            self._grants.save_rescued(again)
+
+    def _is_better(self, rescued: Grant, stored: Grant) -> bool:
+        """Whether the stored token was refused, so that the rescued one of the same owner deserves a try."""
+        refused = stored.first_refused_at is not None
+        return (
+            refused and rescued.identity == stored.identity and rescued.refresh_token != stored.refresh_token
+        )
+
+    def _account(self, account: str) -> Account:
+        found = self._accounts.get(account)
+        if found is None:
+            raise NotFound("There is no such account.", fix="Check the account's id.")
+        return found
+
+    def _grant(self, account: Account) -> Grant:
+        grant = self._grants.get(account.id)
+        if grant is None:
+            raise Diagnosed(_NEVER_CONNECTED)
+        return grant
+
+    def _wait(self, until: int) -> None:
+        if self._now() + clock.SECOND > until:
+            raise Unavailable("Another refresh of this mailbox takes too long.", fix="It is tried again.")
+        self._sleep(random.uniform(0.1, 0.25))  # noqa: S311 - jitter
+
+
+_NEVER_CONNECTED = Diagnosis(
+    DiagnosisClass.RECONNECT, "never_connected", "The mailbox was never connected.", "Open its connect link."
+)
+_RESTING = Diagnosis(
+    DiagnosisClass.RETRY,
+    "resting",
+    "The provider is left alone for a while.",
+    "Nothing to do: it is tried again.",
+)
+
+
+def _require_hope(mailbox: Mailbox, grant: Grant, now: int) -> None:
+    """Raises Diagnosed while asking the provider is known to be of no use, or not allowed yet."""
+    account, connector = mailbox.account, mailbox.connector
+    if account.grant_state is GrantState.NEEDS_RECONNECT:
+        raise Diagnosed(account.problem or _NEVER_CONNECTED)
+    if connector.retry_at is not None and connector.retry_at > now:
+        raise Diagnosed(_later(connector.problem or _RESTING, connector.retry_at - now))
+    if grant.retry_at is not None and grant.retry_at > now:
+        raise Diagnosed(_later(account.problem or _RESTING, grant.retry_at - now))
+
+
+def _later(diagnosis: Diagnosis, wait: int) -> Diagnosis:
+    return replace(diagnosis, retry_after=max(1, wait // clock.SECOND))

@@ -1,0 +1,30 @@
+"""The bucket of message bytes that are too long for a table row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.aws.failures import translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+WHAT = "The bucket"
+
+
+class Bucket:
+    """Implements mail.ports.Blobs. A key holds the digest of its bytes, so an object is never overwritten by others."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def put(self, key: str, data: bytes) -> None:
+        """Writes the object."""
+        with translated(WHAT):
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType="message/rfc822")
+
+    def get(self, key: str) -> bytes:
+        """Reads the object. One that is gone is a broken installation: messages outlive their row's work."""
+        with translated(WHAT):
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()

@@ -1,0 +1,36 @@
+"""The table of access tokens: ciphertext, one row for each resource of an account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.accounts.models import MAIL, SealedToken
+from chalicelib.aws.tables.table import Part, Row, Table, fitting
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class AccessTokensTable:
+    """Keeps access tokens. `relay` may only read it."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._table = Table(client, table, "The table of access tokens")
+
+    def get(self, account: str, resource: str = MAIL) -> SealedToken | None:
+        """The access token of that resource, read consistently."""
+        row = self._table.get({"account": account, "resource": resource})
+        return SealedToken(**fitting(SealedToken, row)) if row else None
+
+    def put_part(self, token: SealedToken) -> Part:
+        """A part of a transaction that replaces an older version."""
+        row: Row = {
+            "account": token.account,
+            "resource": token.resource,
+            "token": token.token,
+            "version": token.version,
+            "expires_at": token.expires_at,
+            "obtained_at": token.obtained_at,
+        }
+        older = "attribute_not_exists(#account) OR #version < :version"
+        return self._table.put_part(row, older, version=token.version)

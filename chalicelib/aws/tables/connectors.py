@@ -1,0 +1,84 @@
+"""The table of connectors: one row each, without its credential."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.accounts.models import Connector
+from chalicelib.aws.failures import ConditionFailed, translated
+from chalicelib.aws.tables.codec import from_item
+from chalicelib.aws.tables.table import Row, Table, fitting
+from chalicelib.diagnosis import Diagnosis
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+EXISTS = "attribute_exists(#connector)"
+
+
+class ConnectorsTable:
+    """Keeps connectors."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._table = Table(client, table, "The table of connectors")
+
+    def add(self, connector: Connector) -> None:
+        """Writes a new row."""
+        self._table.put(_row(connector), "attribute_not_exists(#connector)")
+
+    def get(self, connector: str) -> Connector | None:
+        """The connector with that id, read consistently."""
+        row = self._table.get({"connector": connector})
+        return _connector(row) if row else None
+
+    def all(self) -> list[Connector]:
+        """Every connector, the oldest first. A scan: there are few."""
+        table = self._table
+        with translated(table.what):
+            pages = table.client.get_paginator("scan").paginate(TableName=table.name, ConsistentRead=True)
+            found = [_connector(from_item(item)) for page in pages for item in page["Items"]]
+        return sorted(found, key=lambda connector: (connector.created_at, connector.id))
+
+    def secret_saved(self, connector: str, at: int) -> bool:
+        """Notes that a credential was saved and forgets the problem; False when there is no such connector."""
+        return self._change(connector, {"secret_saved_at": at, "problem": None, "retry_at": None})
+
+    def refused(self, connector: str, problem: Diagnosis, retry_at: int) -> None:
+        """Notes that the provider refuses the client itself, and until when nobody asks again."""
+        self._change(connector, {"problem": problem.to_json(), "retry_at": retry_at})
+
+    def rest(self, connector: str, retry_at: int) -> None:
+        """Notes until when nobody asks the provider."""
+        self._change(connector, {"retry_at": retry_at})
+
+    def works(self, connector: str) -> None:
+        """Forgets problem and rest: a token was given."""
+        self._change(connector, {"problem": None, "retry_at": None})
+
+    def _change(self, connector: str, changes: Row) -> bool:
+        try:
+            self._table.update({"connector": connector}, changes, EXISTS)
+        except ConditionFailed:
+            return False
+        return True
+
+
+def _row(connector: Connector) -> Row:
+    return {
+        "connector": connector.id,
+        "provider": connector.provider,
+        "name": connector.name,
+        "client_id": connector.client_id,
+        "tenant": connector.tenant,
+        "created_at": connector.created_at,
+        "secret_saved_at": connector.secret_saved_at,
+        "problem": connector.problem.to_json() if connector.problem else None,
+        "retry_at": connector.retry_at,
+    }
+
+
+def _connector(row: Row) -> Connector:
+    known = fitting(Connector, row)
+    if "problem" in known:
+        known["problem"] = Diagnosis.from_json(known["problem"])
+    return Connector(id=row["connector"], **known)

@@ -1,0 +1,205 @@
+"""The table of grants, and the transactions by which a grant and all that follows from it change at once.
+
+Every write names the version of the grant that was read. A version only grows, so a worker that slept
+through the end of its lease cannot undo what another one has saved meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.accounts.models import DueReason, Grant, GrantState, Identity, SealedToken
+from chalicelib.aws.failures import ConditionFailed, translated
+from chalicelib.aws.tables.codec import from_item, to_item
+from chalicelib.aws.tables.table import Row, Table
+from chalicelib.ids import shard_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from chalicelib.aws.tables.access_tokens import AccessTokensTable
+    from chalicelib.aws.tables.accounts import AccountsTable
+    from chalicelib.aws.tables.authorizations import AuthorizationsTable
+    from chalicelib.aws.tables.table import Part
+    from chalicelib.diagnosis import Diagnosis
+
+UNCHANGED = "#version = :version"
+HELD = f"{UNCHANGED} AND #lease_owner = :owner"
+FREE = f"{UNCHANGED} AND (attribute_not_exists(#lease_owner) OR #lease_until < :now)"
+REPLACED = "attribute_not_exists(#account) OR #version = :version"
+NO_LEASE: Row = {"lease_owner": None, "lease_until": None}
+
+
+class GrantsTable:
+    """Keeps grants (see accounts.ports.GrantStore)."""
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table: str,
+        access_tokens: AccessTokensTable,
+        accounts: AccountsTable,
+        authorizations: AuthorizationsTable,
+    ) -> None:
+        self._table = Table(client, table, "The table of grants")
+        self._access_tokens = access_tokens
+        self._accounts = accounts
+        self._authorizations = authorizations
+
+    def get(self, account: str) -> Grant | None:
+        """The grant of that account, read consistently."""
+        row = self._table.get(_key(account))
+        return _grant(row) if row else None
+
+    def access_token(self, account: str) -> SealedToken | None:
+        """The access token for mail, read consistently."""
+        return self._access_tokens.get(account)
+
+    def lease(self, grant: Grant, *, owner: str, now: int, until: int) -> bool:
+        """Takes the right to ask the provider; False when the grant changed or another one has it."""
+        taken: Row = {"lease_owner": owner, "lease_until": until}
+        return self._change(grant, taken, FREE, now=now, version=grant.version)
+
+    def release(self, grant: Grant, *, owner: str) -> None:
+        """Gives the right back, if it is still the owner's."""
+        self._change(grant, NO_LEASE, HELD, version=grant.version, owner=owner)
+
+    def save_refreshed(self, grant: Grant, token: SealedToken, *, owner: str) -> bool:
+        """Replaces version `grant.version - 1`, held by `owner`; with it the token and the account's facts."""
+        changes = {name: value for name, value in _row(grant).items() if name != "account"}
+        part = self._table.update_part(
+            _key(grant.account), changes, HELD, version=grant.version - 1, owner=owner
+        )
+        facts = self._accounts.facts_part(grant.account, **_active(grant, token))
+        return self._transact([part, self._access_tokens.put_part(token), facts])
+
+    def save_connected(
+        self, grant: Grant, token: SealedToken, *, authorization: str, link: str, outcome: Mapping[str, Any]
+    ) -> bool:
+        """Replaces version `grant.version - 1` or none: grant, token, facts, link and outcome at once."""
+        facts = _active(grant, token) | {
+            "connected_at": grant.granted_at,
+            "smtp_user": "",
+            "transport_block": None,
+        }
+        parts = [
+            self._table.put_part(_row(grant), REPLACED, version=grant.version - 1),
+            self._access_tokens.put_part(token),
+            self._accounts.facts_part(grant.account, **facts),
+            *self._authorizations.success_parts(authorization, link, outcome, grant.granted_at),
+        ]
+        return self._transact(parts)
+
+    def save_rescued(self, grant: Grant) -> bool:
+        """Replaces version `grant.version - 1` or none by a rescued grant, and makes the account active."""
+        facts: Row = {"grant_state": GrantState.ACTIVE, "problem": None}
+        parts = [
+            self._table.put_part(_row(grant), REPLACED, version=grant.version - 1),
+            self._accounts.facts_part(grant.account, **facts),
+        ]
+        return self._transact(parts)
+
+    def save_refused(self, grant: Grant, problem: Diagnosis, state: GrantState, *, owner: str) -> bool:
+        """Writes what a refusal changed, on condition that version and lease are unchanged; ends the lease."""
+        changes = _refusal(grant) | NO_LEASE
+        part = self._table.update_part(_key(grant.account), changes, HELD, version=grant.version, owner=owner)
+        facts = self._accounts.facts_part(grant.account, problem=problem.to_json(), grant_state=state)
+        return self._transact([part, facts])
+
+    def reschedule(self, grant: Grant, due_at: int, reason: DueReason) -> None:
+        """Moves the next refresh, unless the grant has changed."""
+        changes: Row = {
+            "refresh_due_at": due_at,
+            "refresh_shard": shard_of(grant.account),
+            "due_reason": reason,
+        }
+        self._change(grant, changes, UNCHANGED, version=grant.version)
+
+    def due(self, shard: str, now: int, limit: int) -> list[str]:
+        """Up to `limit` accounts of a shard that are due, the longest due first. May lag behind."""
+        with translated(self._table.what):
+            answer = self._table.client.query(
+                TableName=self._table.name,
+                IndexName="by_refresh_due",
+                KeyConditionExpression="#shard = :shard AND #due <= :now",
+                ExpressionAttributeNames={"#shard": "refresh_shard", "#due": "refresh_due_at"},
+                ExpressionAttributeValues=to_item({":shard": shard, ":now": now}),
+                Limit=limit,
+            )
+        return [str(from_item(item)["account"]) for item in answer["Items"]]
+
+    def _change(self, grant: Grant, changes: Row, condition: str, **values: Any) -> bool:
+        try:
+            self._table.update(_key(grant.account), changes, condition, **values)
+        except ConditionFailed:
+            return False
+        return True
+
+    def _transact(self, parts: Sequence[Part]) -> bool:
+        try:
+            self._table.transact(parts)
+        except ConditionFailed:
+            return False
+        return True
+
+
+def _key(account: str) -> Row:
+    return {"account": account}
+
+
+def _active(grant: Grant, token: SealedToken) -> Row:
+    return {
+        "grant_state": GrantState.ACTIVE,
+        "problem": None,
+        "token_expires_at": token.expires_at,
+        "refreshed_at": grant.refreshed_at,
+    }
+
+
+def _refusal(grant: Grant) -> Row:
+    due = grant.refresh_due_at is not None
+    return {
+        "first_refused_at": grant.first_refused_at,
+        "retry_at": grant.retry_at,
+        "failures": grant.failures,
+        "refresh_due_at": grant.refresh_due_at,
+        "refresh_shard": shard_of(grant.account) if due else None,
+        "due_reason": grant.due_reason,
+    }
+
+
+def _row(grant: Grant) -> Row:
+    return {
+        **_key(grant.account),
+        "version": grant.version,
+        "refresh_token": grant.refresh_token,
+        "scopes": list(grant.scopes),
+        "issuer": grant.identity.issuer,
+        "subject": grant.identity.subject,
+        "addresses": list(grant.identity.addresses),
+        "granted_at": grant.granted_at,
+        "refreshed_at": grant.refreshed_at,
+        **_refusal(grant),
+        **NO_LEASE,
+    }
+
+
+def _grant(row: Row) -> Grant:
+    return Grant(
+        account=row["account"],
+        version=row["version"],
+        refresh_token=row["refresh_token"],
+        scopes=tuple(row["scopes"]),
+        identity=Identity(row["issuer"], row["subject"], tuple(row["addresses"])),
+        granted_at=row["granted_at"],
+        refreshed_at=row["refreshed_at"],
+        lease_owner=row.get("lease_owner"),
+        lease_until=row.get("lease_until", 0),
+        refresh_due_at=row.get("refresh_due_at"),
+        due_reason=DueReason(row.get("due_reason", DueReason.KEEP_ALIVE)),
+        first_refused_at=row.get("first_refused_at"),
+        retry_at=row.get("retry_at"),
+        failures=row.get("failures", 0),
+    )

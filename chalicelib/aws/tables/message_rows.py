@@ -1,0 +1,140 @@
+"""Messages as rows, and back. An attempt's number is its place in the list, so it is not stored."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from chalicelib.aws.tables.codec import from_item, to_item
+from chalicelib.diagnosis import Diagnosis
+from chalicelib.errors import InvalidInput
+from chalicelib.mail.models import Attempt, Envelope, Message, OnUnknown, Phase, Recipient, Reply, State
+
+FIELDS = (
+    "account message caller #state mail_from rcpt_to size message_id accepted_at expires_at fingerprint"
+    " on_unknown subject blob next_attempt_at claim attempts recipients resolved_by"
+).split()
+
+WITHOUT_BODY = {
+    "ProjectionExpression": ", ".join(FIELDS).replace(" size", " #size"),
+    "ExpressionAttributeNames": {"#state": "state", "#size": "size"},
+}
+"""What a list needs of a row: everything but the bytes."""
+
+
+def to_row(message: Message) -> dict[str, Any]:
+    """The row of a message."""
+    return {
+        "account": message.account,
+        "message": message.id,
+        "caller": message.caller,
+        "state": message.state,
+        "mail_from": message.envelope.mail_from,
+        "rcpt_to": message.envelope.recipients,
+        "size": message.size,
+        "message_id": message.message_id,
+        "accepted_at": message.accepted_at,
+        "expires_at": message.expires_at,
+        "fingerprint": message.fingerprint,
+        "on_unknown": message.on_unknown,
+        "subject": message.subject,
+        "body": message.body,
+        "blob": message.blob,
+        "next_attempt_at": message.next_attempt_at,
+        "claim": message.claim,
+        "attempts": [attempt_row(attempt) for attempt in message.attempts],
+        "recipients": [recipient_row(one) for one in message.recipients],
+        "resolved_by": message.resolved_by,
+    }
+
+
+def from_row(row: dict[str, Any]) -> Message:
+    """The message of a row."""
+    return Message(
+        id=row["message"],
+        account=row["account"],
+        caller=row["caller"],
+        state=State(row["state"]),
+        envelope=Envelope(row["mail_from"], tuple(row["rcpt_to"])),
+        size=row["size"],
+        message_id=row["message_id"],
+        accepted_at=row["accepted_at"],
+        expires_at=row["expires_at"],
+        fingerprint=row["fingerprint"],
+        on_unknown=OnUnknown(row["on_unknown"]),
+        subject=row["subject"],
+        body=row.get("body"),
+        blob=row.get("blob"),
+        next_attempt_at=row.get("next_attempt_at"),
+        claim=row.get("claim"),
+        attempts=tuple(_attempt(number, one) for number, one in enumerate(row["attempts"], start=1)),
+        recipients=tuple(_recipient(one) for one in row["recipients"]),
+        resolved_by=row.get("resolved_by"),
+    )
+
+
+def attempt_row(attempt: Attempt) -> dict[str, Any]:
+    """An attempt inside its message's row."""
+    return {
+        "worker": attempt.worker,
+        "began_at": attempt.began_at,
+        "phase": attempt.phase,
+        "ended_at": attempt.ended_at,
+        "outcome": attempt.outcome,
+        "transport": attempt.transport,
+        "reply": _reply_row(attempt.reply),
+        "diagnosis": attempt.diagnosis.to_json() if attempt.diagnosis else None,
+    }
+
+
+def recipient_row(recipient: Recipient) -> dict[str, Any]:
+    """What became of a recipient, inside its message's row."""
+    return {"address": recipient.address, "state": recipient.state, "reply": _reply_row(recipient.reply)}
+
+
+def to_cursor(key: Any) -> str:
+    """Where a list goes on, as text for a URL; the account is not in it."""
+    row = from_item(key)
+    return base64.urlsafe_b64encode(json.dumps([row["accepted_at"], row["message"]]).encode()).decode()
+
+
+def from_cursor(account: str, cursor: str) -> dict[str, Any]:
+    """The key to go on after; raises InvalidInput for a text that is no cursor."""
+    try:
+        accepted_at, message = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
+        if not isinstance(accepted_at, int) or not isinstance(message, str):
+            raise TypeError
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise InvalidInput(
+            "This is not a cursor.", fix="Use the cursor of the last answer, or none.", field="cursor"
+        ) from error
+    return to_item({"account": account, "accepted_at": accepted_at, "message": message})
+
+
+def _attempt(number: int, row: dict[str, Any]) -> Attempt:
+    outcome, diagnosis = row.get("outcome"), row.get("diagnosis")
+    return Attempt(
+        number=number,
+        worker=row["worker"],
+        began_at=row["began_at"],
+        phase=Phase(row["phase"]),
+        ended_at=row.get("ended_at"),
+        outcome=State(outcome) if outcome else None,
+        transport=row["transport"],
+        reply=_reply(row.get("reply")),
+        diagnosis=Diagnosis.from_json(diagnosis) if diagnosis else None,
+    )
+
+
+def _recipient(row: dict[str, Any]) -> Recipient:
+    return Recipient(row["address"], State(row["state"]), _reply(row.get("reply")))
+
+
+def _reply_row(reply: Reply | None) -> dict[str, Any] | None:
+    return {"code": reply.code, "enhanced": reply.enhanced, "text": reply.text} if reply else None
+
+
+def _reply(row: dict[str, Any] | None) -> Reply | None:
+    return Reply(row["code"], row["enhanced"], row["text"]) if row else None

@@ -1,0 +1,226 @@
+"""The table of messages: one row each, found by account and id, and by when something of it is due.
+
+A row is in the index ``by_next_attempt`` while something is due some time. In `sending` and `committing` that
+time is the end of the claim, so that the look that finds work also finds the work of a worker that died.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.aws.failures import ConditionFailed, translated
+from chalicelib.aws.tables import message_rows
+from chalicelib.aws.tables.codec import from_item, to_item
+from chalicelib.aws.tables.message_rows import from_row, to_row
+from chalicelib.mail import outcomes
+from chalicelib.mail.models import CLAIMABLE, Attempt, Message, OnUnknown, State
+from chalicelib.mail.ports import Outcome, Page
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+WHAT = "The table of messages"
+
+DUE, ACCEPTED = "by_next_attempt", "by_accepted"
+
+CLAIM = (
+    "SET #state = :sending, claim = :worker, next_attempt_at = :until,"
+    " attempts = list_append(attempts, :attempt)"
+)
+
+CLAIM_IF = (
+    "next_attempt_at <= :now AND (#state IN (:queued, :deferred, :sending)"
+    " OR (#state = :unknown AND on_unknown = :resend))"
+)
+"""`sending` is in it because a claim that has ended belongs to nobody: the dot was not written."""
+
+
+class MessagesTable:
+    """Implements mail.ports.Messages."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def add(self, message: Message, *, ttl: int) -> Message | None:
+        """A conditional put: the one place where an idempotency key becomes one message."""
+        try:
+            with translated(WHAT):
+                self._client.put_item(
+                    TableName=self._table,
+                    Item=to_item({**to_row(message), "ttl": ttl}),
+                    ConditionExpression="attribute_not_exists(message)",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ConditionFailed as failed:
+            return from_row(from_item(failed.item or {}))
+        return None
+
+    def get(self, account: str, message: str) -> Message | None:
+        """The row, or None."""
+        with translated(WHAT):
+            found = self._client.get_item(
+                TableName=self._table, Key=_key(account, message), ConsistentRead=True
+            )
+        return from_row(from_item(found["Item"])) if "Item" in found else None
+
+    def due(self, account: str, now: int, limit: int) -> list[str]:
+        """The ids of what is due, the longest due first."""
+        rows = self._by_due(account, limit, "account = :account AND next_attempt_at <= :now", {":now": now})
+        return [row["message"] for row in rows]
+
+    def next_due(self, account: str) -> int | None:
+        """When the account's next message is due; None when nothing waits."""
+        rows = self._by_due(account, 1, "account = :account", {})
+        return rows[0]["next_attempt_at"] if rows else None
+
+    def waiting(self, account: str, limit: int) -> list[Message]:
+        """Messages with something due some time, without their bodies, the longest due first."""
+        return self._without_bodies(self._by_due(account, limit, "account = :account", {}))
+
+    def claim(self, account: str, message: str, *, worker: str, now: int, until: int) -> Message | None:
+        """Begins an attempt, or finds that the last worker died in `committing`."""
+        attempt = message_rows.attempt_row(Attempt(number=0, worker=worker, began_at=now))
+        values = {
+            **_states(State.SENDING, State.UNKNOWN, *CLAIMABLE),
+            ":resend": OnUnknown.RESEND,
+            ":worker": worker,
+            ":now": now,
+            ":until": until,
+            ":attempt": [attempt],
+        }
+        try:
+            return self._update(_key(account, message), CLAIM, CLAIM_IF, values)
+        except ConditionFailed as failed:
+            if failed.item:
+                self._note_lost_worker(from_row(from_item(failed.item)), now)
+            return None
+
+    def commit(self, message: Message, *, until: int) -> bool:
+        """Written just before the final dot: whoever cannot write it must not write the dot."""
+        return self._done(
+            _key(message.account, message.id),
+            f"SET #state = :committing, next_attempt_at = :until, attempts[{len(message.attempts) - 1}].phase = :phase",
+            "#state = :sending AND claim = :claim",
+            {
+                **_states(State.SENDING, State.COMMITTING),
+                ":claim": message.claim,
+                ":until": until,
+                ":phase": "commit",
+            },
+        )
+
+    def finish(self, message: Message, outcome: Outcome) -> bool:
+        """The claim is the fence; `unknown` is in the condition for an answer that comes after it was given up."""
+        values = {
+            **_states(State.SENDING, State.COMMITTING, State.UNKNOWN),
+            ":claim": message.claim,
+            ":state": outcome.state,
+            ":attempt": message_rows.attempt_row(outcome.attempt),
+            ":recipients": [message_rows.recipient_row(one) for one in outcome.recipients],
+            ":next": outcome.next_attempt_at,
+        }
+        update = f"SET #state = :state, attempts[{len(message.attempts) - 1}] = :attempt, recipients = :recipients"
+        update += ", next_attempt_at = :next" if outcome.next_attempt_at is not None else " REMOVE next_attempt_at"
+        condition = "claim = :claim AND #state IN (:sending, :committing, :unknown)"
+        return self._done(_key(message.account, message.id), update, condition, values)
+
+    def resolve(
+        self, account: str, message: str, *, state: State, by: str, due_at: int | None, expires_at: int
+    ) -> bool:
+        """What a person says of a message of which nobody knows; the claim goes, so that no worker contradicts."""
+        update = "SET #state = :state, resolved_by = :by, expires_at = :expires_at"
+        update += ", next_attempt_at = :due REMOVE claim" if due_at is not None else " REMOVE claim, next_attempt_at"
+        values = {
+            **_states(State.UNKNOWN),
+            ":state": state,
+            ":by": by,
+            ":expires_at": expires_at,
+            ":due": due_at,
+        }
+        return self._done(_key(account, message), update, "#state = :unknown", values)
+
+    def by_accepted(self, account: str, limit: int, cursor: str | None) -> Page:
+        """Messages of the account without their bodies, newest first."""
+        start = {} if cursor is None else {"ExclusiveStartKey": message_rows.from_cursor(account, cursor)}
+        with translated(WHAT):
+            found = self._client.query(
+                TableName=self._table,
+                IndexName=ACCEPTED,
+                KeyConditionExpression="account = :account",
+                ExpressionAttributeValues=to_item({":account": account}),
+                ScanIndexForward=False,
+                ConsistentRead=True,
+                Limit=limit,
+                **start,  # type: ignore[arg-type]
+            )
+        last = found.get("LastEvaluatedKey")
+        messages = self._without_bodies([from_item(item) for item in found["Items"]])
+        return Page(tuple(messages), message_rows.to_cursor(last) if last else None)
+
+    def _note_lost_worker(self, lost: Message, now: int) -> None:
+        """`committing` whose claim has ended: the dot may have left, so the outcome is unknown."""
+        if lost.state is State.COMMITTING and lost.next_attempt_at is not None and lost.next_attempt_at <= now:
+            self.finish(lost, outcomes.unknown(lost, now, outcomes.WORKER_LOST))
+
+    def _by_due(self, account: str, limit: int, condition: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+        with translated(WHAT):
+            found = self._client.query(
+                TableName=self._table,
+                IndexName=DUE,
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=to_item({":account": account, **values}),
+                ConsistentRead=True,
+                Limit=limit,
+            )
+        return [from_item(item) for item in found["Items"]]
+
+    def _without_bodies(self, keys: list[dict[str, Any]]) -> list[Message]:
+        """The rows of the keys, in their order. An index holds keys only: it would be written with every update."""
+        if not keys:
+            return []
+        request = {
+            self._table: {
+                "Keys": [_key(key["account"], key["message"]) for key in keys],
+                "ConsistentRead": True,
+                **message_rows.WITHOUT_BODY,
+            }
+        }
+        rows: dict[str, Message] = {}
+        while request:
+            with translated(WHAT):
+                found = self._client.batch_get_item(RequestItems=request)  # type: ignore[arg-type]
+            for item in found["Responses"].get(self._table, []):
+                row = from_row(from_item(item))
+                rows[row.id] = row
+            request = found.get("UnprocessedKeys", {})  # type: ignore[assignment]
+        return [rows[key["message"]] for key in keys if key["message"] in rows]
+
+    def _done(self, key: dict[str, Any], update: str, condition: str, values: dict[str, Any]) -> bool:
+        try:
+            self._update(key, update, condition, values)
+        except ConditionFailed:
+            return False
+        return True
+
+    def _update(self, key: dict[str, Any], update: str, condition: str, values: dict[str, Any]) -> Message:
+        with translated(WHAT):
+            done = self._client.update_item(
+                TableName=self._table,
+                Key=key,
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues=to_item(values),
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        return from_row(from_item(done["Attributes"]))
+
+
+def _key(account: str, message: str) -> dict[str, Any]:
+    return to_item({"account": account, "message": message})
+
+
+def _states(*states: State) -> dict[str, str]:
+    return {f":{state}": str(state) for state in states}

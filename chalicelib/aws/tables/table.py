@@ -1,0 +1,111 @@
+"""One DynamoDB table: reads, conditional writes, and the parts of transactions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.aws.failures import translated
+from chalicelib.aws.tables.codec import from_item, to_item
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Row = dict[str, Any]
+Part = dict[str, Any]
+"""One part of a transaction, as TransactWriteItems takes it."""
+
+_NAME = re.compile(r"#(\w+)")
+
+
+class Table:
+    """A table and its name. `what` names it for people, as in "The table of grants".
+
+    In conditions every attribute is written ``#name`` and every value ``:name``: so many names are reserved
+    words of DynamoDB that none is written plainly.
+    """
+
+    def __init__(self, client: DynamoDBClient, name: str, what: str) -> None:
+        self.client = client
+        self.name = name
+        self.what = what
+
+    def get(self, key: Row) -> Row | None:
+        """The row with that key, read consistently."""
+        with translated(self.what):
+            found = self.client.get_item(TableName=self.name, Key=to_item(key), ConsistentRead=True)
+        return from_item(found["Item"]) if "Item" in found else None
+
+    def put(self, row: Row, condition: str = "", **values: Any) -> None:
+        """Writes a row. Raises ConditionFailed."""
+        with translated(self.what):
+            self.client.put_item(**self._put(row, condition, values))
+
+    def update(
+        self, key: Row, changes: Row, condition: str = "", *, add: Row | None = None, **values: Any
+    ) -> Row:
+        """Sets attributes (a None removes one), adds to numbers, and returns the row as it was before.
+
+        Raises ConditionFailed.
+        """
+        request = self._update(key, changes, condition, values, add or {})
+        with translated(self.what):
+            answer = self.client.update_item(**request, ReturnValues="ALL_OLD")
+        return from_item(answer.get("Attributes", {}))
+
+    def put_part(self, row: Row, condition: str = "", **values: Any) -> Part:
+        """A put inside a transaction."""
+        return {"Put": self._put(row, condition, values)}
+
+    def update_part(self, key: Row, changes: Row, condition: str = "", **values: Any) -> Part:
+        """An update inside a transaction."""
+        return {"Update": self._update(key, changes, condition, values, {})}
+
+    def transact(self, parts: Sequence[Part], token: str = "") -> None:
+        """All of the parts or none; a repeated `token` (at most 36 characters) is done once within 10 minutes.
+
+        Raises ConditionFailed, whose `reasons` are in the order of the parts.
+        """
+        once: dict[str, Any] = {"ClientRequestToken": token} if token else {}
+        with translated(self.what):
+            self.client.transact_write_items(TransactItems=list(parts), **once)  # type: ignore[arg-type]
+
+    def _put(self, row: Row, condition: str, values: Mapping[str, Any]) -> Part:
+        return {"TableName": self.name, "Item": to_item(row), **_conditional(condition, values)}
+
+    def _update(self, key: Row, changes: Row, condition: str, values: Mapping[str, Any], add: Row) -> Part:
+        sets = [name for name, value in changes.items() if value is not None]
+        removes = [name for name, value in changes.items() if value is None]
+        clauses = [
+            _clause("SET", [f"#{name} = :new_{name}" for name in sets]),
+            _clause("REMOVE", [f"#{name}" for name in removes]),
+            _clause("ADD", [f"#{name} :add_{name}" for name in add]),
+        ]
+        written = {f"new_{name}": changes[name] for name in sets} | {f"add_{name}": add[name] for name in add}
+        expression = " ".join(clause for clause in clauses if clause)
+        request = _conditional(condition, {**values, **written}, expression)
+        return {"TableName": self.name, "Key": to_item(key), "UpdateExpression": expression, **request}
+
+
+def fitting(kind: type[Any], row: Mapping[str, Any]) -> Row:
+    """The attributes that are fields of the dataclass. A newer version may have written others."""
+    return {field.name: row[field.name] for field in fields(kind) if field.name in row}
+
+
+def _clause(verb: str, parts: Sequence[str]) -> str:
+    return f"{verb} {', '.join(parts)}" if parts else ""
+
+
+def _conditional(condition: str, values: Mapping[str, Any], expression: str = "") -> Part:
+    names = {f"#{name}": name for name in _NAME.findall(f"{condition} {expression}")}
+    request: Part = {}
+    if condition:
+        request["ConditionExpression"] = condition
+    if names:
+        request["ExpressionAttributeNames"] = names
+    if values:
+        request["ExpressionAttributeValues"] = to_item({f":{name}": value for name, value in values.items()})
+    return request

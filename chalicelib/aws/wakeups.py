@@ -1,0 +1,29 @@
+"""The queue that wakes the relay."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from chalicelib.aws.failures import translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+WHAT = "The queue of the relay"
+
+
+class WakeupQueue:
+    """Implements mail.ports.Wakeups. Accounts are message groups, so that a busy one does not hold up the others."""
+
+    def __init__(self, client: SQSClient, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def wake(self, account: str, message: str | None = None) -> None:
+        """Sends ``{"account", "message"?}``, which mail.wakeup reads."""
+        body = {"account": account} if message is None else {"account": account, "message": message}
+        with translated(WHAT):
+            self._client.send_message(
+                QueueUrl=self._queue_url, MessageBody=json.dumps(body), MessageGroupId=account
+            )

@@ -1,0 +1,171 @@
+"""One attempt at one message, from its claim to its recorded outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from chalicelib.clock import MINUTE, Clock
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import Diagnosed, Unavailable
+from chalicelib.logs import logger
+from chalicelib.mail import outcomes
+from chalicelib.mail.connection import Connection
+from chalicelib.mail.models import ClosedReason, Envelope, Message, Phase, Reply, State
+from chalicelib.mail.ports import Blobs, Messages, Outcome, Permitted
+from chalicelib.transports.refusals import Concern, Refused
+from chalicelib.transports.smtp import replies
+from chalicelib.transports.smtp.session import NoRecipients
+
+CLAIM = 5 * MINUTE
+"""How long a claim lasts without its worker being heard of."""
+
+RECORD_PAUSES = (0.0, 1.0, 3.0)
+"""Seconds before each try to record what a server has said: it cannot be asked again."""
+
+log = logger("delivery")
+
+NONE_REFUSED: Mapping[str, tuple[Reply, bool]] = {}
+
+
+class LaneStops(Exception):  # noqa: N818 - named for what happens
+    """The account's mail cannot go on. `reason` closes the lane; without one it rests."""
+
+    def __init__(self, diagnosis: Diagnosis, reason: ClosedReason | None = None) -> None:
+        super().__init__(diagnosis.code)
+        self.diagnosis = diagnosis
+        self.reason = reason
+
+
+class Delivery:
+    """Relays claimed messages over the connection of a visit."""
+
+    def __init__(self, messages: Messages, blobs: Blobs, permitted: Permitted, clock: Clock) -> None:
+        self._messages = messages
+        self._blobs = blobs
+        self._permitted = permitted
+        self._clock = clock
+
+    def deliver(self, account: str, message_id: str, worker: str, connection: Connection) -> State | None:
+        """Makes one attempt and returns the state it ended in; None when there was nothing to claim.
+
+        Raises LaneStops, after the message was put back, when no other message of the account can go
+        either, and Unavailable when our own stores do not answer: the claim then ends by itself.
+        """
+        now = self._clock()
+        message = self._messages.claim(account, message_id, worker=worker, now=now, until=now + CLAIM)
+        if message is None:
+            return None
+        over = self._over(message, now)
+        if over is not None:
+            return self._record(message, over)
+        body = message.body if message.body is not None else self._blobs.get(message.blob or "")
+        try:
+            return self._attempt(message, body, connection)
+        except Refused as refused:
+            return self._refused(message, refused, connection)
+        except (Diagnosed, Unavailable) as error:
+            return self._no_token(message, error)
+
+    def _attempt(self, message: Message, body: bytes, connection: Connection) -> State | None:
+        envelope = Envelope(message.envelope.mail_from, message.to_whom())
+        refused = connection.transfer(envelope, body)
+        if not self._may_commit(message, connection):
+            connection.drop()
+            return None
+        reply = connection.commit()
+        return self._record(message, outcomes.accepted(message, reply, _weighed(refused), self._clock()))
+
+    def _may_commit(self, message: Message, connection: Connection) -> bool:
+        """Writes `committing`. Without it the final dot must not be written: somebody else may have the message."""
+        try:
+            return self._messages.commit(message, until=self._clock() + CLAIM)
+        except Unavailable as error:
+            connection.drop()
+            diagnosis = Diagnosis(DiagnosisClass.RETRY, error.error_code, error.message, error.fix)
+            self._record(
+                message,
+                outcomes.deferred(message, Phase.DATA, diagnosis, None, self._clock(), NONE_REFUSED),
+            )
+            raise
+
+    def _over(self, message: Message, now: int) -> Outcome | None:
+        """The outcome of a message that is not to be sent any more."""
+        if message.expires_at <= now:
+            return outcomes.given_up(message, Phase.CLAIMED, outcomes.EXPIRED, None, now, NONE_REFUSED)
+        if not self._permitted(message.caller, message.account):
+            return outcomes.given_up(message, Phase.CLAIMED, outcomes.NOT_PERMITTED, None, now, NONE_REFUSED)
+        return None
+
+    def _refused(self, message: Message, refused: Refused, connection: Connection) -> State | None:
+        verdict, phase, now = refused.verdict, refused.phase, self._clock()
+        if refused.undecided:
+            connection.drop()
+            return self._record(message, outcomes.unknown(message, now))
+        if verdict.concern in (Concern.LANE, Concern.TOKEN, Concern.ACCOUNT):
+            connection.drop()
+            self._record(message, outcomes.put_back(message, phase, verdict.diagnosis, refused.reply, now))
+            raise LaneStops(verdict.diagnosis, _closes(refused))
+        if refused.reply is None or refused.reply.code == 421:  # noqa: PLR2004 - the server closes (RFC 5321, 3.8)
+            connection.drop()
+        each = _weighed(refused.recipients) if isinstance(refused, NoRecipients) else NONE_REFUSED
+        end = outcomes.deferred if verdict.passes else outcomes.given_up
+        return self._record(message, end(message, phase, verdict.diagnosis, refused.reply, now, each))
+
+    def _no_token(self, message: Message, error: Diagnosed | Unavailable) -> State | None:
+        diagnosis = (
+            error.diagnosis
+            if isinstance(error, Diagnosed)
+            else Diagnosis(DiagnosisClass.RETRY, error.error_code, error.message, error.fix)
+        )
+        self._record(message, outcomes.put_back(message, Phase.TOKEN, diagnosis, None, self._clock()))
+        raise LaneStops(diagnosis, _CLOSING.get(diagnosis.class_)) from error
+
+    def _record(self, message: Message, outcome: Outcome) -> State | None:
+        """Writes the outcome, more than once if need be; None when a newer attempt has begun meanwhile."""
+        for last, pause in ((pause == RECORD_PAUSES[-1], pause) for pause in RECORD_PAUSES):
+            time.sleep(pause)
+            try:
+                done = self._messages.finish(message, outcome)
+            except Unavailable:
+                log.warning("outcome not recorded yet", extra={"facts": _facts(message, outcome)})
+                if last:
+                    raise
+            else:
+                log.info("attempt ended", extra={"facts": {**_facts(message, outcome), "recorded": done}})
+                return outcome.state if done else None
+        raise AssertionError("unreachable: the last try returns or raises")
+
+
+_CLOSING = {
+    DiagnosisClass.RECONNECT: ClosedReason.NEEDS_RECONNECT,
+    DiagnosisClass.ADMIN: ClosedReason.MISCONFIGURED,
+}
+"""What a token's diagnosis closes the lane for; every other class passes by itself."""
+
+
+def _closes(refused: Refused) -> ClosedReason | None:
+    """A mailbox that its server refuses is blocked; so is one whose fresh token was refused as well."""
+    at_sign_in = refused.verdict.concern is Concern.TOKEN and refused.phase is Phase.AUTH
+    return ClosedReason.BLOCKED if at_sign_in or refused.verdict.concern is Concern.ACCOUNT else None
+
+
+def _weighed(refused: Mapping[str, Reply]) -> dict[str, tuple[Reply, bool]]:
+    return {
+        address: (reply, replies.verdict(reply, Phase.RCPT).passes) for address, reply in refused.items()
+    }
+
+
+def _facts(message: Message, outcome: Outcome) -> dict[str, object]:
+    """What the log may know: no address, no subject."""
+    attempt = outcome.attempt
+    return {
+        "account": message.account,
+        "message": message.id,
+        "caller": message.caller,
+        "attempt": attempt.number,
+        "phase": str(attempt.phase),
+        "state": str(outcome.state),
+        "reply": attempt.reply.code if attempt.reply else None,
+        "diagnosis": attempt.diagnosis.code if attempt.diagnosis else None,
+    }

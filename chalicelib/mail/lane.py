@@ -1,0 +1,181 @@
+"""The lane of an account: who relays its mail, and when (ringing and resting).
+
+Accept rings: one more in `rung`, due now; it wakes a relay only if no slot is live. A worker takes one slot
+(a lease), drains what is due, looks once more, and gives the slot back on condition that nobody has rung since
+its look. So no mail is left behind, whatever dies in between: a row with work is always due some time.
+
+A closed lane takes no worker; it is due at the earliest `expires_at` of its mail, or when it may be probed. A
+lane that rests waits for its server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chalicelib.clock import MINUTE, Clock
+from chalicelib.mail import schedule
+from chalicelib.mail.models import PROBED, ClosedReason, LaneRow
+from chalicelib.mail.ports import Lanes, Messages, Wakeups
+
+LEASE = 5 * MINUTE
+"""How long a slot is held without a sign of life."""
+
+RENEW_BELOW = 3 * MINUTE + MINUTE // 2
+"""A lease with less than this left is renewed before the next message."""
+
+HELD_AT_ONCE = 100
+"""How many held messages are looked at for their expiry in one go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A worker's place in a lane. `rung` is what the worker saw last; `probe` says that the lane is closed."""
+
+    account: str
+    number: int
+    owner: str
+    until: int
+    rung: int
+    rests: int = 0
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """What ringing came to: `held` names why nothing will be relayed now, `served` whether a worker is there."""
+
+    served: bool
+    resting: bool
+    held: ClosedReason | None
+
+
+class Lane:
+    """All lanes, by account."""
+
+    def __init__(self, lanes: Lanes, messages: Messages, wakeups: Wakeups, clock: Clock) -> None:
+        self._lanes = lanes
+        self._messages = messages
+        self._wakeups = wakeups
+        self._clock = clock
+
+    def ring(self, account: str, *, due_at: int, expires_at: int) -> Rung:
+        """Announces mail that is due at `due_at` and, if the lane is closed, expires at `expires_at`."""
+        while True:
+            rung = self._lanes.ring(account, due_at=due_at)
+            if rung.done and rung.row is not None:
+                now = self._clock()
+                return Rung(rung.row.live_slots(now) > 0, rung.row.resting(now), None)
+            probe_at = rung.row.probe_at if rung.row is not None else None
+            first = expires_at if probe_at is None else min(expires_at, max(probe_at, due_at))
+            held = self._lanes.hold(account, due_at=first)
+            if held.row is not None and held.row.closed is not None:
+                return Rung(served=False, resting=False, held=held.row.closed)
+            # Opened between the two writes: ring again.
+
+    def state(self, account: str) -> LaneRow:
+        """The lane as it is stored; an account that has had no mail has an empty one."""
+        return self._lanes.get(account) or LaneRow(account)
+
+    def take(self, account: str, worker: str, *, slots: int) -> Slot | None:
+        """A place in the lane, or None: all taken, closed, resting, or nothing due.
+
+        A lane that is due although it rests is put off again; a closed one is taken if its probe is due.
+        """
+        for number in range(1, slots + 1):
+            now = self._clock()
+            taken = self._lanes.take(account, number, owner=worker, now=now, until=now + LEASE)
+            if taken.done and taken.row is not None:
+                return _slot(taken.row, number, worker, now)
+            if taken.row is None or taken.row.next_due_at is None:
+                return None
+            if taken.row.closed is not None:
+                return self._take_probe(taken.row, worker, now)
+            if taken.row.resting(now):
+                self._lanes.put_off(account, seen=taken.row.next_due_at, due_at=taken.row.rest_until)
+                return None
+        return None
+
+    def beat(self, slot: Slot) -> Slot | None:
+        """The slot with its lease renewed where little is left; None when another worker has it."""
+        now = self._clock()
+        if slot.until - now > RENEW_BELOW:
+            return slot
+        extended = self._lanes.extend(slot.account, slot.number, owner=slot.owner, until=now + LEASE)
+        if not extended.done or extended.row is None:
+            return None
+        return replace(slot, until=now + LEASE)
+
+    def give_back(self, slot: Slot, *, stuck: bool = False) -> Slot | None:
+        """Looks once more, and gives the slot back if nothing is due.
+
+        Returns None when that is done, or the slot, still held, when there is work: look again. `stuck`
+        says that what is due cannot be claimed: then the lane is due again after a minute.
+        """
+        now = self._clock()
+        due_at = self._messages.next_due(slot.account)
+        if due_at is not None and due_at <= now:
+            if not stuck:
+                return slot
+            due_at = now + MINUTE
+        given = self._lanes.give_back(
+            slot.account, slot.number, owner=slot.owner, rung=slot.rung, due_at=due_at
+        )
+        if given.done or given.row is None or given.row.rung == slot.rung:
+            return None
+        return replace(slot, rung=given.row.rung)
+
+    def leave(self, slot: Slot, *, due_at: int | None) -> None:
+        """Gives the slot back with work left; due at that time (None: as the lane stands)."""
+        self._lanes.leave(slot.account, slot.number, owner=slot.owner, due_at=due_at)
+
+    def rest(self, slot: Slot, *, retry_after: int | None = None) -> int:
+        """Gives the slot back and lets the lane rest; returns until when. `retry_after` is in seconds."""
+        until = self._clock() + schedule.backoff(schedule.LANE_STEPS, slot.rests + 1, retry_after=retry_after)
+        self._lanes.rest(slot.account, slot.number, owner=slot.owner, until=until)
+        return until
+
+    def close(self, account: str, reason: ClosedReason) -> None:
+        """Closes the lane for the reason, or closes it again after a probe that failed."""
+        now = self._clock()
+        row = self.state(account)
+        probe_at = now + schedule.backoff(schedule.PROBE_STEPS, row.probes + 1) if reason in PROBED else None
+        due = [self.earliest_expiry(account), probe_at]
+        due_at = min((one for one in due if one is not None), default=now + schedule.PROBE_STEPS[-1])
+        self._lanes.close(account, reason, now=now, due_at=due_at, probe_at=probe_at)
+
+    def open(self, account: str) -> bool:
+        """Opens the lane and wakes a relay for what was held; False when the account has no lane."""
+        opened = self._lanes.open(account, now=self._clock())
+        if opened.done:
+            self._wakeups.wake(account)
+        return opened.done
+
+    def put_off(self, row: LaneRow, *, due_at: int | None) -> None:
+        """Replaces the due time that was seen in the row."""
+        self._lanes.put_off(row.account, seen=row.next_due_at, due_at=due_at)
+
+    def due(self, shard: str, now: int, limit: int) -> list[str]:
+        """The accounts of one shard whose lanes are due."""
+        return self._lanes.due(shard, now, limit)
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """The shards of the lanes."""
+        return self._lanes.shards
+
+    def earliest_expiry(self, account: str) -> int | None:
+        """When the first of the account's waiting messages expires."""
+        waiting = self._messages.waiting(account, HELD_AT_ONCE)
+        return min((message.expires_at for message in waiting), default=None)
+
+    def _take_probe(self, row: LaneRow, worker: str, now: int) -> Slot | None:
+        if not row.probe_due(now):
+            return None
+        taken = self._lanes.take_probe(row.account, 1, owner=worker, now=now, until=now + LEASE)
+        if not taken.done or taken.row is None:
+            return None
+        return replace(_slot(taken.row, 1, worker, now), probe=True)
+
+
+def _slot(row: LaneRow, number: int, worker: str, now: int) -> Slot:
+    return Slot(row.account, number, worker, now + LEASE, row.rung, row.rests)

@@ -1,0 +1,150 @@
+"""Asks the API. What may be asked twice without harm is asked again when the network or the service fails."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+
+from cli.config import Config
+
+TIMEOUTS = (5, 60)
+"""Seconds to connect and to wait for an answer; API Gateway answers within 29."""
+
+PAUSES = (0.5, 1.5, 4.0)
+"""Seconds before each further try."""
+
+RETRYABLE = frozenset({429, 502, 503, 504})
+REFUSED = 400
+
+
+class ApiError(Exception):
+    """The API refused. `error` is the object under its key ``error``."""
+
+    def __init__(self, status: int, error: Mapping[str, Any]) -> None:
+        super().__init__(str(error.get("message", f"HTTP {status}")))
+        self.status = status
+        self.error = error
+
+
+class Unreachable(Exception):  # noqa: N818 - named like the fact it stands for
+    """No answer could be had."""
+
+
+class Api:
+    """The API of one stage, asked with one key. A class because it keeps the connection."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {config.key}"
+        # A proxy of the environment cannot reach this machine's own loopback.
+        self._session.trust_env = not _loopback(config.url)
+
+    def get(self, path: str, **query: str | int | None) -> dict[str, Any]:
+        """The answer to GET /v1/<path>; parameters that are None are left out."""
+        return self._ask("GET", f"/v1/{path}", query=query, again=True)
+
+    def post(
+        self, path: str, body: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """The answer to POST /v1/<path>. Only with an idempotency key is it sent again after a failure."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return self._ask("POST", f"/v1/{path}", body=body, headers=headers, again=bool(idempotency_key))
+
+    def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to PUT /v1/<path>."""
+        return self._ask("PUT", f"/v1/{path}", body=body, again=True)
+
+    def delete(self, path: str, **query: str) -> dict[str, Any]:
+        """The answer to DELETE /v1/<path>."""
+        return self._ask("DELETE", f"/v1/{path}", query=query, again=True)
+
+    def pages(self, path: str, name: str, limit: int | None = None, **query: str) -> Iterator[dict[str, Any]]:
+        """The entries of a paged list, at most `limit` of them."""
+        cursor: str | None = None
+        count = 0
+        while True:
+            wanted = None if limit is None else min(limit - count, 200)
+            page = self.get(path, cursor=cursor, limit=wanted, **query)
+            yield from page[name]
+            count += len(page[name])
+            cursor = page.get("next")
+            if cursor is None or (limit is not None and count >= limit):
+                return
+
+    def health(self) -> dict[str, Any]:
+        """The answer to GET /healthz, which needs no key."""
+        return self._ask("GET", "/healthz", again=True)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        again: bool,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        for pause in (*PAUSES, None) if again else (None,):
+            try:
+                response = self._session.request(
+                    method,
+                    self.config.url + path,
+                    params=query,
+                    json=body,
+                    headers=headers,
+                    timeout=TIMEOUTS,
+                    allow_redirects=False,
+                    # Here and not on the session, where REQUESTS_CA_BUNDLE would win over it.
+                    verify=self.config.ca or True,
+                )
+            except requests.RequestException as error:
+                if pause is None:
+                    raise Unreachable(_said(error)) from error
+            else:
+                if pause is None or response.status_code not in RETRYABLE:
+                    return _answer(response)
+            time.sleep(pause)
+        raise AssertionError("the last try answers or raises")
+
+
+def part(text: str) -> str:
+    """The text as one part of a path."""
+    return quote(text, safe="")
+
+
+def _answer(response: requests.Response) -> dict[str, Any]:
+    try:
+        found = response.json()
+    except ValueError as error:
+        raise Unreachable(f"HTTP {response.status_code}, but what came is not Mailgrant's answer") from error
+    if not isinstance(found, dict):
+        raise Unreachable(f"HTTP {response.status_code}, but what came is not Mailgrant's answer")
+    if response.status_code >= REFUSED:
+        error_found = found.get("error")
+        raise ApiError(response.status_code, error_found if isinstance(error_found, dict) else found)
+    return found
+
+
+def _said(error: requests.RequestException) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not trusted; --ca or MAILGRANT_CA names the file of a private CA"
+    if isinstance(error, requests.Timeout):
+        return "it did not answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection could be made"
+    return type(error).__name__
+
+
+def _loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

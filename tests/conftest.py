@@ -1,0 +1,68 @@
+"""Fixtures: one sandbox for the whole run, and what every test does with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from chalicelib.wiring import Gateway
+    from sandbox.cast import Cast
+    from sandbox.stack import Sandbox
+
+USUAL_LIFE = 3600
+"""Seconds that access tokens last unless a test says otherwise."""
+
+
+@pytest.fixture(scope="session")
+def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The sandbox with the application deployed into it, and its environment for code that runs in this process."""
+    from sandbox.stack import Ports, Sandbox
+
+    directory = Path(os.environ.get("MAILGRANT_TEST_DIRECTORY") or tmp_path_factory.mktemp("sandbox"))
+    with Sandbox(directory, ports=Ports(), say=lambda _: None) as sandbox:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in sandbox.environment.items():
+                patch.setenv(name, value)
+            yield sandbox
+
+
+@pytest.fixture
+def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
+    """The sandbox without faults; whatever a test injects is gone after it."""
+    yield shared_sandbox
+    shared_sandbox.mail.clear_faults()
+    shared_sandbox.provider.clear_faults()
+    shared_sandbox.provider.set_lifetime(access=USUAL_LIFE)
+
+
+@pytest.fixture
+def cast(sandbox: Sandbox) -> Cast:
+    """Makes connectors, mailboxes, accounts and people."""
+    from sandbox.cast import Cast
+
+    return Cast(sandbox)
+
+
+@pytest.fixture
+def gateway(sandbox: Sandbox) -> Gateway:
+    """The application's own code in this process, against the sandbox."""
+    from chalicelib.settings import Settings
+    from chalicelib.wiring import Gateway
+
+    return Gateway(Settings.from_env(sandbox.environment))
+
+
+@pytest.fixture(scope="session")
+def alias(shared_sandbox: Sandbox) -> str:
+    """The alias of `send` as a caller that may send as every account."""
+    from sandbox.cast import Cast
+    from sandbox.stack import ALIAS
+
+    caller = {"kind": "lambda", "alias": ALIAS, "name": "tests", "scopes": ["send"], "accounts": ["*"]}
+    Cast(shared_sandbox).api.post("/v1/callers", caller)
+    return ALIAS

@@ -1,0 +1,35 @@
+"""The application stack holds no data: deleted and deployed again, everything is still there and flows."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from tests.helpers import copies, in_state, letter
+
+if TYPE_CHECKING:
+    from sandbox.cast import Cast
+    from sandbox.stack import Sandbox
+
+SHORT_LIFE = 2
+
+
+def test_deleted_and_deployed_again(sandbox: Sandbox, cast: Cast) -> None:
+    """Accounts, tokens and queued mail outlive the application; a key and a refresh still work after it."""
+    sandbox.provider.set_lifetime(access=SHORT_LIFE)
+    account = cast.connected("microsoft", f"owner-{secrets.token_hex(4)}@example.com")
+    sandbox.mail.inject("MAIL", code=451, text="4.3.0 Try again later", user=account["address"])
+    waiting = cast.api.post("/v1/messages", letter(account["id"], subject="Queued before"))["id"]
+    in_state(cast, waiting, "deferred")
+    time.sleep(SHORT_LIFE)
+
+    sandbox.delete_application()
+    sandbox.deploy(sandbox.package)
+
+    sandbox.provider.set_lifetime(access=3600)
+    after = cast.api.post("/v1/messages", letter(account["id"], subject="Queued after"))["id"]
+    for message in (after, waiting):
+        sent = in_state(cast, message, "sent", seconds=90)
+        assert len(copies(sandbox, sent["message_id"])) == 1
+    assert cast.api.get(f"/v1/accounts/{account['id']}")["status"] == "connected"

@@ -1,0 +1,193 @@
+"""Stands where the Gateway stands, so that the shape of HTTP can be looked at alone.
+
+Callers are the real ones over a dictionary; accounts, messages and functions answer what a test lays out and
+note what they were asked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from chalice.app import Chalice
+from chalice.test import Client
+
+from chalicelib import ids
+from chalicelib.accounts.models import Account, Connector, GrantState
+from chalicelib.callers.models import Caller, Scope
+from chalicelib.callers.registry import Callers
+from chalicelib.errors import NotFound
+from chalicelib.settings import Settings
+from chalicelib.web import register
+
+ACCOUNT = "acc_" + "a" * ids.SHORT
+OTHER_ACCOUNT = "acc_" + "b" * ids.SHORT
+CONNECTOR = "con_" + "c" * ids.SHORT
+AUTHORIZATION = ids.authorization_id("the state")
+PUBLIC_URL = "https://mail.example"
+
+
+class DictionaryStore:
+    """A CallerStore in memory that keeps the store's contract."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Caller] = {}
+
+    def get(self, caller: str) -> Caller | None:
+        return self.rows.get(caller)
+
+    def add(self, caller: Caller) -> bool:
+        there = self.rows.get(caller.id)
+        if there is not None and there.revoked_at is None:
+            return False
+        self.rows[caller.id] = caller
+        return True
+
+    def all(self) -> list[Caller]:
+        return list(self.rows.values())
+
+    def revoke(self, caller: str, at: int) -> Caller | None:
+        row = self.rows.get(caller)
+        if row is None:
+            return None
+        self.rows[caller] = row if row.revoked_at is not None else dataclasses.replace(row, revoked_at=at)
+        return self.rows[caller]
+
+
+@dataclass
+class Laid:
+    """What the services answer, and what they were asked."""
+
+    connectors: dict[str, Connector] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    outcomes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    answers: dict[str, Any] = field(default_factory=dict)
+
+    def answer(self, what: str, asked: Any) -> Any:
+        """Notes the question; raises the laid out answer if it is an error, else returns it."""
+        self.asked.append((what, asked))
+        answer = self.answers.get(what, {})
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class FakeRegistry:
+    """Accounts and connectors in memory."""
+
+    def __init__(self, laid: Laid) -> None:
+        self._laid = laid
+
+    def new_connector(self, provider: str, name: str, client_id: str, tenant: str) -> Connector:
+        return Connector(CONNECTOR, provider, name, client_id, tenant, created_at=0)
+
+    def add_connector(self, connector: Connector) -> Connector:
+        self._laid.answer("add_connector", connector)
+        self._laid.connectors[connector.id] = connector
+        return connector
+
+    def connector(self, connector: str) -> Connector:
+        if connector not in self._laid.connectors:
+            raise NotFound("no such connector", fix="look")
+        return self._laid.connectors[connector]
+
+    def connectors(self) -> list[Connector]:
+        return list(self._laid.connectors.values())
+
+    def create_account(self, connector: str, address: str, name: str, display_name: str) -> Account:
+        account = Account(ACCOUNT, name or address, address, connector, created_at=0)
+        self._laid.accounts[account.id] = account
+        return account
+
+    def account(self, named: str) -> Account:
+        for account in self._laid.accounts.values():
+            if named in (account.id, account.name):
+                return account
+        raise NotFound("no such account", fix="look")
+
+    def accounts(self, limit: int, cursor: str | None) -> tuple[list[Account], str | None]:
+        return list(self._laid.accounts.values())[:limit], None
+
+    def invite(self, account: Account, caller: Caller) -> tuple[str, int]:
+        return "L" * 32, 1_700_000_000_000
+
+    def page(self, link_token: str) -> Any:
+        return self._laid.answer("page", link_token)
+
+    def outcome(self, authorization: str, cookie: str | None) -> Any:
+        return self._laid.answer("outcome", cookie)
+
+
+class FakeServices:
+    """The Gateway's shape."""
+
+    def __init__(self) -> None:
+        laid = Laid()
+        self.laid = laid
+        self.store = DictionaryStore()
+        self.time = 1_000
+        self.callers = Callers(self.store, lambda: self.time)
+        self.settings = Settings(stage="test", region="eu-west-1", bucket="none")
+        self.public_url = lambda: PUBLIC_URL
+        self.registry = FakeRegistry(laid)
+        self.lanes = SimpleNamespace(
+            shown=lambda account: {"due_at": None, "closed": None, "closed_at": None}
+        )
+        self.functions = SimpleNamespace(connect=lambda op, payload: laid.answer(op, dict(payload)))
+        self.send = SimpleNamespace(accept=self._accept)
+        self.outbox = SimpleNamespace(
+            get=lambda caller, message: laid.answer("get", message),
+            list=lambda caller, account, limit, cursor: laid.answer("list", (account, limit, cursor)),
+            resolve=lambda caller, message, as_: laid.answer("resolve", (message, as_)),
+        )
+
+    def key(self, *scopes: Scope, accounts: tuple[str, ...] = ("*",)) -> str:
+        """The text of a new API key."""
+        return self.callers.create_key("test", scopes or (Scope.ADMIN,), accounts)[1].reveal()
+
+    def connected_account(self) -> Account:
+        """An account that can send, with its connector."""
+        self.laid.connectors[CONNECTOR] = Connector(CONNECTOR, "google", "Google", "client", "", created_at=0)
+        account = Account(
+            ACCOUNT, "sales", "sales@mail.example", CONNECTOR, created_at=0, grant_state=GrantState.ACTIVE
+        )
+        self.laid.accounts[ACCOUNT] = account
+        return account
+
+    def _accept(self, caller: Caller, request: bytes, *, idempotency_key: str | None) -> Any:
+        answer = self.laid.answer("accept", (request, idempotency_key))
+        return SimpleNamespace(to_json=lambda: answer)
+
+
+def application(services: FakeServices) -> Chalice:
+    """An application that has these services."""
+    app = Chalice("test", configure_logs=False)
+    register(app, lambda: services)
+    return app
+
+
+def client(services: FakeServices) -> Client:
+    """A client of an application that has these services."""
+    return Client(application(services))
+
+
+def bearer(key: str) -> dict[str, str]:
+    """The headers of a JSON request with that key."""
+    return {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+
+
+def error_of(response: Any) -> dict[str, Any]:
+    """The error of an answer; proves its one shape."""
+    body = response.json_body
+    assert set(body) == {"error"}
+    assert (
+        {"code", "message", "fix", "docs"}
+        <= set(body["error"])
+        <= {"code", "message", "fix", "docs", "field"}
+    )
+    error: dict[str, Any] = body["error"]
+    return error
