@@ -15,7 +15,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: install install-aws ## Start the sandbox, deploy into it and send mail; ONCE=1 ends after the last message, EML=path sends a file
-	@$(BIN)/python -m sandbox.demo $(if $(ONCE),--once) $(if $(EML),--eml "$(EML)")
+	@$(BIN)/python -m sandbox $(if $(ONCE),--once) $(if $(EML),--eml "$(EML)")
 
 test: install install-aws chromium ## Run all tests; ARGS="-k name" for some
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
@@ -52,6 +52,7 @@ install-aws: .venv-aws/.installed
 	@echo "Installing libraries and tools into .venv (once, a minute or two)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python $(PIP_INSTALL) -r requirements.txt -r requirements-dev.txt
+	@$(BIN)/python -m cli.package --fetch
 	@touch $@
 
 .venv-aws/.installed: sandbox/aws/requirements.txt | python

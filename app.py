@@ -6,13 +6,16 @@ imports this file. HTTP routes live on the Blueprints of chalicelib.web and are 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chalice.app import Chalice, CloudWatchEvent, LambdaContext, Rate, SQSEvent
+from chalice.app import Chalice, CloudWatchEvent, Rate, SQSEvent
 
 from chalicelib import logs
 from chalicelib.web import register
 from chalicelib.wiring import gateway
+
+if TYPE_CHECKING:
+    from chalice.app import LambdaContext
 
 app = Chalice(app_name="mailgrant", configure_logs=False)
 logs.configure()

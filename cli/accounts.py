@@ -161,4 +161,4 @@ def _connected(api: Api, path: str, before: str | None, timeout: int) -> dict[st
 def _mail(lane: dict[str, Any]) -> str:
     if lane.get("closed"):
         return f"held ({lane['closed']})"
-    return f"next due {lane['due_at']}" if lane.get("due_at") else "nothing waits"
+    return f"looked at next {lane['next_due_at']}" if lane.get("next_due_at") else "nothing waits"

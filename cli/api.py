@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import requests
 
-from cli.config import Config
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cli.config import Config
 
 TIMEOUTS = (5, 60)
 """Seconds to connect and to wait for an answer; API Gateway answers within 29."""
@@ -18,6 +20,7 @@ TIMEOUTS = (5, 60)
 PAUSES = (0.5, 1.5, 4.0)
 """Seconds before each further try."""
 
+LARGEST_PAGE = 100
 RETRYABLE = frozenset({429, 502, 503, 504})
 REFUSED = 400
 
@@ -31,7 +34,7 @@ class ApiError(Exception):
         self.error = error
 
 
-class Unreachable(Exception):  # noqa: N818 - named like the fact it stands for
+class Unreachable(Exception):
     """No answer could be had."""
 
 
@@ -69,11 +72,11 @@ class Api:
         cursor: str | None = None
         count = 0
         while True:
-            wanted = None if limit is None else min(limit - count, 200)
+            wanted = None if limit is None else min(limit - count, LARGEST_PAGE)
             page = self.get(path, cursor=cursor, limit=wanted, **query)
             yield from page[name]
             count += len(page[name])
-            cursor = page.get("next")
+            cursor = page.get("cursor")
             if cursor is None or (limit is not None and count >= limit):
                 return
 

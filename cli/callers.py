@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.api import Api
 from cli.output import Out, asking
+
+if TYPE_CHECKING:
+    from cli.api import Api
 
 DAY = 86_400
 

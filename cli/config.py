@@ -12,19 +12,21 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SANDBOX = Path(__file__).resolve().parent.parent / ".sandbox" / "cli.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The API's address without a slash at its end, the key, and the file of a private CA where there is one."""
+    """The API's address without a slash at its end, the key, and the file of a private CA, if any."""
 
     url: str
     key: str = field(repr=False)

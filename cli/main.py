@@ -14,7 +14,7 @@ from cli.output import Out, asking, cannot_reach, refuse
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
-    """Mailgrant sends mail from other people's mailboxes, with their permission.
+    r"""Mailgrant sends mail from other people's mailboxes, with their permission.
 
     \b
     A first message:

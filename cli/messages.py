@@ -6,15 +6,17 @@ import base64
 import mimetypes
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import click
 
 from cli.api import Api, part
 from cli.output import NOT_SENT, Out, asking
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 POLL = 1.0
 """Seconds between two looks at a message that is followed."""
@@ -35,7 +37,7 @@ FIELDS = [
 ]
 
 
-def _text(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def _text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """A text as given, ``-`` for standard input, ``@PATH`` for a file."""
     if value == "-":
         return sys.stdin.read()

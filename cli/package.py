@@ -11,6 +11,7 @@ Chalice does the packaging; around it stand the guarantees that it does not give
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -26,6 +27,7 @@ from typing import Any, Final
 import yaml
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
+WHEELS: Final = PROJECT / "build" / "wheels"
 CHALICE_STAGE: Final = "package"  # fixed: the real stage is a parameter of the template
 MAXIMUM_UNPACKED_BYTES: Final = 250 * 1024 * 1024  # AWS Lambda's quota for a function's unpacked package
 PACKAGED_LIBRARIES: Final = (
@@ -67,7 +69,7 @@ def package(out_dir: Path, *, project: Path = PROJECT) -> Package:
     with TemporaryDirectory(prefix="mailgrant-package-") as temporary:
         work = Path(temporary)
         source = _copy_sources(project, work / "source")
-        wheels = _download_wheels(source / "requirements.txt", work / "wheels")
+        wheels = fetch_wheels(source / "requirements.txt")
         packaged = _run_chalice(source, wheels, work / "out")
         tree = _unpack(packaged / "deployment.zip", work / "tree")
         _strip(tree)
@@ -76,10 +78,31 @@ def package(out_dir: Path, *, project: Path = PROJECT) -> Package:
         return _write(tree, packaged / "sam.yaml", out_dir)
 
 
+def fetch_wheels(requirements: Path) -> Path:
+    """Return the directory of the locked wheels for Lambda; download them if no earlier call has.
+
+    So a package can be built again without a network. Raises PackageError if a wheel is missing or not the
+    locked one.
+    """
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    wheels = WHEELS / f"{python}-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]}"
+    if not wheels.exists():
+        WHEELS.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=WHEELS) as temporary:
+            downloaded = _download_wheels(requirements, Path(temporary) / "wheels", python)
+            with contextlib.suppress(OSError):  # somebody else was faster, with the same files
+                downloaded.rename(wheels)
+    return wheels
+
+
 def main() -> int:
-    """Build into the directory that is the first argument, and say what came out. Returns the exit code."""
+    """Build into the directory that is the only argument, or `--fetch` the wheels. Returns the exit code."""
     try:
-        built = package(Path(sys.argv[1]))
+        if sys.argv[1:] == ["--fetch"]:
+            fetch_wheels(PROJECT / "requirements.txt")
+            return 0
+        (out_dir,) = sys.argv[1:]
+        built = package(Path(out_dir))
     except PackageError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -99,16 +122,16 @@ def _copy_sources(project: Path, source: Path) -> Path:
     return source
 
 
-def _download_wheels(requirements: Path, wheels: Path) -> Path:
+def _download_wheels(requirements: Path, wheels: Path, python: str) -> Path:
     """Download the locked wheels for Lambda: x86-64, Amazon Linux 2 (2023 from Python 3.12 on)."""
+    wheels.mkdir()
     platforms = ["manylinux2014_x86_64", "manylinux_2_17_x86_64"]
     if sys.version_info >= (3, 12):
         platforms += ["manylinux_2_28_x86_64", "manylinux_2_34_x86_64"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--require-hashes", "--no-deps", "--only-binary=:all:", "--implementation=cp"]
-    command += [f"--python-version={sys.version_info.major}.{sys.version_info.minor}"]
-    command += [f"--platform={name}" for name in platforms]
-    _run([*command, f"--dest={wheels}", f"--requirement={requirements}"], os.environ | {})
+    command += [f"--python-version={python}", *(f"--platform={name}" for name in platforms)]
+    _run([*command, f"--dest={wheels}", f"--requirement={requirements}"], dict(os.environ))
     return wheels
 
 

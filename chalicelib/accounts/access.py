@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from chalicelib import clock
@@ -10,8 +11,6 @@ from chalicelib.errors import Diagnosed, Unavailable
 from chalicelib.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from chalicelib.accounts.models import SealedToken
 
 LAST_RESORT = 30 * clock.SECOND
@@ -19,8 +18,11 @@ LAST_RESORT = 30 * clock.SECOND
 
 ACCESS_TOKEN = "access_token"  # noqa: S105 - the field's name in the vault
 
-Open = Callable[[str, str, int, bytes], bytes] if TYPE_CHECKING else object
-Ask = Callable[[str, int | None], None] if TYPE_CHECKING else object
+Open = Callable[[str, str, int, bytes], bytes]
+"""Opens a ciphertext: account, field, version, sealed value."""
+
+Ask = Callable[[str, int | None], None]
+"""Has an account's token made fresh; the number names the version that a server refused."""
 
 
 class Rows(Protocol):
@@ -43,7 +45,7 @@ class AccessTokens:
         self._now = now
 
     def fresh(self, account: str, *, failed_version: int | None = None) -> AccessToken:
-        """A token that a session can be begun with; newer than `failed_version`, if a server refused that one.
+        """A token that a session can be begun with; newer than `failed_version`, which a server has refused.
 
         Raises Diagnosed when there is none to be had and says who can mend it; Unavailable when unsure.
         """

@@ -105,12 +105,19 @@ class Keeper:
             except ConfigurationError:
                 log.exception("a grant cannot be saved", extra={"facts": {"account": grant.account}})
                 break
-        self.rescue(grant)
+        self.rescue(grant, until=until)
         return Kept.RESCUED
 
-    def rescue(self, grant: Grant) -> None:
-        """Puts a received grant on the rescue queue, as ciphertext."""
-        self._queue.put(packed(grant))
+    def rescue(self, grant: Grant, *, until: int) -> None:
+        """Puts a received grant on the rescue queue, as ciphertext; tries again while time lasts."""
+        while True:
+            try:
+                self._queue.put(packed(grant))
+                break
+            except Unavailable:
+                if self._now() >= until:
+                    raise
+                self._sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
         facts = {"account": grant.account, "version": grant.version}
         log.warning("a grant was put on the rescue queue", extra={"facts": facts})
 

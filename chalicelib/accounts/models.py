@@ -159,7 +159,7 @@ class AccessToken:
     obtained_at: int = 0
 
     def usable(self, now: int) -> bool:
-        """Whether there is enough time left to begin a session with it: a fifth of its life, or EXPIRY_MARGIN."""
+        """Whether enough time is left to begin a session with it: a fifth of its life, or EXPIRY_MARGIN."""
         margin = min(EXPIRY_MARGIN, (self.expires_at - self.obtained_at) // 5)
         return self.expires_at - now > margin
 
@@ -171,8 +171,8 @@ class DueReason(StrEnum):
     """The mailbox is in use and its access token is about to expire."""
     KEEP_ALIVE = "keep_alive"
     """The mailbox is idle, and the provider forgets grants that are not used."""
-    DOUBT = "doubt"
-    """The provider refused once; it is asked a second time before anybody is bothered."""
+    AGAIN = "again"
+    """The provider refused or did not answer, and is asked again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from chalicelib.accounts.models import (
         Account,
         Authorization,
-        Connector,
         ConnectLink,
+        Connector,
         DueReason,
         Grant,
         GrantState,
@@ -34,7 +34,7 @@ class ConnectorStore(Protocol):
         """Every connector, the oldest first. There are few."""
 
     def secret_saved(self, connector: str, at: int) -> bool:
-        """Notes that a credential was saved and forgets the problem; False when there is no such connector."""
+        """Notes that a credential was saved, forgets the problem; False when there is no such connector."""
 
     def refused(self, connector: str, problem: Diagnosis, retry_at: int) -> None:
         """Notes that the provider refuses the client itself, and until when nobody asks again."""
@@ -81,14 +81,14 @@ class AuthorizationStore(Protocol):
         """The state with that id, read consistently."""
 
     def consume(self, authorization: str, *, now: int) -> Authorization | None:
-        """Marks the state as used, removes its flow, and returns it as it was; None if it was used or expired."""
+        """Marks the state as used, removes its flow, returns it as it was; None if it was used or expired."""
 
     def conclude(self, authorization: str, outcome: Mapping[str, Any]) -> None:
         """Notes what became of it."""
 
 
 class GrantStore(Protocol):
-    """Where grants are kept, with the access tokens and the accounts' facts that change in one step with them.
+    """Where grants are kept, with the access tokens and the facts that change in one step with them.
 
     Every save is conditional on the version of the grant that was read, and answers whether it was done.
     """
@@ -106,7 +106,7 @@ class GrantStore(Protocol):
         """Gives the right back, if it is still the owner's."""
 
     def save_refreshed(self, grant: Grant, token: SealedToken, *, owner: str) -> bool:
-        """Replaces version `grant.version - 1`, held by `owner`; with it the token and the account's facts."""
+        """Replaces version `grant.version - 1`, held by `owner`; with it token and account's facts."""
 
     def save_connected(
         self, grant: Grant, token: SealedToken, *, authorization: str, link: str, outcome: Mapping[str, Any]
@@ -117,13 +117,13 @@ class GrantStore(Protocol):
         """Replaces version `grant.version - 1` or none by a rescued grant, and makes the account active."""
 
     def save_refused(self, grant: Grant, problem: Diagnosis, state: GrantState, *, owner: str) -> bool:
-        """Writes what a refusal changed, on condition that version and lease are unchanged; ends the lease."""
+        """Writes what a refusal changed, if version and lease are unchanged; ends the lease."""
 
     def reschedule(self, grant: Grant, due_at: int, reason: DueReason) -> None:
         """Moves the next refresh, unless the grant has changed."""
 
     def due(self, shard: str, now: int, limit: int) -> list[str]:
-        """Up to `limit` accounts of a shard (ids.SHARDS) that are due, the longest due first. May lag behind."""
+        """Up to `limit` due accounts of a shard (ids.SHARDS), the longest due first. May lag behind."""
 
 
 class Sealer(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,15 +15,16 @@ from chalicelib.providers.replies import concerns_connector
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.accounts.keeping import Keeper
-    from chalicelib.accounts.models import Account, Connector, Grant, TokenSet
+    from chalicelib.accounts.keeping import Keeper, Prepared
+    from chalicelib.accounts.models import Account, Connector, Grant, SealedToken, TokenSet
     from chalicelib.accounts.ports import ConnectorStore, GrantStore, Secrets
     from chalicelib.diagnosis import Diagnosis
     from chalicelib.providers.base import Provider
+    from chalicelib.secret import Secret
 
 LEASE = 60 * clock.SECOND
 POST_TIME = 28 * clock.SECOND
-"""The longest that one request to a provider can take: connecting, the first byte, and the rest of the answer."""
+"""The longest that one request to a provider takes: to connect, the first byte, the rest of the answer."""
 SAVE_TIME = 7 * clock.SECOND
 NEEDED = POST_TIME + SAVE_TIME
 """With less than this left, of the lease or of the invocation, the provider is not asked."""
@@ -52,6 +52,13 @@ class Turn:
     in_use: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Received:
+    answer: TokenSet
+    refresh_token: Secret
+    prepared: Prepared
+
+
 class Refresher:
     """Refreshes a grant whose lease is held. A class because it is handed stores, keys and providers."""
 
@@ -76,35 +83,42 @@ class Refresher:
         Unavailable when nothing was asked or the answer had to be rescued.
         """
         try:
-            secret = self._secrets.get(mailbox.connector.id)
-            refresh_token = self._keeper.reveal(grant)
-            prepared = self._keeper.prepare(grant.account)
-            self._guard(turn)
-            answer = mailbox.provider.refresh(mailbox.connector, secret, refresh_token)
+            received = self._ask(grant, mailbox, turn)
         except Diagnosed as refused:
             self._refused(grant, mailbox, turn, refused.diagnosis)
             return
         except Exception:
             self._release(grant, turn)
             raise
-        version = grant.version + 1
-        token = prepared.access_token(answer, version, self._now())
-        sealed = prepared.refresh_token(answer.refresh_token or refresh_token, version)
-        newer = rules.scheduled(
-            _refreshed(grant, answer, sealed, self._now()),
-            token,
-            mailbox.provider.facts,
-            in_use=turn.in_use,
-            chance=_chance(),
-        )
+        newer, token = self._sealed(grant, mailbox, turn, received)
         kept = self._keeper.keep(
             newer, lambda: self._grants.save_refreshed(newer, token, owner=turn.owner), until=turn.until
         )
-        self._concluded(kept, newer, answer, mailbox)
+        self._conclude(kept, newer, received.answer, mailbox, turn)
 
-    def _concluded(self, kept: Kept, newer: Grant, answer: TokenSet, mailbox: Mailbox) -> None:
+    def _ask(self, grant: Grant, mailbox: Mailbox, turn: Turn) -> _Received:
+        """Fetches everything that can fail, looks at the time, and only then asks."""
+        secret = self._secrets.get(mailbox.connector.id)
+        refresh_token = self._keeper.reveal(grant)
+        prepared = self._keeper.prepare(grant.account)
+        self._guard(turn)
+        answer = mailbox.provider.refresh(mailbox.connector, secret, refresh_token)
+        # A provider that sends no refresh token means that the old one stays (RFC 6749, section 6).
+        return _Received(answer, answer.refresh_token or refresh_token, prepared)
+
+    def _sealed(
+        self, grant: Grant, mailbox: Mailbox, turn: Turn, received: _Received
+    ) -> tuple[Grant, SealedToken]:
+        now, version = self._now(), grant.version + 1
+        token = received.prepared.access_token(received.answer, version, now)
+        sealed = received.prepared.refresh_token(received.refresh_token, version)
+        newer = _refreshed(grant, received.answer, sealed, now)
+        facts = mailbox.provider.facts
+        return rules.scheduled(newer, token, facts, in_use=turn.in_use, chance=rules.chance()), token
+
+    def _conclude(self, kept: Kept, newer: Grant, answer: TokenSet, mailbox: Mailbox, turn: Turn) -> None:
         if kept is Kept.SUPERSEDED and answer.refresh_token is not None:
-            self._keeper.rescue(newer)
+            self._keeper.rescue(newer, until=turn.until)
         if kept is Kept.RESCUED:
             raise Unavailable(
                 "The new token could not be saved yet.", fix="It is saved by itself in some minutes."
@@ -127,7 +141,9 @@ class Refresher:
         if diagnosis.code == LIMITED:
             wait = (diagnosis.retry_after or 0) * clock.SECOND
             self._connectors.rest(mailbox.connector.id, self._now() + wait)
-        refusal = rules.refusal(grant, diagnosis, mailbox.provider.facts, now=self._now(), chance=_chance())
+        refusal = rules.refusal(
+            grant, diagnosis, mailbox.provider.facts, now=self._now(), chance=rules.chance()
+        )
         self._grants.save_refused(refusal.grant, refusal.problem, refusal.state, owner=turn.owner)
         raise Diagnosed(refusal.problem)
 
@@ -172,7 +188,3 @@ def _refreshed(grant: Grant, answer: TokenSet, sealed: bytes, now: int) -> Grant
         retry_at=None,
         failures=0,
     )
-
-
-def _chance() -> float:
-    return random.random()  # noqa: S311 - jitter

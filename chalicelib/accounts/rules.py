@@ -6,6 +6,7 @@ in one hour from being refreshed in one hour for ever.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def refusal(grant: Grant, diagnosis: Diagnosis, facts: ProviderFacts, *, now: in
         failures=grant.failures + 1,
         retry_at=retry_at,
         refresh_due_at=retry_at,
-        due_reason=DueReason.DOUBT,
+        due_reason=DueReason.AGAIN,
     )
     return Refusal(waiting, diagnosis)
 
@@ -82,6 +83,11 @@ def refusal(grant: Grant, diagnosis: Diagnosis, facts: ProviderFacts, *, now: in
 def jittered(wait: int, chance: float) -> int:
     """The wait, up to a tenth shorter or longer."""
     return int(wait * (1 - JITTER + 2 * JITTER * chance))
+
+
+def chance() -> float:
+    """A number between 0 and 1, for the jitter."""
+    return random.random()  # noqa: S311 - nothing is to be kept secret by it
 
 
 def _in_doubt(grant: Grant, diagnosis: Diagnosis, facts: ProviderFacts, now: int) -> Refusal:
@@ -95,7 +101,7 @@ def _in_doubt(grant: Grant, diagnosis: Diagnosis, facts: ProviderFacts, now: int
         first_refused_at=now if first is None else first,
         retry_at=again_at,
         refresh_due_at=again_at,
-        due_reason=DueReason.DOUBT,
+        due_reason=DueReason.AGAIN,
     )
     return Refusal(doubted, _once(diagnosis, max(1, (again_at - now) // SECOND)))
 

@@ -4,7 +4,7 @@ Single flight, for each grant::
 
     read (consistent) → a newer token is there? done
                       → take the lease: on condition that version is unchanged and nobody holds it
-                        taken:     ask the provider once, save on condition of version and lease   (refreshing)
+                        taken:     ask the provider once, save on condition of version and lease
                         not taken: wait a little, read again, use the winner's token
 """
 
@@ -122,7 +122,7 @@ class Tokens:
                     log.exception("a rescued grant stays on its queue")
 
     def _is_fresh(self, grant: Grant, failed_version: int | None, seen: int | None) -> bool:
-        """Whether the stored token will do; one that was made while we waited does, however short its life."""
+        """Whether the stored token will do. One that was made while we waited does, however short-lived."""
         if seen == grant.version:
             return False
         token = self._grants.access_token(grant.account)
@@ -163,7 +163,7 @@ class Tokens:
         mailbox = mailbox_of(self._account(account), self._connectors, self._providers)
         used_at = self._recently_used(account)
         in_use = used_at is not None and used_at > grant.refreshed_at
-        chance = random.random()  # noqa: S311 - jitter
+        chance = rules.chance()
         if grant.due_reason is DueReason.EXPIRY and not in_use:
             self._grants.reschedule(
                 grant, rules.idle(grant, mailbox.provider.facts, chance), DueReason.KEEP_ALIVE

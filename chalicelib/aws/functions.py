@@ -10,7 +10,7 @@ from chalicelib.aws.failures import translated, unavailable
 from chalicelib.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from mypy_boto3_lambda import LambdaClient
 
@@ -35,7 +35,7 @@ class Functions:
         self._client = client
         self._name = name
 
-    def connect(self, op: str, payload: dict[str, Any]) -> dict[str, Any]:
+    def connect(self, op: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Runs an operation of `connect` and returns its answer."""
         return self._invoke("connect", {"op": op, **payload})
 

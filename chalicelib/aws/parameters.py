@@ -1,4 +1,4 @@
-"""What the stack says of itself: the public URL, in a parameter, because the API's own URL is not known to it."""
+"""What the stack says of itself: the public URL, in a parameter, because a function cannot know it."""
 
 from __future__ import annotations
 

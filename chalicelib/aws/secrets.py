@@ -19,7 +19,7 @@ REMEMBERED = 300.0
 
 
 class ConnectorSecrets:
-    """Reads and writes one secret per connector; Secrets Manager itself keeps the version before (AWSPREVIOUS)."""
+    """Reads and writes one secret per connector; Secrets Manager keeps the one before it (AWSPREVIOUS)."""
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ KEY_USES = 1_000
 KEYS_KEPT = 1_000
 
 
-class Unreadable(ConfigurationError):
+class Unreadable(ConfigurationError):  # noqa: N818 - says what the value is
     """A stored value cannot be opened: of an unknown format, damaged, or moved from another place.
 
     Never answered as if nothing were stored, and never taken for plaintext.
@@ -82,7 +82,7 @@ class Vault:
         return self.sealer(account).seal(field, version, plaintext)
 
     def open(self, account: str, field: str, version: int, sealed: bytes) -> bytes:
-        """The plaintext. Raises Unreadable unless it was sealed for exactly this place; Unavailable for KMS."""
+        """The plaintext. Raises Unreadable unless it was sealed for this very place; Unavailable for KMS."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -126,7 +126,7 @@ class Vault:
 
 
 class Sealer:
-    """A data key at hand. Fetch it before a token is asked for, so that nothing received is lost for want of one."""
+    """A data key at hand. Fetched before a token is asked for, so that none is lost for want of a key."""
 
     def __init__(self, table: str, account: str, key: bytes, wrapped: bytes) -> None:
         self._table = table

@@ -11,10 +11,13 @@ import hashlib
 import hmac
 import re
 import secrets
+from typing import TYPE_CHECKING
 
 from chalicelib import ids
-from chalicelib.callers.models import Caller
 from chalicelib.secret import Secret
+
+if TYPE_CHECKING:
+    from chalicelib.callers.models import Caller
 
 CHANCE = 32
 """Random bytes of a key; 43 letters in URL-safe base 64."""
@@ -39,6 +42,6 @@ def hashed(key: Secret) -> str:
 
 
 def fits(key: Secret, caller: Caller | None) -> bool:
-    """Whether the key is the caller's; takes the same time whichever letter is wrong, or no caller is there."""
+    """Whether the key is the caller's; takes the same time whichever letter is wrong."""
     stored = caller.secret_hash if caller is not None else ""
     return hmac.compare_digest(hashed(key), stored or "-" * 64) and bool(stored)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chalicelib import clock, ids
 from chalicelib.callers import keys, permissions
 from chalicelib.callers.models import ALL_ACCOUNTS, Caller, CallerKind, Scope
 from chalicelib.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
-from chalicelib.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from chalicelib.secret import Secret
 
 REMEMBERED = 30 * clock.SECOND
 REMEMBERED_CALLERS = 1_000
@@ -42,7 +45,7 @@ class CallerStore(Protocol):
         """Every caller, in no order."""
 
     def revoke(self, caller: str, at: int) -> Caller | None:
-        """Writes `revoked_at` where there is none yet and returns the row, or None when there is no such caller."""
+        """Writes `revoked_at` where there is none yet; returns the row, or None for an unknown caller."""
 
 
 class Callers:
@@ -106,13 +109,13 @@ class Callers:
         return caller
 
     def by_principal(self, user_arn: str) -> Caller:
-        """The caller whose SigV4 signature API Gateway has checked. Raises Forbidden when it is not allowed."""
+        """The caller whose SigV4 signature was checked by API Gateway. Raises Forbidden for a stranger."""
         principal = principal_of(user_arn)
         caller = self._live(f"role:{principal}") if principal else None
         return self._known(caller, "IAM role or user", "./mailgrant callers allow --role ARN")
 
     def by_function(self, caller: str) -> Caller:
-        """The caller ``lambda:<alias>`` or ``lambda`` that invoked `send`. Raises Forbidden when it is not allowed."""
+        """The caller ``lambda:<alias>`` or ``lambda`` of that id; raises Forbidden for a stranger."""
         return self._known(
             self._live(caller), "alias of the function send", "./mailgrant callers allow --alias NAME"
         )

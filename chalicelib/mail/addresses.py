@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from email.headerregistry import Address as HeaderAddress
+from typing import TYPE_CHECKING
 
 from chalicelib.errors import InvalidInput
 from chalicelib.mail import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,9 @@ def checked(address: str, name: str, field: str) -> Address:
         )
     except EmailNotValidError as error:
         raise InvalidInput(
-            f"This is not one mail address: {error}", fix="Write one address, such as ada@example.com.", field=field
+            f"This is not one mail address: {error}",
+            fix="Write one address, such as ada@example.com.",
+            field=field,
         ) from error
     return Address(f"{found.local_part}@{found.ascii_domain}", name)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from chalicelib.mail.models import Envelope, Phase, Reply
-from chalicelib.mail.ports import FreshToken, Mailbox, OpenSession, Session
 from chalicelib.transports.refusals import Concern, Refused
+
+if TYPE_CHECKING:
+    from chalicelib.accounts.models import AccessToken
+    from chalicelib.mail.ports import FreshToken, Mailbox, OpenSession, Session
 
 
 class Connection:
@@ -56,23 +61,23 @@ class Connection:
 
     def _signed_in(self) -> Session:
         """The session; a token that is refused is replaced by a fresh one once."""
-        if self._session is not None:
-            return self._session
-        token = self._fresh_token(self._mailbox[0].id)
-        session = self._connected()
-        try:
-            session.authenticate(token.value)
-        except Refused as refused:
-            session.drop()
-            if refused.verdict.concern is not Concern.TOKEN:
-                raise
-            fresh = self._fresh_token(self._mailbox[0].id, failed_version=token.version)
-            session = self._connected()
-            session.authenticate(fresh.value)
-        self._session = session
-        return session
+        if self._session is None:
+            account = self._mailbox[0].id
+            token = self._fresh_token(account)
+            try:
+                self._session = self._opened(token)
+            except Refused as refused:
+                if refused.verdict.concern is not Concern.TOKEN:
+                    raise
+                self._session = self._opened(self._fresh_token(account, failed_version=token.version))
+        return self._session
 
-    def _connected(self) -> Session:
+    def _opened(self, token: AccessToken) -> Session:
         session = self._open_session(*self._mailbox)
-        session.connect()
+        try:
+            session.connect()
+            session.authenticate(token.value)
+        except BaseException:
+            session.drop()
+            raise
         return session

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from chalicelib.clock import MINUTE, Clock
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Diagnosed, Unavailable
 from chalicelib.logs import logger
 from chalicelib.mail import outcomes
-from chalicelib.mail.connection import Connection
 from chalicelib.mail.models import ClosedReason, Envelope, Message, Phase, Reply, State
-from chalicelib.mail.ports import Blobs, Messages, Outcome, Permitted
 from chalicelib.transports.refusals import Concern, Refused
 from chalicelib.transports.smtp import replies
 from chalicelib.transports.smtp.session import NoRecipients
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chalicelib.mail.connection import Connection
+    from chalicelib.mail.ports import Blobs, Messages, Outcome, Permitted
 
 CLAIM = 5 * MINUTE
 """How long a claim lasts without its worker being heard of."""
@@ -53,9 +57,10 @@ class Delivery:
         either, and Unavailable when our own stores do not answer: the claim then ends by itself.
         """
         now = self._clock()
-        message = self._messages.claim(account, message_id, worker=worker, now=now, until=now + CLAIM)
-        if message is None:
-            return None
+        claimed = self._messages.claim(account, message_id, worker=worker, now=now, until=now + CLAIM)
+        message = claimed.row
+        if message is None or not claimed.done:
+            return self._note_lost_worker(message, now)
         over = self._over(message, now)
         if over is not None:
             return self._record(message, over)
@@ -66,6 +71,20 @@ class Delivery:
             return self._refused(message, refused, connection)
         except (Diagnosed, Unavailable) as error:
             return self._no_token(message, error)
+
+    def expire(self, message: Message, worker: str) -> None:
+        """Ends a held message whose time is over; without its lane's server, so without a connection."""
+        now = self._clock()
+        claimed = self._messages.claim(message.account, message.id, worker=worker, now=now, until=now + CLAIM)
+        if claimed.row is not None and claimed.done:
+            over = outcomes.given_up(claimed.row, Phase.CLAIMED, outcomes.EXPIRED, None, now, NONE_REFUSED)
+            self._record(claimed.row, over)
+
+    def _note_lost_worker(self, found: Message | None, now: int) -> State | None:
+        """`committing` whose claim has ended: the final dot may have left, so the outcome is unknown."""
+        if found is None or found.state is not State.COMMITTING or (found.next_attempt_at or 0) > now:
+            return None
+        return self._record(found, outcomes.unknown(found, now, outcomes.WORKER_LOST))
 
     def _attempt(self, message: Message, body: bytes, connection: Connection) -> State | None:
         envelope = Envelope(message.envelope.mail_from, message.to_whom())
@@ -151,9 +170,7 @@ def _closes(refused: Refused) -> ClosedReason | None:
 
 
 def _weighed(refused: Mapping[str, Reply]) -> dict[str, tuple[Reply, bool]]:
-    return {
-        address: (reply, replies.verdict(reply, Phase.RCPT).passes) for address, reply in refused.items()
-    }
+    return {address: (reply, replies.verdict(reply, Phase.RCPT).passes) for address, reply in refused.items()}
 
 
 def _facts(message: Message, outcome: Outcome) -> dict[str, object]:

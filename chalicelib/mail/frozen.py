@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from chalicelib.errors import InvalidInput, TooLarge
-from chalicelib.mail.models import Envelope
+
+if TYPE_CHECKING:
+    from chalicelib.mail.models import Envelope
 
 LONGEST_LINE = 998
 """Octets without CRLF (RFC 5322, section 2.1.1)."""
@@ -43,7 +46,9 @@ def check(body: bytes, *, limit: int, field: str | None) -> bytes:
             field=field,
         )
     if b"\0" in body or _BARE.search(body) or not body.endswith(b"\r\n"):
-        raise InvalidInput("The message holds a NUL or a bare line end.", fix="Encode it as base64.", field=field)
+        raise InvalidInput(
+            "The message holds a NUL or a bare line end.", fix="Encode it as base64.", field=field
+        )
     if max(map(len, body.split(b"\r\n"))) > LONGEST_LINE:
         raise InvalidInput(
             f"The message has a line of more than {LONGEST_LINE} bytes.",

@@ -11,11 +11,14 @@ lane that rests waits for its server.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from chalicelib.clock import MINUTE, Clock
 from chalicelib.mail import schedule
 from chalicelib.mail.models import PROBED, ClosedReason, LaneRow
-from chalicelib.mail.ports import Lanes, Messages, Wakeups
+
+if TYPE_CHECKING:
+    from chalicelib.mail.ports import Lanes, Messages, Wakeups
 
 LEASE = 5 * MINUTE
 """How long a slot is held without a sign of life."""

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from chalicelib.diagnosis import Diagnosis
+if TYPE_CHECKING:
+    from chalicelib.diagnosis import Diagnosis
 
 
 class State(StrEnum):

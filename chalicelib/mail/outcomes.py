@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from chalicelib.clock import MINUTE
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.mail import schedule
 from chalicelib.mail.models import Message, OnUnknown, Phase, Recipient, Reply, State
 from chalicelib.mail.ports import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RESEND_AFTER = MINUTE
 """How long a message of unknown outcome waits for a late answer before it is sent again."""
@@ -108,7 +111,9 @@ def _recipient(one: Recipient, refused: Mapping[str, tuple[Reply, bool]], others
     if one.address not in refused:
         return replace(one, state=others)
     reply, passes = refused[one.address]
-    return Recipient(one.address, State.QUEUED if passes and others is not State.FAILED else State.FAILED, reply)
+    return Recipient(
+        one.address, State.QUEUED if passes and others is not State.FAILED else State.FAILED, reply
+    )
 
 
 def _outcome(

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chalicelib.accounts.models import AccessToken, Account, Connector
 from chalicelib.callers.models import Caller, Scope
 from chalicelib.diagnosis import Diagnosis
-from chalicelib.mail.models import (
-    Attempt,
-    ClosedReason,
-    Envelope,
-    LaneRow,
-    Message,
-    Recipient,
-    Reply,
-    State,
-)
-from chalicelib.secret import Secret
+
+if TYPE_CHECKING:
+    from chalicelib.mail.models import (
+        Attempt,
+        ClosedReason,
+        Envelope,
+        LaneRow,
+        Message,
+        Recipient,
+        Reply,
+        State,
+    )
+    from chalicelib.secret import Secret
 
 Mailbox = tuple[Account, Connector]
 
@@ -66,6 +68,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim came to: the row with the new attempt as its last if done, the row that was there if not."""
+
+    done: bool
+    row: Message | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some messages, newest first, and where to go on (None at the end)."""
 
@@ -91,11 +101,11 @@ class Messages(Protocol):
     def waiting(self, account: str, limit: int) -> list[Message]:
         """Messages with something due some time, without their bodies, the longest due first."""
 
-    def claim(self, account: str, message: str, *, worker: str, now: int, until: int) -> Message | None:
+    def claim(self, account: str, message: str, *, worker: str, now: int, until: int) -> Claimed:
         """Begins an attempt: due and claimable → `sending`, held by the worker until `until`.
 
-        Returns the row with the new attempt as its last, or None when somebody else has it, when nothing
-        of it is due, or when its last worker died in `committing`: then the row becomes `unknown`.
+        Not done when somebody else has it, when nothing of it is due, or when its last worker died in
+        `committing`; `sending` whose claim has ended is claimed, since its final dot was never written.
         """
 
     def commit(self, message: Message, *, until: int) -> bool:
@@ -104,7 +114,9 @@ class Messages(Protocol):
     def finish(self, message: Message, outcome: Outcome) -> bool:
         """Writes how the claimed attempt ended; False when somebody else began a newer one."""
 
-    def resolve(self, account: str, message: str, *, state: State, by: str, due_at: int | None, expires_at: int) -> bool:
+    def resolve(
+        self, account: str, message: str, *, state: State, by: str, due_at: int | None, expires_at: int
+    ) -> bool:
         """`unknown` → what a person says; False when the message is not `unknown` now."""
 
     def by_accepted(self, account: str, limit: int, cursor: str | None) -> Page:
@@ -153,7 +165,9 @@ class Lanes(Protocol):
     def rest(self, account: str, number: int, *, owner: str, until: int) -> Written:
         """Frees the slot and lets the lane rest until then."""
 
-    def close(self, account: str, reason: ClosedReason, *, now: int, due_at: int, probe_at: int | None) -> None:
+    def close(
+        self, account: str, reason: ClosedReason, *, now: int, due_at: int, probe_at: int | None
+    ) -> None:
         """Closes the lane, or closes it again for the reason, due at that time."""
 
     def open(self, account: str, *, now: int) -> Written:

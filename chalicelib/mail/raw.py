@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from chalicelib.errors import Forbidden, InvalidInput
 from chalicelib.mail import addresses, frozen
-from chalicelib.mail.addresses import Address
 from chalicelib.mail.frozen import Frozen
 from chalicelib.mail.models import Envelope
 
@@ -22,8 +21,21 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from chalicelib.accounts.models import Account
+    from chalicelib.mail.addresses import Address
 
-SINGLE = ("from", "sender", "to", "cc", "bcc", "date", "message-id", "subject", "reply-to", "in-reply-to", "references")
+SINGLE = (
+    "from",
+    "sender",
+    "to",
+    "cc",
+    "bcc",
+    "date",
+    "message-id",
+    "subject",
+    "reply-to",
+    "in-reply-to",
+    "references",
+)
 """Fields that may stand once at most (RFC 5322, section 3.6); Bcc too, though it is taken out."""
 
 HIDDEN = ("bcc", "resent-bcc")
@@ -52,9 +64,13 @@ def freeze(
     top = _missing(headers, message_id, date)
     return Frozen(
         envelope=Envelope(account.address, _recipients(headers, groups)),
-        body=frozen.with_crlf(b"".join([*top, *kept]) + b"\r\n" + body) if body else b"".join([*top, *kept]) + b"\r\n",
+        body=frozen.with_crlf(b"".join([*top, *kept]) + b"\r\n" + body)
+        if body
+        else b"".join([*top, *kept]) + b"\r\n",
         message_id=own_id[:SHOWN_SUBJECT],
-        subject="".join(letter if letter.isprintable() else " " for letter in str(headers["Subject"] or ""))[:SHOWN_SUBJECT],
+        subject="".join(letter if letter.isprintable() else " " for letter in str(headers["Subject"] or ""))[
+            :SHOWN_SUBJECT
+        ],
     )
 
 
@@ -117,5 +133,7 @@ def _missing(headers: EmailMessage, message_id: str, date: str) -> list[bytes]:
 
 def _unreadable(why: str) -> InvalidInput:
     return InvalidInput(
-        f"The raw message cannot be used: {why}.", fix="Send one message as RFC 5322 has it, in base64.", field="raw"
+        f"The raw message cannot be used: {why}.",
+        fix="Send one message as RFC 5322 has it, in base64.",
+        field="raw",
     )

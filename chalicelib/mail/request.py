@@ -27,7 +27,7 @@ class Part(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     """The base of every object of the request: a field that is not known is an error, not a wish ignored."""
 
 
-class NamedAddress(Part):
+class NamedAddress(Part, frozen=True):
     """An address and the name to show beside it."""
 
     address: str
@@ -37,7 +37,7 @@ class NamedAddress(Part):
 Who = str | NamedAddress
 
 
-class Attachment(Part, omit_defaults=True):
+class Attachment(Part, frozen=True, omit_defaults=True):
     """A file. `content_id` makes it part of the HTML, which shows it by ``cid:``."""
 
     filename: str
@@ -46,7 +46,7 @@ class Attachment(Part, omit_defaults=True):
     content_id: str | None = None
 
 
-class SendRequest(Part, rename={"from_": "from"}, omit_defaults=True):
+class SendRequest(Part, frozen=True, rename={"from_": "from"}, omit_defaults=True):
     """A message to be sent. docs/api.md describes each field."""
 
     account: str

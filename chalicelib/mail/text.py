@@ -43,7 +43,9 @@ def single_line(value: str, field: str) -> str:
     """The value, if it holds neither a control character nor a line separator; raises InvalidInput."""
     if any(unicodedata.category(letter) in LINE_ENDS for letter in value):
         raise InvalidInput(
-            "The value holds a control character or a line end.", fix="Write it on one line, as text.", field=field
+            "The value holds a control character or a line end.",
+            fix="Write it on one line, as text.",
+            field=field,
         )
     return value
 
@@ -51,7 +53,9 @@ def single_line(value: str, field: str) -> str:
 def content(value: str, field: str) -> str:
     """The text of a body, if it holds neither NUL nor half a surrogate pair; raises InvalidInput."""
     if any(letter == "\0" or unicodedata.category(letter) == "Cs" for letter in value):
-        raise InvalidInput("The text holds characters that are no text.", fix="Send valid Unicode.", field=field)
+        raise InvalidInput(
+            "The text holds characters that are no text.", fix="Send valid Unicode.", field=field
+        )
     return value
 
 
@@ -59,14 +63,18 @@ def header_name(name: str, field: str) -> str:
     """A header's name, if the caller may set it; raises InvalidInput."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(
-            "This is not the name of a header.", fix="Use printable ASCII without spaces and colons.", field=field
+            "This is not the name of a header.",
+            fix="Use printable ASCII without spaces and colons.",
+            field=field,
         )
     lower = name.lower()
     if lower in RESERVED or lower.startswith(RESERVED_PREFIXES):
         own = RESERVED.get(lower)
         raise InvalidInput(
             f"The header {name} cannot be set here.",
-            fix=f"Use the field {own}." if own else "Leave it out: it is written by Mailgrant or by the servers.",
+            fix=f"Use the field {own}."
+            if own
+            else "Leave it out: it is written by Mailgrant or by the servers.",
             field=field,
         )
     return name
@@ -88,7 +96,9 @@ def content_id(value: str, field: str) -> str:
     """A content id without its angle brackets; raises InvalidInput."""
     if not _CONTENT_ID.fullmatch(value):
         raise InvalidInput(
-            "This is not a content id.", fix="Use letters, digits, dots and hyphens, such as logo.1", field=field
+            "This is not a content id.",
+            fix="Use letters, digits, dots and hyphens, such as logo.1",
+            field=field,
         )
     return value
 

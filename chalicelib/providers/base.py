@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SHORTEST_LIFE = 60
 LONGEST_LIFE = 24 * 3600
 DEFAULT_LIFE = 3600
-"""Seconds. RFC 6749, section 5.1, lets a provider leave `expires_in` out; an hour is what both of ours give."""
+"""Seconds. RFC 6749, section 5.1, lets a provider leave `expires_in` out; both of ours give an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,13 @@ class Provider(Protocol):
     def begin(self, connector: Connector, *, redirect_uri: str, state: str, login_hint: str) -> Begun:
         """The authorization request (code flow, PKCE S256, nonce); no network is used."""
 
-    def redeem(
-        self, connector: Connector, secret: Secret, flow: Mapping[str, Any], *, code: str, state: str
-    ) -> TokenSet:
+    def redeem(self, connector: Connector, secret: Secret, flow: Mapping[str, Any], code: str) -> TokenSet:
         """Exchanges a code, once, for a TokenSet with the verified identity of who consented."""
 
     def refresh(self, connector: Connector, secret: Secret, refresh_token: Secret) -> TokenSet:
         """Exchanges a refresh token with exactly one request."""
 
-    def is_issuer(self, connector: Connector, issuer: str) -> bool:
+    def is_issuer(self, connector: Connector, issuer: str, /) -> bool:
         """Whether an `iss` parameter of a callback (RFC 9207) names this provider."""
 
 

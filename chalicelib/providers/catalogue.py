@@ -23,8 +23,9 @@ MEGABYTE = 1_000_000
 class ProviderFacts:
     """One provider.
 
-    `login` is Microsoft's login host, from which its endpoints follow for each tenant; Google names its endpoints
-    one by one. `scopes` are asked for when the owner consents; without all of `required_scopes` nothing is saved.
+    `login` is Microsoft's login host, from which its endpoints follow for each tenant; Google names its
+    endpoints one by one. `scopes` are asked for when the owner consents; without all of `required_scopes`
+    nothing is saved.
     `keep_alive` is how many seconds an idle grant is left alone (half of what the provider allows);
     `doubt` how many seconds pass before a refused refresh token is tried a second time.
     """
@@ -78,8 +79,10 @@ GOOGLE = ProviderFacts(
     scopes=("https://mail.google.com/", "openid", "email"),
     required_scopes=("https://mail.google.com/",),
     scopes_in_words=(
-        "Read, compose, send and delete all mail of this mailbox: Google has no narrower permission for sending "
-        "over SMTP. Mailgrant only sends.",
+        (
+            "Read, compose, send and delete all mail of this mailbox: Google has no narrower permission for "
+            "sending over SMTP. Mailgrant only sends."
+        ),
         "See the address of the mailbox",
     ),
     smtp_host="smtp.gmail.com",

@@ -55,9 +55,7 @@ class Google:
         flow = {"code_verifier": verifier, "nonce": nonce, "redirect_uri": redirect_uri, "state": state}
         return Begun(f"{self.facts.authorize}?{urlencode(parameters)}", flow)
 
-    def redeem(
-        self, connector: Connector, secret: Secret, flow: Mapping[str, Any], *, code: str, state: str
-    ) -> TokenSet:
+    def redeem(self, connector: Connector, secret: Secret, flow: Mapping[str, Any], code: str) -> TokenSet:
         """See Provider."""
         form = {
             "grant_type": "authorization_code",
@@ -92,7 +90,7 @@ class Google:
         answer = transport.answer
         return token_set(answer, now=self._now(), scopes=listed(answer.get("scope")))
 
-    def is_issuer(self, connector: Connector, issuer: str) -> bool:
+    def is_issuer(self, _connector: Connector, issuer: str, /) -> bool:
         """See Provider."""
         return issuer == self.facts.issuer
 

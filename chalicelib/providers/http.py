@@ -10,6 +10,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from chalicelib.errors import Diagnosed
@@ -18,8 +19,11 @@ from chalicelib.providers.replies import diagnose, transient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from ssl import SSLContext
 
     from requests import Response, Session
+
+    from chalicelib.diagnosis import Diagnosis
 
 TIMEOUTS = (3.05, 10.0)
 """Seconds to connect, and to wait for each read."""
@@ -110,7 +114,7 @@ def _from_now(date: str) -> float:
     return parsedate_to_datetime(date).timestamp() - time.time()
 
 
-def _not_json(response: Response) -> Any:
+def _not_json(response: Response) -> Diagnosis:
     return transient(
         "not_json", f"The provider answered {response.status_code} with something that is not JSON."
     )
@@ -132,11 +136,15 @@ def _session(extra_ca: str) -> Session:
     import requests
     from requests.adapters import HTTPAdapter
 
-    context = tls_context(extra_ca)
+    context = _context(extra_ca)
 
     class VerifiedAdapter(HTTPAdapter):
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
             super().init_poolmanager(*args, ssl_context=context, **kwargs)
+
+        def cert_verify(self, conn: Any, *_: Any) -> None:
+            # Verification is the context's; requests would read the bundle again for every connection.
+            conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
 
     session = requests.Session()
     # Otherwise REQUESTS_CA_BUNDLE, proxies and .netrc of the environment would decide whom we trust.
@@ -144,3 +152,13 @@ def _session(extra_ca: str) -> Session:
     session.adapters.clear()  # no plain HTTP
     session.mount("https://", VerifiedAdapter())
     return session
+
+
+@cache
+def _context(extra_ca: str) -> SSLContext:
+    """Made once: reading the authorities takes longer than a request."""
+    import certifi
+
+    context = tls_context(extra_ca)
+    context.load_verify_locations(certifi.where())
+    return context

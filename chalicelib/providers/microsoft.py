@@ -43,7 +43,7 @@ class Microsoft:
         self._now = now
 
     def begin(self, connector: Connector, *, redirect_uri: str, state: str, login_hint: str) -> Begun:
-        """See Provider. The mode of the answer stays `query`, because a form post would come without our cookie."""
+        """See Provider. The answer comes as a query, because a form post would come without our cookie."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="response_mode=", category=UserWarning)
             flow = self._application(connector, None).initiate_auth_code_flow(
@@ -55,14 +55,12 @@ class Microsoft:
             )
         return Begun(flow["auth_uri"], flow)
 
-    def redeem(
-        self, connector: Connector, secret: Secret, flow: Mapping[str, Any], *, code: str, state: str
-    ) -> TokenSet:
+    def redeem(self, connector: Connector, secret: Secret, flow: Mapping[str, Any], code: str) -> TokenSet:
         """See Provider."""
         application = self._application(connector, secret)
         try:
             answer = application.acquire_token_by_auth_code_flow(
-                dict(flow), {"code": code, "state": state}, scopes=list(self.facts.scopes)
+                dict(flow), {"code": code, "state": flow["state"]}, scopes=list(self.facts.scopes)
             )
         except ValueError as error:
             raise MalformedRequest("The callback does not match its sign-in.", fix="Start again.") from error
@@ -82,7 +80,7 @@ class Microsoft:
             raise Diagnosed(diagnose("microsoft", answer))
         return self._token_set(answer, None)
 
-    def is_issuer(self, connector: Connector, issuer: str) -> bool:
+    def is_issuer(self, connector: Connector, issuer: str, /) -> bool:
         """See Provider."""
         tenant = connector.tenant if _GUID.fullmatch(connector.tenant) else None
         found = re.fullmatch(rf"{re.escape(self.facts.login)}/([^/]+)/v2\.0", issuer)

@@ -97,7 +97,7 @@ MICROSOFT: tuple[tuple[tuple[int, ...], Meaning], ...] = (
         Meaning(
             RECONNECT,
             "Consent is missing.",
-            "Add SMTP.Send and offline_access in API permissions, or grant admin consent; then sign in again.",
+            "Add SMTP.Send and offline_access in API permissions, or grant admin consent; sign in again.",
         ),
     ),
     (
@@ -224,7 +224,7 @@ MICROSOFT: tuple[tuple[tuple[int, ...], Meaning], ...] = (
 GOOGLE: dict[str, Meaning] = {
     "invalid_grant": Meaning(
         RECONNECT,
-        "Google's access was revoked, was unused for six months, ended with a password change, or the app is in Testing.",
+        "Google's access was revoked, unused for six months, ended by a new password, or the app is in Testing.",
         "Reconnect; if this recurs every 7 days, publish the app in Google Auth Platform (Audience).",
     ),
     "invalid_rapt": Meaning(

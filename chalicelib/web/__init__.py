@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from chalice.app import Blueprint, Chalice, IAMAuthorizer, Response
 
 from chalicelib.web.api import api_blueprint
 from chalicelib.web.connect import connect_blueprint
 from chalicelib.web.errors import answering, reshape
 from chalicelib.web.identity import by_key, by_signature
-from chalicelib.web.services import GetServices
+
+if TYPE_CHECKING:
+    from chalicelib.web.services import GetServices
 
 
 def register(app: Chalice, services: GetServices) -> None:

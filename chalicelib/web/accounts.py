@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalice.app import Response
 
 from chalicelib import clock
-from chalicelib.accounts.models import Account
 from chalicelib.callers.models import Scope
 from chalicelib.callers.permissions import require, require_everything, uses
 from chalicelib.web import bodies
 from chalicelib.web.calls import Call, decoded
 from chalicelib.web.shown import account_record, connector_record
+
+if TYPE_CHECKING:
+    from chalicelib.accounts.models import Account
 
 CREATED = 201
 
@@ -64,7 +66,7 @@ def create_account(call: Call) -> Response:
 
 
 def list_accounts(call: Call) -> Response:
-    """One page of the accounts that the caller may use; `next` is the cursor of the next page."""
+    """One page of accounts and the cursor of the next; it is short where some are not the caller's."""
     require(call.caller, Scope.READ)
     found, cursor = call.services.registry.accounts(call.limit(), call.query("cursor"))
     connectors = {connector.id: connector for connector in call.services.registry.connectors()}
@@ -73,7 +75,7 @@ def list_accounts(call: Call) -> Response:
         for account in found
         if uses(call.caller, account.id)
     ]
-    return Response({"accounts": records, "next": cursor})
+    return Response({"accounts": records, "cursor": cursor})
 
 
 def show_account(call: Call, account: str) -> Response:
@@ -93,7 +95,7 @@ def _save_secret(call: Call, connector: str, secret: str) -> None:
 
 def _account(call: Call, account: Account) -> dict[str, Any]:
     connector = call.services.registry.connector(account.connector)
-    return account_record(account, connector, call.services.lanes.shown(account.id))
+    return account_record(account, connector, call.services.lane.state(account.id))
 
 
 def _connect_link(call: Call, account: Account) -> dict[str, Any]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from chalice.app import Authorizer, Blueprint, Response
 
 from chalicelib.web import accounts, callers, messages
 from chalicelib.web.calls import Call
 from chalicelib.web.errors import answering
-from chalicelib.web.identity import Identify
-from chalicelib.web.services import GetServices
+
+if TYPE_CHECKING:
+    from chalicelib.web.identity import Identify
+    from chalicelib.web.services import GetServices
 
 ApiView = Callable[..., Response]
 
@@ -44,7 +47,7 @@ def api_blueprint(
 ) -> Blueprint:
     """The API's Blueprint. `services` is called by each request; `identify` finds the caller of a request.
 
-    `name` tells two Blueprints of one application apart; `authorizer` is API Gateway's, in front of every route.
+    `name` tells two Blueprints of one application apart; `authorizer` is API Gateway's, before every route.
     """
     blueprint = Blueprint(name)
     for method, path, view in ROUTES:

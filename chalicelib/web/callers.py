@@ -21,7 +21,7 @@ BELONGS_TO = {"arn": CallerKind.ROLE, "alias": CallerKind.FUNCTION, "expires_in"
 
 
 def create(call: Call) -> Response:
-    """Makes an API key (its text is in this answer and nowhere else), or allows a role or an alias of `send`."""
+    """Makes an API key, whose text is in this answer only, or allows a role or an alias of `send`."""
     require_everything(call.caller)
     asked = call.body(bodies.NewCaller)
     _check_fields(asked)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
-from chalicelib.callers.models import Scope
 from chalicelib.callers.permissions import require, unknown_account
 from chalicelib.errors import InvalidInput, NotFound
 from chalicelib.web import bodies
@@ -15,13 +14,13 @@ if TYPE_CHECKING:
     from chalice.app import Request
 
     from chalicelib.accounts.models import Account
-    from chalicelib.callers.models import Caller
+    from chalicelib.callers.models import Caller, Scope
     from chalicelib.web.services import Services
 
 Body = TypeVar("Body", bound=bodies.Request)
 
 PAGE = 50
-LARGEST_PAGE = 200
+LARGEST_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)

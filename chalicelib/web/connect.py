@@ -7,24 +7,26 @@ by the function `connect`; no code, state or token is kept here.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from chalice.app import Blueprint, Request, Response
 
 from chalicelib import clock, ids
-from chalicelib.errors import Forbidden, MalformedRequest, MethodNotAllowed, NotFound
+from chalicelib.accounts.callback import read as read_answer
+from chalicelib.errors import Forbidden, MethodNotAllowed, NotFound
 from chalicelib.web import cookies
 from chalicelib.web.pages import boxes, page, paged
-from chalicelib.web.services import GetServices
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chalicelib.web.services import GetServices
 
 SEE_OTHER = 303
-"""After a POST, and after a callback: the next request is a GET without what this one carried (RFC 9700, 4.12)."""
-
-LONGEST_PARAMETER = 4_096
-"""Characters of one parameter of a callback. Microsoft's codes have about 1,500."""
+"""After a POST and after a callback: the next request is a GET that carries nothing on (RFC 9700, 4.12)."""
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -74,7 +76,7 @@ def connect_blueprint(services: GetServices) -> Blueprint:
 
     @blueprint.route("/oauth/callback/{connector}", methods=["HEAD", "POST"], content_types=["*/*"])
     @paged
-    def no_callback(connector: str) -> Response:
+    def no_callback(connector: str) -> Response:  # noqa: ARG001 - Chalice hands on what the path holds
         """Refuses what is not a browser coming back from the provider; nothing is exchanged."""
         raise MethodNotAllowed("A sign-in comes back by GET only.", fix="Begin again from the connect link.")
 
@@ -99,17 +101,15 @@ def result_page(outcome: Mapping[str, Any], *, retry: str | None, again: bool = 
     """The page for an outcome; `retry` is the token of the connect link that may be offered again."""
     kind = outcome["outcome"]
     expected, found = outcome.get("expected"), outcome.get("found")
-    if kind == "connected":
-        return page("connected", address=expected, again=again)
-    if kind == "refused":
-        return page("refused", expected=expected, retry=retry)
+    shown = functools.partial(page, again=again, expected=expected, retry=retry)
+    if kind in {"connected", "refused"}:
+        return shown(kind)
     if kind == "wrong_mailbox":
-        return page("wrong_mailbox", expected=expected, found=found, retry=retry)
+        return shown(kind, found=found)
     if kind == "scope_missing":
-        missing = boxes(outcome.get("missing_scopes") or ())
-        return page("scope_missing", expected=expected, missing=missing, retry=retry)
+        return shown(kind, missing=boxes(outcome.get("missing_scopes") or ()))
     message, fix, code = _reason(kind, outcome)
-    return page("failed", expected=expected, retry=retry, message=message, fix=fix, code=code)
+    return shown("failed", message=message, fix=fix, code=code)
 
 
 def _reason(kind: str, outcome: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -122,7 +122,7 @@ def _reason(kind: str, outcome: Mapping[str, Any]) -> tuple[str, str, str]:
 
 _REASONS = {
     "identity_missing": (
-        "The provider did not say for whom you signed in, so it could not be checked that it is the right mailbox.",
+        "The provider did not say for whom you signed in, so the mailbox could not be checked.",
         "Ask your administrator whether the app may see your e-mail address (the scopes openid and email).",
     ),
     "pending": (
@@ -158,20 +158,10 @@ def _see_other(location: str, headers: Mapping[str, str | list[str]]) -> Respons
 
 
 def _parameters(request: Request) -> dict[str, list[str]]:
-    """The callback's parameters; refused when they cannot be a provider's answer, whatever they hold.
-
-    One `state`, and one `code` or one `error`, are needed (RFC 6749, 4.1.2); a repeated or overlong
-    parameter is refused before any function is asked.
-    """
+    """The parameters of a callback; raises MalformedRequest for what cannot be an answer."""
     query = request.query_params
     found = {name: query.getlist(name) for name in query} if query else {}
-    once = all(len(values) == 1 and len(values[0]) <= LONGEST_PARAMETER for values in found.values())
-    if not once or "state" not in found or not ({"code", "error"} & found.keys()):
-        raise MalformedRequest(
-            "The sign-in came back without what belongs to it.",
-            fix="Begin again from the connect link, and do not change the address on the way.",
-            code="malformed_callback",
-        )
+    read_answer(found)
     return found
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-
-from chalice.app import Request
+from typing import TYPE_CHECKING
 
 from chalicelib import ids
+
+if TYPE_CHECKING:
+    from chalice.app import Request
 
 BROWSER = "__Host-mailgrant"
 """Binds a sign-in to the browser that began it; its hash is stored with the state (RFC 9700, 4.7.1)."""

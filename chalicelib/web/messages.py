@@ -7,6 +7,8 @@ from chalice.app import Response
 from chalicelib.callers.models import Scope
 from chalicelib.callers.permissions import require
 from chalicelib.errors import InvalidInput
+from chalicelib.mail.models import Message
+from chalicelib.mail.shown import message_record
 from chalicelib.web import bodies
 from chalicelib.web.calls import Call, decoded
 
@@ -26,20 +28,27 @@ def accept(call: Call) -> Response:
 
 def show(call: Call, message: str) -> Response:
     """One message's record with every attempt; never its body."""
-    return Response(call.services.outbox.get(call.caller, decoded(message)))
+    return _record(*call.services.outbox.get(call.caller, decoded(message)))
 
 
 def listed(call: Call) -> Response:
-    """One page of an account's records, the newest first; `next` is the cursor of the next page."""
+    """One page of an account's records, the newest first, and the cursor of the next page.
+
+    Who may not read the account sees the messages that it handed in itself.
+    """
     named = call.query("account")
     if not named:
         fix = "Add ?account= and the account's id or name."
         raise InvalidInput("Records are listed by account.", fix=fix, field="account")
-    account = call.account(named, Scope.READ)
-    return Response(call.services.outbox.list(call.caller, account.id, call.limit(), call.query("cursor")))
+    found = call.services.outbox.list(call.caller, named, call.limit(), call.query("cursor"))
+    return Response(found.to_json())
 
 
 def resolve(call: Call, message: str) -> Response:
     """Settles a message of which nobody knows whether the server took it."""
     asked = call.body(bodies.Resolution)
-    return Response(call.services.outbox.resolve(call.caller, decoded(message), asked.as_))
+    return _record(*call.services.outbox.resolve(call.caller, decoded(message), asked.as_))
+
+
+def _record(message: Message, held: bool) -> Response:  # noqa: FBT001 - a pair as the outbox returns it
+    return Response(message_record(message, held=held))

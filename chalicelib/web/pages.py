@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 
 GONE = 410
-GONE_CODES = frozenset({"link_expired", "link_used", "link_exhausted"})
-"""Codes of connect links that did exist: 410 instead of 404, since asking again cannot help (RFC 9110, 15.5.11)."""
+GONE_CODES = frozenset({"link_expired", "link_used"})
+"""Codes of connect links that did exist: 410, since asking again cannot help (RFC 9110, 15.5.11)."""
 
 BOXES = {
     "https://outlook.office.com/SMTP.Send": "Send emails from your mailbox using SMTP AUTH",
@@ -52,6 +52,13 @@ HEADINGS: Mapping[type[MailgrantError], str] = {
     Unavailable: "Mailgrant cannot be reached at this moment",
 }
 """What went wrong → the page's heading."""
+
+HEADINGS_OF_CODES = {
+    "link_used": "This link has done its work",
+    "link_expired": "This link has expired",
+    "cross_site": "This sign-in was not begun by you",
+}
+"""The same for codes that say it more precisely."""
 
 PageView = Callable[..., Response]
 
@@ -88,7 +95,7 @@ def problem(error: MailgrantError) -> Response:
     """The page for an error; its status is the error's own, or 410 for a link that has ended."""
     shown = error.to_json()["error"]
     status = GONE if shown["code"] in GONE_CODES else error.status
-    heading = HEADINGS.get(type(error), "This did not work")
+    heading = HEADINGS_OF_CODES.get(error.error_code) or HEADINGS.get(type(error), "This did not work")
     response = _problem(status, heading, shown, ours=error.status >= INTERNAL)
     response.headers.update(refusal_headers(error))
     return response

@@ -5,99 +5,16 @@ Every member is made when it is first used, so a request pays only for what it t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account, Connector
-    from chalicelib.callers.models import Caller
+    from chalicelib.accounts.registry import Registry
     from chalicelib.callers.registry import Callers
+    from chalicelib.mail.lane import Lane
+    from chalicelib.mail.outbox import Outbox
+    from chalicelib.mail.send import Send
     from chalicelib.settings import Settings
-
-
-class ConnectLink(Protocol):
-    """What the page of a connect link says."""
-
-    @property
-    def address(self) -> str:
-        """The mailbox that is to be connected."""
-
-    @property
-    def provider(self) -> str:
-        """Where its owner signs in, as the catalogue names it."""
-
-    @property
-    def asked_by(self) -> str:
-        """The name of the caller who made the link."""
-
-    @property
-    def scopes_in_words(self) -> tuple[str, ...]:
-        """What the provider will ask the owner to allow."""
-
-    @property
-    def expires_at(self) -> int:
-        """When the link ends, in milliseconds."""
-
-
-class Registry(Protocol):
-    """Connectors, accounts and connect links, without their secrets."""
-
-    def new_connector(self, provider: str, name: str, client_id: str, tenant: str) -> Connector:
-        """A checked connector with a new id, not written yet. Raises InvalidInput."""
-
-    def add_connector(self, connector: Connector) -> Connector:
-        """Writes a new connector's row."""
-
-    def connector(self, connector: str) -> Connector:
-        """The connector with that id. Raises NotFound."""
-
-    def connectors(self) -> list[Connector]:
-        """Every connector, the oldest first."""
-
-    def create_account(self, connector: str, address: str, name: str, display_name: str) -> Account:
-        """Makes an account. Raises InvalidInput, NotFound (connector), Conflict (name)."""
-
-    def account(self, named: str) -> Account:
-        """The account with that id or name. Raises NotFound."""
-
-    def accounts(self, limit: int, cursor: str | None) -> tuple[list[Account], str | None]:
-        """One page of accounts and the cursor of the next page, None on the last."""
-
-    def invite(self, account: Account, caller: Caller) -> tuple[str, int]:
-        """A new connect link's token, and when it ends in milliseconds."""
-
-    def page(self, link_token: str) -> ConnectLink:
-        """What a connect link's page says. Raises NotFound when the link is unknown or has ended."""
-
-    def outcome(self, authorization: str, cookie: str | None) -> Mapping[str, Any]:
-        """How an authorization ended; names mailboxes only to the browser that holds its cookie."""
-
-
-class Lanes(Protocol):
-    """The lanes, as an account's record shows them."""
-
-    def shown(self, account: str) -> Mapping[str, Any]:
-        """`due_at`, `closed` (a reason, or None) and `closed_at` of the account's lane, ready for JSON."""
-
-
-class Send(Protocol):
-    """Takes messages in."""
-
-    def accept(self, caller: Caller, request: bytes, *, idempotency_key: str | None) -> Any:
-        """Accepts one message; the answer has `id`, `state` and `replayed`."""
-
-
-class Outbox(Protocol):
-    """The records of accepted messages."""
-
-    def get(self, caller: Caller, message: str) -> Mapping[str, Any]:
-        """The message's record, ready for JSON. Raises NotFound."""
-
-    def list(self, caller: Caller, account: str, limit: int, cursor: str | None) -> Mapping[str, Any]:
-        """One page of an account's records, the newest first: `messages` and `next`."""
-
-    def resolve(self, caller: Caller, message: str, as_: str) -> Mapping[str, Any]:
-        """Settles a message whose outcome is unknown; returns its record. Raises NotFound, Conflict."""
 
 
 class Functions(Protocol):
@@ -123,8 +40,8 @@ class Services(Protocol):
         """Connectors, accounts and connect links."""
 
     @property
-    def lanes(self) -> Lanes:
-        """The lanes."""
+    def lane(self) -> Lane:
+        """The lanes of the accounts."""
 
     @property
     def send(self) -> Send:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
 from chalicelib.accounts.models import Account, Connector, status
-from chalicelib.callers.models import Caller
-from chalicelib.diagnosis import Diagnosis
+
+if TYPE_CHECKING:
+    from chalicelib.callers.models import Caller
+    from chalicelib.diagnosis import Diagnosis
+    from chalicelib.mail.models import LaneRow
 
 
 def connector_record(connector: Connector, public_url: str) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def connector_record(connector: Connector, public_url: str) -> dict[str, Any]:
 
 
 def account_record(
-    account: Account, connector: Connector | None, lane: Mapping[str, Any] | None = None
+    account: Account, connector: Connector | None, lane: LaneRow | None = None
 ) -> dict[str, Any]:
     """An account with its derived status; `problem` is the most telling diagnosis of those that are known."""
     record = {
@@ -44,7 +46,17 @@ def account_record(
         "refreshed_at": clock.shown(account.refreshed_at),
         "problem": _diagnosis(_problem(account, connector)),
     }
-    return record if lane is None else {**record, "lane": dict(lane)}
+    return record if lane is None else {**record, "lane": lane_record(lane)}
+
+
+def lane_record(lane: LaneRow) -> dict[str, Any]:
+    """What an account's mail waits for: why it is held, or when it is looked at next."""
+    return {
+        "closed": lane.closed,
+        "closed_at": clock.shown(lane.closed_at),
+        "next_due_at": clock.shown(lane.next_due_at),
+        "rests_until": clock.shown(lane.rest_until),
+    }
 
 
 def caller_record(caller: Caller) -> dict[str, Any]:

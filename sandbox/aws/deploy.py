@@ -109,7 +109,7 @@ def _map_front(session: EmulatorSession, api_id: str) -> None:
     gateway.create_base_path_mapping(domainName=FRONT_DOMAIN, restApiId=api_id, stage=_API_STAGE)
 
 
-def _ignore_existing(create: Callable[..., Any], **arguments: Any) -> None:  # noqa: ANN401 - passed on as they are
+def _ignore_existing(create: Callable[..., Any], **arguments: Any) -> None:
     try:
         create(**arguments)
     except ClientError as error:

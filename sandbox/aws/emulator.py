@@ -21,15 +21,14 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import boto3
 
-from sandbox.processes import Child, free_port
+from sandbox.processes import Child, ChildError, free_port
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+EMULATOR_PYTHON: Final = Path(__file__).resolve().parents[2] / ".venv-aws" / "bin" / "python"
 REGION: Final = "eu-west-1"
 ACCOUNT_ID: Final = "000000000000"
 ROOT_ACCESS_KEY_ID: Final = "test"
@@ -43,7 +42,7 @@ class Emulator:
     """One ministack: `directory` takes its log and temporary files, `python` is that of its environment."""
 
     directory: Path
-    python: Path
+    python: Path = EMULATOR_PYTHON
     port: int = field(default_factory=free_port)
     _child: Child | None = field(default=None, init=False, repr=False)
 
@@ -59,6 +58,8 @@ class Emulator:
 
     def start(self) -> None:
         """Start the emulator, empty, and wait until it answers. Raises ChildError if it does not."""
+        if not self.python.exists():
+            raise ChildError(f"ministack is not installed at {self.python}; run: make install-aws")
         shutil.rmtree(self.directory, ignore_errors=True)
         temporary = self.directory / "tmp"
         temporary.mkdir(mode=0o700, parents=True)
@@ -122,11 +123,11 @@ class EmulatorSession(boto3.Session):
         super().__init__(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, region_name=REGION)
         self.endpoint = endpoint
 
-    def client(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as wide as what it overrides
+    def client(self, *args: Any, **kwargs: Any) -> Any:
         """Return a client as boto3 does, of the emulator."""
         return super().client(*args, **{"endpoint_url": self.endpoint} | kwargs)
 
-    def resource(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as wide as what it overrides
+    def resource(self, *args: Any, **kwargs: Any) -> Any:
         """Return a resource as boto3 does, of the emulator."""
         return super().resource(*args, **{"endpoint_url": self.endpoint} | kwargs)
 

@@ -89,7 +89,7 @@ class _Server(ThreadingHTTPServer):
         self.context = context
         self.backend_port = backend_port
 
-    def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as socketserver has them
+    def finish_request(self, request: Any, client_address: Any) -> None:
         """Do the TLS handshake in the request's own thread, where a slow client holds up nobody else."""
         request.settimeout(_IDLE_SECONDS)
         try:
@@ -123,13 +123,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - http.server's names
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as http.server has them
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as http.server has them
         """Log nothing: a request line may hold a code, a state or the token of a connect link."""
 
     def _read_body(self) -> bytes | None:
         """Return the request's body, or None after refusing one that is too long or of unknown length."""
         if self.headers.get("Transfer-Encoding"):
-            self._refuse(411, "length_required", "The length is missing.", "Send Content-Length.")
+            self._refuse(411, "malformed_request", "The length is missing.", "Send Content-Length.")
             return None
         length = self.headers.get("Content-Length", "0")
         if not length.isdecimal() or int(length) > MAXIMUM_BODY_BYTES:
@@ -176,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
             "code": code,
             "message": message,
             "fix": fix,
-            "docs": f"docs/api.md#{code.replace('_', '-')}",
+            "docs": f"docs/errors.md#{code.replace('_', '-')}",
         }
         self.close_connection = True  # what is left of the request is not read
         self.send_response_only(status)

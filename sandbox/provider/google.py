@@ -165,8 +165,9 @@ class Google(Dialect):
         return {}
 
     def callback_extras(self, scopes: tuple[str, ...]) -> list[tuple[str, str]]:
-        """The real callback names the scopes and the number of the signed-in account."""
-        return [("scope", " ".join(scopes)), ("authuser", "0"), ("prompt", "consent")]
+        """The real callback names the issuer (RFC 9207), the scopes and the number of the account."""
+        extras = {"iss": self.base_url, "scope": " ".join(scopes), "authuser": "0", "prompt": "consent"}
+        return list(extras.items())
 
     def discovery(self) -> Json:
         """Return the metadata; the issuer is the base URL."""
@@ -179,6 +180,7 @@ class Google(Dialect):
             "jwks_uri": f"{self.base_url}/oauth2/v3/certs",
             "token_endpoint_auth_methods_supported": list(self.auth_methods),
             "response_types_supported": ["code"],
+            "authorization_response_iss_parameter_supported": True,
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
             "code_challenge_methods_supported": ["S256"],

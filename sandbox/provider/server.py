@@ -38,8 +38,9 @@ class _Handler(WSGIRequestHandler):
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  # werkzeug's parameter name
         # The request line is left out everywhere: an authorization request's query is nobody's business.
+        # What remains are handshakes that a client broke off, such as a browser's that does not know the CA.
         if type == "error":
-            _logger.warning("a connection failed: %s", message % args if args else message)
+            _logger.debug("a connection failed: %s", message % args if args else message)
 
 
 class Provider:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +21,8 @@ from chalicelib.web.connect import result_page
 from chalicelib.web.pages import page, problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chalice.app import Response
     from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -40,7 +41,10 @@ LARGEST = 30_000
 LINK = "L" * 32
 MAILBOX = "sales.and.customer-care@northern-branch.example"
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
+]
 
 
 def confirm(facts: Any) -> Response:
@@ -117,11 +121,11 @@ def site() -> Iterator[Site]:
             self.end_headers()
             self.wfile.write(response.body.encode())
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *_: Any) -> None:
             """Keeps the test's output clean."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         site.url = f"http://127.0.0.1:{server.server_address[1]}"
         yield site
@@ -144,9 +148,10 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(params=["desk", "phone", "dark"])
 def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[tuple[str, BrowserContext]]:
     """A wide window, a phone, and a window of somebody who likes it dark."""
-    size = {"width": 360, "height": 740} if request.param == "phone" else {"width": 1000, "height": 860}
-    scheme = "dark" if request.param == "dark" else "light"
-    context = browser.new_context(viewport=size, color_scheme=scheme, java_script_enabled=True)
+    context = browser.new_context(
+        viewport={"width": 360 if request.param == "phone" else 1000, "height": 800},
+        color_scheme="dark" if request.param == "dark" else "light",
+    )
     yield request.param, context
     context.close()
 
@@ -195,7 +200,7 @@ def test_the_button_is_reached_by_the_keyboard(site: Site, browser: Browser) -> 
 
 
 def watch(page: Page) -> list[str]:
-    """What the browser's console complains of; the status of a page that is an error is no complaint of ours."""
+    """What the console complains of; a page that is an error is noted by its status."""
     complaints: list[str] = []
 
     def note(message: Any) -> None:

@@ -67,25 +67,23 @@ def part_named(module: str) -> str:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """The dotted names of everything that a file imports, at any depth of the file."""
+    """The dotted names of the modules that a file imports, at any depth of the file."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module.startswith("chalicelib"))
+            yield from (_module(node.module, alias.name) for alias in node.names)
+
+
+def _module(package: str, name: str) -> str:
+    """The module that ``from package import name`` reads: the name itself where it is a module."""
+    inside = ROOT.joinpath(*package.split("."), name)
+    return f"{package}.{name}" if inside.is_dir() or inside.with_suffix(".py").exists() else package
 
 
 def house_imports(path: Path) -> set[str]:
     """The parts of the house that a file imports."""
-    found = set()
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "chalicelib" and len(parts) > 1 and (PACKAGE / parts[1]).with_suffix("").exists() | (
-            PACKAGE / f"{parts[1]}.py"
-        ).exists():
-            found.add(part_named(name) if parts[-1] == "models" else parts[1])
-    return found
+    return {part_named(name) for name in imports(path) if name.startswith("chalicelib.")}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))

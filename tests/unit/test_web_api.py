@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from chalice.test import Client
 
 from chalicelib.callers.models import Scope
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
@@ -21,7 +20,11 @@ from tests.unit.web_services import (
     bearer,
     client,
     error_of,
+    message,
 )
+
+if TYPE_CHECKING:
+    from chalice.test import Client
 
 CONNECTOR_BODY = {
     "provider": "microsoft",
@@ -222,7 +225,7 @@ def test_an_account_is_found_by_an_encoded_name(http: Client, services: FakeServ
 
     assert response.status_code == 200
     assert response.json_body["status"] == "connected"
-    assert response.json_body["lane"] == {"due_at": None, "closed": None, "closed_at": None}
+    assert response.json_body["lane"]["closed"] is None
 
 
 def test_a_list_shows_only_the_callers_own_accounts(http: Client, services: FakeServices) -> None:
@@ -233,7 +236,7 @@ def test_a_list_shows_only_the_callers_own_accounts(http: Client, services: Fake
         "/v1/accounts", headers=bearer(services.key(Scope.READ, accounts=(OTHER_ACCOUNT,)))
     )
 
-    assert response.json_body == {"accounts": [], "next": None}
+    assert response.json_body == {"accounts": [], "cursor": None}
 
 
 def test_a_message_is_handed_on_as_it_came(http: Client, services: FakeServices) -> None:
@@ -256,11 +259,9 @@ def test_reading_does_not_let_send(http: Client, services: FakeServices) -> None
     assert error_of(response)["code"] == "scope_missing"
 
 
-@pytest.mark.parametrize("limit", ["0", "201", "ten", "-1", "٣"])
+@pytest.mark.parametrize("limit", ["0", "101", "ten", "-1", "٣"])
 def test_an_impossible_page_size_is_named(http: Client, services: FakeServices, limit: str) -> None:
     """422 with the field."""
-    services.connected_account()
-
     response = http.http.get(f"/v1/messages?account=sales&limit={limit}", headers=bearer(services.key()))
 
     assert response.status_code == 422
@@ -270,6 +271,7 @@ def test_an_impossible_page_size_is_named(http: Client, services: FakeServices, 
 def test_a_message_is_resolved_as_one_of_three(http: Client, services: FakeServices) -> None:
     """Another word is refused by its field's name."""
     key = services.key()
+    services.laid.answers["resolve"] = message()
 
     done = post(http, "/v1/messages/msg_1/resolve", key, {"as": "sent"})
     refused = post(http, "/v1/messages/msg_1/resolve", key, {"as": "gone"})

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from chalice.test import Client
 
 from chalicelib import ids
 from chalicelib.errors import Forbidden, MalformedRequest, NotFound
 from chalicelib.web import cookies
 from tests.unit.web_services import AUTHORIZATION, CONNECTOR, PUBLIC_URL, FakeServices, client
 
+if TYPE_CHECKING:
+    from chalice.test import Client
+
+STATE = "s" * 43
 LINK = "Link_of-the-test_0123456789abcdef"
 CALLBACK = f"/oauth/callback/{CONNECTOR}"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -69,7 +72,7 @@ def test_the_page_says_who_asks_for_what(http: Client) -> None:
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [("link_not_found", 404), ("link_expired", 410), ("link_used", 410), ("link_exhausted", 410)],
+    [("link_not_found", 404), ("link_expired", 410), ("link_used", 410)],
 )
 def test_a_link_that_does_not_work_says_so(
     http: Client, services: FakeServices, code: str, status: int
@@ -109,11 +112,11 @@ def test_a_callback_is_handed_on_with_its_cookie(http: Client, services: FakeSer
     """Everything the provider sent, and the browser's proof; 303 to an address without it."""
     headers = {"Cookie": "other=1; __Host-mailgrant=the-cookie"}
 
-    response = http.http.get(f"{CALLBACK}?state=s&code=c&iss=https%3A%2F%2Fi", headers=headers)
+    response = http.http.get(f"{CALLBACK}?state={STATE}&code=c&iss=https%3A%2F%2Fi", headers=headers)
 
     assert response.status_code == 303
     assert response.headers["Location"] == f"{PUBLIC_URL}/authorizations/{AUTHORIZATION}"
-    params = {"state": ["s"], "code": ["c"], "iss": ["https://i"]}
+    params = {"state": [STATE], "code": ["c"], "iss": ["https://i"]}
     assert services.laid.asked == [
         ("complete", {"connector_id": CONNECTOR, "params": params, "cookie": "the-cookie"})
     ]
@@ -124,9 +127,9 @@ def test_a_callback_is_handed_on_with_its_cookie(http: Client, services: FakeSer
     [
         "",
         "?code=c",
-        "?state=s",
-        "?state=s&state=t&code=c",
-        "?state=s&code=c&code=d",
+        f"?state={STATE}",
+        f"?state={STATE}&state={STATE}&code=c",
+        f"?state={STATE}&code=c&code=d",
         "?state=" + "x" * 10_000 + "&code=c",
     ],
     ids=["nothing", "B01 no state", "no code", "B06 two states", "B06 two codes", "B05 long state"],
@@ -153,7 +156,7 @@ def test_a_callback_that_is_refused_is_a_page(
     """With the refusal's own status."""
     services.laid.answers["complete"] = error
 
-    response = http.http.get(f"{CALLBACK}?state=s&code=c")
+    response = http.http.get(f"{CALLBACK}?state={STATE}&code=c")
 
     assert response.status_code == status
     assert response.headers["Content-Type"].startswith("text/html")
@@ -163,7 +166,7 @@ def test_a_callback_that_is_refused_is_a_page(
 @pytest.mark.parametrize("method", ["HEAD", "POST"])
 def test_b18_only_a_get_is_a_callback(http: Client, services: FakeServices, method: str) -> None:
     """405, and nothing is exchanged."""
-    response = http.http.request(method, f"{CALLBACK}?state=s&code=c", headers=FORM)
+    response = http.http.request(method, f"{CALLBACK}?state={STATE}&code=c", headers=FORM)
 
     assert response.status_code == 405
     assert asked(services) == []
@@ -174,7 +177,7 @@ def test_b04_a_second_callback_says_that_it_was_done(http: Client, services: Fak
     services.laid.answers["complete"] = {"authorization": AUTHORIZATION, "outcome": "already"}
     services.laid.answers["outcome"] = {"outcome": "connected", "expected": "sales@mail.example"}
 
-    first = http.http.get(f"{CALLBACK}?state=s&code=c")
+    first = http.http.get(f"{CALLBACK}?state={STATE}&code=c")
     shown = http.http.get(first.headers["Location"].removeprefix(PUBLIC_URL))
 
     assert first.status_code == 303

@@ -7,10 +7,9 @@ note what they were asked.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from chalice.app import Chalice
 from chalice.test import Client
@@ -20,13 +19,18 @@ from chalicelib.accounts.models import Account, Connector, GrantState
 from chalicelib.callers.models import Caller, Scope
 from chalicelib.callers.registry import Callers
 from chalicelib.errors import NotFound
+from chalicelib.mail.models import Envelope, LaneRow, Message, State
 from chalicelib.settings import Settings
 from chalicelib.web import register
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ACCOUNT = "acc_" + "a" * ids.SHORT
 OTHER_ACCOUNT = "acc_" + "b" * ids.SHORT
 CONNECTOR = "con_" + "c" * ids.SHORT
 AUTHORIZATION = ids.authorization_id("the state")
+MESSAGE = f"msg_{'a' * ids.SHORT}_{'b' * ids.LONG}"
 PUBLIC_URL = "https://mail.example"
 
 
@@ -134,15 +138,13 @@ class FakeServices:
         self.settings = Settings(stage="test", region="eu-west-1", bucket="none")
         self.public_url = lambda: PUBLIC_URL
         self.registry = FakeRegistry(laid)
-        self.lanes = SimpleNamespace(
-            shown=lambda account: {"due_at": None, "closed": None, "closed_at": None}
-        )
+        self.lane = SimpleNamespace(state=LaneRow)
         self.functions = SimpleNamespace(connect=lambda op, payload: laid.answer(op, dict(payload)))
         self.send = SimpleNamespace(accept=self._accept)
         self.outbox = SimpleNamespace(
-            get=lambda caller, message: laid.answer("get", message),
+            get=lambda caller, message: (laid.answer("get", message), False),
             list=lambda caller, account, limit, cursor: laid.answer("list", (account, limit, cursor)),
-            resolve=lambda caller, message, as_: laid.answer("resolve", (message, as_)),
+            resolve=lambda caller, message, as_: (laid.answer("resolve", (message, as_)), False),
         )
 
     def key(self, *scopes: Scope, accounts: tuple[str, ...] = ("*",)) -> str:
@@ -166,13 +168,29 @@ class FakeServices:
 def application(services: FakeServices) -> Chalice:
     """An application that has these services."""
     app = Chalice("test", configure_logs=False)
-    register(app, lambda: services)
+    register(app, lambda: cast("Any", services))
     return app
 
 
 def client(services: FakeServices) -> Client:
     """A client of an application that has these services."""
     return Client(application(services))
+
+
+def message() -> Message:
+    """A message that waits."""
+    return Message(
+        id=MESSAGE,
+        account=ACCOUNT,
+        caller="key_x",
+        state=State.QUEUED,
+        envelope=Envelope("sales@mail.example", ("a@x.example",)),
+        size=1,
+        message_id="<1@mail.example>",
+        accepted_at=0,
+        expires_at=1,
+        fingerprint="f",
+    )
 
 
 def bearer(key: str) -> dict[str, str]:

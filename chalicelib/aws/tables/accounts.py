@@ -9,6 +9,7 @@ from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables.codec import from_item, to_item
 from chalicelib.aws.tables.table import Part, Row, Table, fitting
 from chalicelib.diagnosis import Diagnosis
+from chalicelib.errors import NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -19,7 +20,7 @@ NAME = "name#"
 
 
 class AccountsTable:
-    """Keeps accounts. A row whose key begins with ``name#`` only holds a name; its `target` is the account."""
+    """Keeps accounts. A row whose key begins with ``name#`` holds a name; its `target` is the account."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._table = Table(client, table, "The table of accounts")
@@ -59,7 +60,10 @@ class AccountsTable:
 
     def set_transport_block(self, account: str, diagnosis: Diagnosis | None) -> None:
         """Notes why the mail server does not take the account's mail, or that it does again."""
-        self._table.update({"account": account}, {"transport_block": _json(diagnosis)}, EXISTS)
+        try:
+            self._table.update({"account": account}, {"transport_block": _json(diagnosis)}, EXISTS)
+        except ConditionFailed as error:
+            raise NotFound("There is no such account.", fix="Check the account's id.") from error
 
     def facts_part(self, account: str, **facts: Any) -> Part:
         """A part of a transaction that sets facts of an account that exists."""

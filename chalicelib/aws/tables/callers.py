@@ -49,7 +49,7 @@ class CallersTable:
             return [_caller(item) for page in pages for item in page["Items"]]
 
     def revoke(self, caller: str, at: int) -> Caller | None:
-        """Writes `revoked_at` where there is none yet and returns the row, or None when there is no such caller."""
+        """Writes `revoked_at` where there is none yet; returns the row, or None for an unknown caller."""
         try:
             with translated(WHAT):
                 done = self._client.update_item(

@@ -40,7 +40,7 @@ class ConnectorsTable:
         return sorted(found, key=lambda connector: (connector.created_at, connector.id))
 
     def secret_saved(self, connector: str, at: int) -> bool:
-        """Notes that a credential was saved and forgets the problem; False when there is no such connector."""
+        """Notes that a credential was saved, forgets the problem; False when there is no such connector."""
         return self._change(connector, {"secret_saved_at": at, "problem": None, "retry_at": None})
 
     def refused(self, connector: str, problem: Diagnosis, retry_at: int) -> None:

@@ -67,7 +67,7 @@ class GrantsTable:
         self._change(grant, NO_LEASE, HELD, version=grant.version, owner=owner)
 
     def save_refreshed(self, grant: Grant, token: SealedToken, *, owner: str) -> bool:
-        """Replaces version `grant.version - 1`, held by `owner`; with it the token and the account's facts."""
+        """Replaces version `grant.version - 1`, held by `owner`; with it token and account's facts."""
         changes = {name: value for name, value in _row(grant).items() if name != "account"}
         part = self._table.update_part(
             _key(grant.account), changes, HELD, version=grant.version - 1, owner=owner
@@ -102,7 +102,7 @@ class GrantsTable:
         return self._transact(parts)
 
     def save_refused(self, grant: Grant, problem: Diagnosis, state: GrantState, *, owner: str) -> bool:
-        """Writes what a refusal changed, on condition that version and lease are unchanged; ends the lease."""
+        """Writes what a refusal changed, if version and lease are unchanged; ends the lease."""
         changes = _refusal(grant) | NO_LEASE
         part = self._table.update_part(_key(grant.account), changes, HELD, version=grant.version, owner=owner)
         facts = self._accounts.facts_part(grant.account, problem=problem.to_json(), grant_state=state)

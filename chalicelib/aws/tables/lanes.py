@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws.failures import ConditionFailed, translated
@@ -17,6 +16,8 @@ from chalicelib.mail.models import ClosedReason, LaneRow
 from chalicelib.mail.ports import Written
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from mypy_boto3_dynamodb import DynamoDBClient
 
 WHAT = "The table of lanes"
@@ -123,11 +124,15 @@ class LanesTable:
     def close(
         self, account: str, reason: ClosedReason, *, now: int, due_at: int, probe_at: int | None
     ) -> None:
-        """Closes the lane, or closes it again."""
-        put = {**_due(account, due_at), "closed": reason, "closed_at": now}
-        if probe_at is not None:
-            put["probe_at"] = probe_at
-        self._write(account, put=put, add={"probes": 1}, drop=() if probe_at is not None else ("probe_at",))
+        """Only a lane that is there: an account without mail has nothing to hold."""
+        put = {**_due(account, due_at), "closed": reason, "closed_at": now, "probe_at": probe_at}
+        self._write(
+            account,
+            put={name: value for name, value in put.items() if value is not None},
+            add={"probes": 1},
+            drop=() if probe_at is not None else ("probe_at",),
+            when="attribute_exists(account)",
+        )
 
     def open(self, account: str, *, now: int) -> Written:
         """Only a lane that is there: an account without mail needs none."""
@@ -166,24 +171,22 @@ class LanesTable:
         account: str,
         *,
         put: Mapping[str, Any],
+        when: str,
         add: Mapping[str, int] | None = None,
         drop: Iterable[str] = (),
-        when: str = "",
         values: Mapping[str, Any] | None = None,
     ) -> Written:
         update, own_values = _expression(put, add or {}, tuple(drop))
-        found = to_item({**own_values, **(values or {})})
         try:
             with translated(WHAT):
                 done = self._client.update_item(
                     TableName=self._table,
                     Key=to_item({"account": account}),
                     UpdateExpression=update,
+                    ConditionExpression=when,
+                    ExpressionAttributeValues=to_item({**own_values, **(values or {})}),
                     ReturnValues="ALL_NEW",
-                    **({"ExpressionAttributeValues": found} if found else {}),  # type: ignore[arg-type]
-                    **(  # type: ignore[arg-type]
-                        {"ConditionExpression": when, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if when else {}
-                    ),
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except ConditionFailed as failed:
             return Written(done=False, row=_lane(failed.item) if failed.item else None)

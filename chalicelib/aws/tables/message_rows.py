@@ -13,15 +13,16 @@ from chalicelib.errors import InvalidInput
 from chalicelib.mail.models import Attempt, Envelope, Message, OnUnknown, Phase, Recipient, Reply, State
 
 FIELDS = (
-    "account message caller #state mail_from rcpt_to size message_id accepted_at expires_at fingerprint"
-    " on_unknown subject blob next_attempt_at claim attempts recipients resolved_by"
-).split()
+    *("account", "message", "caller", "state", "mail_from", "rcpt_to", "size", "message_id", "accepted_at"),
+    *("expires_at", "fingerprint", "on_unknown", "subject", "blob", "next_attempt_at", "claim", "attempts"),
+    *("recipients", "resolved_by"),
+)
 
 WITHOUT_BODY = {
-    "ProjectionExpression": ", ".join(FIELDS).replace(" size", " #size"),
-    "ExpressionAttributeNames": {"#state": "state", "#size": "size"},
+    "ProjectionExpression": ", ".join(f"#{name}" for name in FIELDS),
+    "ExpressionAttributeNames": {f"#{name}": name for name in FIELDS},
 }
-"""What a list needs of a row: everything but the bytes."""
+"""What a list needs of a row: everything but the bytes. Names are placeholders, as some are reserved words."""
 
 
 def to_row(message: Message) -> dict[str, Any]:

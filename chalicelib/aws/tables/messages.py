@@ -12,9 +12,8 @@ from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables import message_rows
 from chalicelib.aws.tables.codec import from_item, to_item
 from chalicelib.aws.tables.message_rows import from_row, to_row
-from chalicelib.mail import outcomes
 from chalicelib.mail.models import CLAIMABLE, Attempt, Message, OnUnknown, State
-from chalicelib.mail.ports import Outcome, Page
+from chalicelib.mail.ports import Claimed, Outcome, Page
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -78,8 +77,8 @@ class MessagesTable:
         """Messages with something due some time, without their bodies, the longest due first."""
         return self._without_bodies(self._by_due(account, limit, "account = :account", {}))
 
-    def claim(self, account: str, message: str, *, worker: str, now: int, until: int) -> Message | None:
-        """Begins an attempt, or finds that the last worker died in `committing`."""
+    def claim(self, account: str, message: str, *, worker: str, now: int, until: int) -> Claimed:
+        """Begins an attempt; the row that was there comes back with a refusal."""
         attempt = message_rows.attempt_row(Attempt(number=0, worker=worker, began_at=now))
         values = {
             **_states(State.SENDING, State.UNKNOWN, *CLAIMABLE),
@@ -90,11 +89,9 @@ class MessagesTable:
             ":attempt": [attempt],
         }
         try:
-            return self._update(_key(account, message), CLAIM, CLAIM_IF, values)
+            return Claimed(done=True, row=self._update(_key(account, message), CLAIM, CLAIM_IF, values))
         except ConditionFailed as failed:
-            if failed.item:
-                self._note_lost_worker(from_row(from_item(failed.item)), now)
-            return None
+            return Claimed(done=False, row=from_row(from_item(failed.item)) if failed.item else None)
 
     def commit(self, message: Message, *, until: int) -> bool:
         """Written just before the final dot: whoever cannot write it must not write the dot."""
@@ -120,8 +117,12 @@ class MessagesTable:
             ":recipients": [message_rows.recipient_row(one) for one in outcome.recipients],
             ":next": outcome.next_attempt_at,
         }
-        update = f"SET #state = :state, attempts[{len(message.attempts) - 1}] = :attempt, recipients = :recipients"
-        update += ", next_attempt_at = :next" if outcome.next_attempt_at is not None else " REMOVE next_attempt_at"
+        update = (
+            f"SET #state = :state, attempts[{len(message.attempts) - 1}] = :attempt, recipients = :recipients"
+        )
+        update += (
+            ", next_attempt_at = :next" if outcome.next_attempt_at is not None else " REMOVE next_attempt_at"
+        )
         condition = "claim = :claim AND #state IN (:sending, :committing, :unknown)"
         return self._done(_key(message.account, message.id), update, condition, values)
 
@@ -130,7 +131,11 @@ class MessagesTable:
     ) -> bool:
         """What a person says of a message of which nobody knows; the claim goes, so that no worker contradicts."""
         update = "SET #state = :state, resolved_by = :by, expires_at = :expires_at"
-        update += ", next_attempt_at = :due REMOVE claim" if due_at is not None else " REMOVE claim, next_attempt_at"
+        update += (
+            ", next_attempt_at = :due REMOVE claim"
+            if due_at is not None
+            else " REMOVE claim, next_attempt_at"
+        )
         values = {
             **_states(State.UNKNOWN),
             ":state": state,
@@ -158,12 +163,9 @@ class MessagesTable:
         messages = self._without_bodies([from_item(item) for item in found["Items"]])
         return Page(tuple(messages), message_rows.to_cursor(last) if last else None)
 
-    def _note_lost_worker(self, lost: Message, now: int) -> None:
-        """`committing` whose claim has ended: the dot may have left, so the outcome is unknown."""
-        if lost.state is State.COMMITTING and lost.next_attempt_at is not None and lost.next_attempt_at <= now:
-            self.finish(lost, outcomes.unknown(lost, now, outcomes.WORKER_LOST))
-
-    def _by_due(self, account: str, limit: int, condition: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+    def _by_due(
+        self, account: str, limit: int, condition: str, values: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         with translated(WHAT):
             found = self._client.query(
                 TableName=self._table,

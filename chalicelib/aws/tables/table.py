@@ -64,14 +64,13 @@ class Table:
         """An update inside a transaction."""
         return {"Update": self._update(key, changes, condition, values, {})}
 
-    def transact(self, parts: Sequence[Part], token: str = "") -> None:
-        """All of the parts or none; a repeated `token` (at most 36 characters) is done once within 10 minutes.
+    def transact(self, parts: Sequence[Part]) -> None:
+        """All of the parts or none.
 
         Raises ConditionFailed, whose `reasons` are in the order of the parts.
         """
-        once: dict[str, Any] = {"ClientRequestToken": token} if token else {}
         with translated(self.what):
-            self.client.transact_write_items(TransactItems=list(parts), **once)  # type: ignore[arg-type]
+            self.client.transact_write_items(TransactItems=list(parts))  # type: ignore[arg-type]
 
     def _put(self, row: Row, condition: str, values: Mapping[str, Any]) -> Part:
         return {"TableName": self.name, "Item": to_item(row), **_conditional(condition, values)}

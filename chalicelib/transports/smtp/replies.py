@@ -134,7 +134,8 @@ TABLE: tuple[Row, ...] = (
 def reply(code: int, text: bytes) -> Reply:
     """A reply as it is stored: the enhanced code of its first line, the text without control characters, cut."""
     shown = "".join(
-        letter if letter.isprintable() else " " for letter in text[: 4 * TEXT_LIMIT].decode("utf-8", "replace")
+        letter if letter.isprintable() else " "
+        for letter in text[: 4 * TEXT_LIMIT].decode("utf-8", "replace")
     )
     enhanced = ENHANCED.match(shown)
     return Reply(code, enhanced.group(1) if enhanced else "", shown[:TEXT_LIMIT].strip())

@@ -14,9 +14,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from typing import TYPE_CHECKING
 
 from chalicelib.errors import InvalidInput
-from chalicelib.secret import Secret
+
+if TYPE_CHECKING:
+    from chalicelib.secret import Secret
 
 MECHANISM = "XOAUTH2"
 

@@ -8,14 +8,17 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import InvalidInput, Unavailable
 from chalicelib.mail.models import Envelope, Phase, Reply
-from chalicelib.secret import Secret
 from chalicelib.transports.refusals import Concern, Refused, Verdict
 from chalicelib.transports.smtp import replies, sasl
 from chalicelib.transports.smtp.wire import Wire
+
+if TYPE_CHECKING:
+    from chalicelib.secret import Secret
 
 ON_THE_WAY = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.COMMIT})
 """Phases that are about a message; before them a failure is about the way to the server."""
@@ -57,7 +60,9 @@ class SmtpSession:
             self._expect(wire.hello(), 250)
         with self._during(Phase.STARTTLS):
             if not wire.offers("starttls"):
-                raise Refused(_verdict(self.phase, "starttls_missing", "The server offers no STARTTLS."), self.phase)
+                raise Refused(
+                    _verdict(self.phase, "starttls_missing", "The server offers no STARTTLS."), self.phase
+                )
             self._expect(wire.secure(), 220)
             self._expect(wire.hello(), 250)
 
@@ -79,12 +84,14 @@ class SmtpSession:
         with self._during(Phase.RCPT):
             refused = self._recipients(envelope)
         with self._during(Phase.DATA):
-            self._expect(self._open().data(), 354)
+            self._expect(self._open().begin_body(), 354)
             self._open().body(body)
         return refused
 
     def commit(self) -> Reply:
         """The final dot and its answer. A Refused that is `undecided` means that nobody knows the outcome."""
+        with self._during(Phase.DATA):
+            self._open().check_quiet()
         with self._during(Phase.COMMIT):
             reply = self._expect(self._open().dot(), 250)
         self.phase = Phase.DONE
@@ -199,7 +206,9 @@ def _interrupted(error: Exception, phase: Phase) -> Verdict:
     if isinstance(error, InvalidInput):
         return _verdict(phase, error.error_code, error.message, error.fix)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _verdict(phase, "tls_certificate", f"The server's certificate is not valid: {error.verify_message}.")
+        return _verdict(
+            phase, "tls_certificate", f"The server's certificate is not valid: {error.verify_message}."
+        )
     if isinstance(error, ssl.SSLError):
         return _verdict(phase, "tls_failed", "No secure connection could be made.")
     if isinstance(error, TimeoutError):

@@ -10,10 +10,14 @@ import re
 import smtplib
 import socket
 import ssl
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from chalicelib.mail.models import Reply
 from chalicelib.transports.smtp import replies, sasl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chalicelib.mail.models import Reply
 
 CONNECT_SECONDS = 30
 COMMAND_SECONDS = 60
@@ -84,7 +88,7 @@ class Wire(smtplib.SMTP):
         """RCPT TO."""
         return self._command(f"RCPT TO:<{address}>")
 
-    def data(self) -> Reply:
+    def begin_body(self) -> Reply:
         """DATA."""
         return self._command("DATA")
 
@@ -96,6 +100,20 @@ class Wire(smtplib.SMTP):
         stuffed = re.sub(rb"(?:^|(?<=\r\n))\.", b"..", content)
         for start in range(0, len(stuffed), CHUNK):
             self._socket().sendall(stuffed[start : start + CHUNK])
+
+    def check_quiet(self) -> None:
+        """Raises SMTPServerDisconnected if the server has gone, or has spoken out of turn, which ends as badly.
+
+        Asked before the final dot: what is known to be lost by then is certainly not delivered.
+        """
+        connection = self._socket()
+        connection.setblocking(False)
+        try:
+            connection.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self._wait(COMMAND_SECONDS)
+            return
+        raise smtplib.SMTPServerDisconnected("the server left during the message")
 
     def dot(self) -> Reply:
         """Writes the final dot and waits for the answer."""

@@ -29,6 +29,12 @@ def test_a_code_brings_tokens_and_an_id_token(world: World) -> None:
     assert "hd" not in claims
 
 
+def test_the_callback_names_its_issuer(world: World) -> None:
+    callback = world.consent(world.google_url(), BOB)
+
+    assert callback["iss"] == world.provider.url
+
+
 def test_a_workspace_mailbox_has_hd(world: World) -> None:
     tokens = world.google_tokens("dora@acme.example")
 

@@ -1,0 +1,44 @@
+"""An account with its connector, as the mail side asks for it; remembered for a moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib import clock
+
+if TYPE_CHECKING:
+    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.registry import Registry
+
+REMEMBERED_MAILBOXES = 1_000
+
+
+class Mailboxes:
+    """Finds accounts by id or unique name, with their connectors.
+
+    What was found is remembered for `memory` milliseconds in each execution environment, so a change of an
+    account takes effect everywhere within that time; 0 asks the tables each time.
+    """
+
+    def __init__(self, registry: Registry, *, memory: int, now: clock.Clock = clock.now) -> None:
+        self._registry = registry
+        self._memory = memory
+        self._now = now
+        self._remembered: dict[str, tuple[Account, Connector, int]] = {}
+
+    def find(self, named: str) -> tuple[Account, Connector]:
+        """The account and its connector. Raises NotFound."""
+        account, connector, read_at = self._remembered.get(named, (None, None, 0))
+        if account is None or connector is None or self._now() - read_at >= self._memory:
+            account = self._registry.account(named)
+            connector = self._registry.connector(account.connector)
+            self._remember(named, account, connector)
+        return account, connector
+
+    def _remember(self, named: str, account: Account, connector: Connector) -> None:
+        if not self._memory:
+            return
+        self._remembered.pop(named, None)
+        if len(self._remembered) >= REMEMBERED_MAILBOXES:
+            self._remembered.pop(next(iter(self._remembered)))
+        self._remembered[named] = (account, connector, self._now())

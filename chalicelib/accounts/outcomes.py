@@ -1,0 +1,103 @@
+"""How a sign-in can end. Everything but ``connected`` means that nothing was saved.
+
+====================  =====================================================================================
+outcome               what its record says besides `account` and `expected` (the mailbox that was asked for)
+====================  =====================================================================================
+connected             nothing more
+refused               the owner declined (`diagnosis`)
+wrong_mailbox         another mailbox signed in: `found`
+scope_missing         the owner unticked `missing_scopes`
+identity_missing      the provider did not say who signed in
+failed                the provider or a check refused (`diagnosis`)
+already               the state was used before; shown in the place of the outcome, never stored
+====================  =====================================================================================
+
+The token of a consent that is not saved is discarded and not revoked: Google revokes everything that the same
+person has granted to the same client, and so would end the mailbox that this person has connected rightly.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.accounts.models import GrantState
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+
+if TYPE_CHECKING:
+    from chalicelib.accounts.models import Account, Authorization, Grant, Identity, TokenSet
+    from chalicelib.providers.catalogue import ProviderFacts
+
+Outcome = dict[str, Any]
+
+CONNECTED = "connected"
+DECLINED = frozenset({"access_denied", "AADSTS65004"})
+
+WRONG_ISSUER = Diagnosis(
+    DiagnosisClass.RECONNECT,
+    "wrong_issuer",
+    "The sign-in came back from another provider than it was begun with.",
+    "Open the connect link again; if this recurs, tell your administrator.",
+)
+NO_REFRESH_TOKEN = Diagnosis(
+    DiagnosisClass.RECONNECT,
+    "no_refresh_token",
+    "The provider gave no lasting permission.",
+    "Open the connect link again and accept everything that is asked.",
+)
+
+
+def connected(account: Account) -> Outcome:
+    """The grant is saved."""
+    return _outcome(CONNECTED, account)
+
+
+def refused(account: Account, diagnosis: Diagnosis) -> Outcome:
+    """The provider's page sent the owner back with an error, which is mostly that they declined."""
+    kind = "refused" if diagnosis.code in DECLINED else "failed"
+    return _outcome(kind, account, diagnosis=diagnosis.to_json())
+
+
+def failed(account: Account, diagnosis: Diagnosis) -> Outcome:
+    """The exchange, or a check of what it gave, did not succeed."""
+    return _outcome("failed", account, diagnosis=diagnosis.to_json())
+
+
+def already(authorization: Authorization) -> Outcome:
+    """The callback came a second time."""
+    return {"authorization": authorization.id, "outcome": "already"}
+
+
+def objection(
+    account: Account, facts: ProviderFacts, tokens: TokenSet, stored: Grant | None
+) -> Outcome | None:
+    """Why what the provider gave must not be saved, or None."""
+    identity = tokens.identity
+    if identity is None or not identity.addresses:
+        return _outcome("identity_missing", account)
+    if not _same_mailbox(account, identity, stored):
+        return _outcome("wrong_mailbox", account, found=identity.addresses[0])
+    missing = missing_scopes(facts, tokens)
+    if missing:
+        return _outcome("scope_missing", account, missing_scopes=missing)
+    return failed(account, NO_REFRESH_TOKEN) if tokens.refresh_token is None else None
+
+
+def missing_scopes(facts: ProviderFacts, tokens: TokenSet) -> list[str]:
+    """The required scopes that were not granted, compared without regard to case."""
+    if tokens.scopes is None:  # RFC 6749, section 5.1: then they are the requested ones
+        return []
+    granted = {scope.lower() for scope in tokens.scopes}
+    return [scope for scope in facts.required_scopes if scope.lower() not in granted]
+
+
+def _same_mailbox(account: Account, identity: Identity, stored: Grant | None) -> bool:
+    """Whether the address is one of the identity's, and a good grant is not replaced by another person's."""
+    if account.address.strip().lower() not in identity.addresses:
+        return False
+    if stored is None or account.grant_state is not GrantState.ACTIVE:
+        return True
+    return (stored.identity.issuer, stored.identity.subject) == (identity.issuer, identity.subject)
+
+
+def _outcome(kind: str, account: Account, **facts: Any) -> Outcome:
+    return {"outcome": kind, "account": account.id, "expected": account.address, **facts}

@@ -1,0 +1,254 @@
+"""Connectors, accounts and connect links as the API sees them: nothing here needs a secret or a key."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from chalicelib import clock, ids
+from chalicelib.accounts.models import Account, ConnectLink, Connector
+from chalicelib.errors import Conflict, InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chalicelib.accounts.ports import AccountStore, AuthorizationStore, ConnectorStore
+    from chalicelib.providers.catalogue import ProviderFacts
+
+LINK_LIFE = 7 * clock.DAY
+NAME_LIMIT = 100
+CLIENT_ID_LIMIT = 200
+NAMES_MAILBOXES = ("account", "expected", "found")
+"""What of an outcome only the browser that signed in may see."""
+
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,127}")
+_CLIENT_ID = re.compile(rf"[\x21-\x7e]{{1,{CLIENT_ID_LIMIT}}}")
+
+
+class Inviter(Protocol):
+    """Whoever makes a connect link; its name is shown to the mailbox owner."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPage:
+    """What the page of a connect link says."""
+
+    address: str
+    account: str
+    provider: str
+    asked_by: str
+    scopes_in_words: tuple[str, ...]
+    expires_at: int
+
+
+class Registry:
+    """Makes and finds connectors, accounts and connect links."""
+
+    def __init__(
+        self,
+        connectors: ConnectorStore,
+        accounts: AccountStore,
+        authorizations: AuthorizationStore,
+        catalogue: Mapping[str, ProviderFacts],
+        now: clock.Clock = clock.now,
+    ) -> None:
+        self._connectors = connectors
+        self._accounts = accounts
+        self._authorizations = authorizations
+        self._catalogue = catalogue
+        self._now = now
+
+    def new_connector(self, provider: str, name: str, client_id: str, tenant: str = "") -> Connector:
+        """A checked connector with a new id, not written yet. Raises InvalidInput."""
+        if provider not in self._catalogue:
+            _refuse(
+                "provider", f"There is no provider {provider[:40]!r}.", f"Use {' or '.join(self._catalogue)}."
+            )
+        if not _CLIENT_ID.fullmatch(client_id):
+            _refuse("client_id", "The client id is not one.", "Copy it from the provider's console.")
+        return Connector(
+            id=ids.new_id("con"),
+            provider=provider,
+            name=_name(name or self._catalogue[provider].label),
+            client_id=client_id,
+            tenant=_tenant(provider, tenant),
+            created_at=self._now(),
+        )
+
+    def add_connector(self, connector: Connector) -> Connector:
+        """Writes a new connector's row, after its credential was saved; returns it as written."""
+        stored = replace(connector, secret_saved_at=self._now())
+        self._connectors.add(stored)
+        return stored
+
+    def connector(self, connector: str) -> Connector:
+        """The connector with that id. Raises NotFound."""
+        found = self._connectors.get(connector) if ids.is_id("con", connector) else None
+        if found is None:
+            raise NotFound("There is no such connector.", fix="List the connectors to see their ids.")
+        return found
+
+    def connectors(self) -> list[Connector]:
+        """Every connector, the oldest first."""
+        return self._connectors.all()
+
+    def create_account(self, connector: str, address: str, name: str = "", display_name: str = "") -> Account:
+        """Makes an account, not connected yet. Its name is unique, and is its address where none is given.
+
+        Raises InvalidInput, NotFound (connector) and Conflict (code ``name_taken``).
+        """
+        mailbox = _address(address)
+        account = Account(
+            id=ids.new_id("acc"),
+            name=_name(name or mailbox.lower()),
+            address=mailbox,
+            connector=self.connector(connector).id,
+            created_at=self._now(),
+            display_name=_printable("display_name", display_name) if display_name else "",
+        )
+        if not self._accounts.add(account):
+            raise Conflict(
+                f"Another account has the name {account.name}.",
+                fix="Choose another name, or make a new connect link for that account to reconnect it.",
+                field="name",
+                code="name_taken",
+            )
+        return account
+
+    def account(self, named: str) -> Account:
+        """The account with that id or unique name. Raises NotFound."""
+        known = named if ids.is_id("acc", named) else self._accounts.named(named)
+        found = self._accounts.get(known) if known else None
+        if found is None:
+            raise NotFound(
+                "There is no such account.", fix="Check the account's id or name.", code="account_not_found"
+            )
+        return found
+
+    def accounts(self, limit: int, cursor: str | None = None) -> tuple[list[Account], str | None]:
+        """One page of accounts and the cursor of the next page, None on the last. Raises InvalidInput."""
+        if cursor is not None and not ids.is_id("acc", cursor):
+            _refuse("cursor", "The cursor is not one.", "Use the cursor exactly as it was given.")
+        return self._accounts.page(limit, cursor)
+
+    def invite(self, account: Account, caller: Inviter) -> tuple[str, int]:
+        """A new connect link: its secret token, and when it ends. Older links of the account stay."""
+        token = secrets.token_urlsafe(24)
+        now = self._now()
+        link = ConnectLink(link_id(token), account.id, caller.name, now, now + LINK_LIFE)
+        self._authorizations.add_link(link)
+        return token, link.expires_at
+
+    def page(self, link_token: str) -> LinkPage:
+        """What a connect link's page says. Raises NotFound when the link is unknown or has ended."""
+        link = live_link(self._authorizations.link(link_id(link_token)), self._now())
+        account = self.account(link.account)
+        connector = self.connector(account.connector)
+        return LinkPage(
+            address=account.address,
+            account=account.id,
+            provider=connector.provider,
+            asked_by=link.invited_by,
+            scopes_in_words=self._catalogue[connector.provider].scopes_in_words,
+            expires_at=link.expires_at,
+        )
+
+    def outcome(self, authorization: str, cookie: str | None) -> Mapping[str, Any]:
+        """How an authorization ended (``pending`` before that); names mailboxes only to its own browser.
+
+        Raises NotFound.
+        """
+        found = self._authorizations.get(authorization)
+        if found is None:
+            raise NotFound(
+                "There is no such sign-in.", fix="Open your connect link again.", code="link_not_found"
+            )
+        outcome = dict(found.outcome or {"outcome": "pending"}) | {"authorization": found.id}
+        if is_browser(found.cookie_hash, cookie):
+            return outcome
+        return {name: value for name, value in outcome.items() if name not in NAMES_MAILBOXES}
+
+
+def link_id(token: str) -> str:
+    """The stored name of a connect link; its token cannot be found from it."""
+    return ids.digest(token)
+
+
+def live_link(link: ConnectLink | None, now: int) -> ConnectLink:
+    """The link, if a sign-in may still begin with it. Raises NotFound, whose code says why not."""
+    if link is None:
+        raise NotFound(
+            "There is no such connect link.",
+            fix="Open it exactly as you were given it.",
+            code="link_not_found",
+        )
+    if link.used_at is not None:
+        raise NotFound(
+            "This connect link was used already: its mailbox is connected.",
+            fix="Nothing to do; to connect again, ask for a new link.",
+            code="link_used",
+        )
+    if link.expires_at <= now:
+        raise NotFound("This connect link has expired.", fix="Ask for a new one.", code="link_expired")
+    return link
+
+
+def hash_cookie(cookie: str) -> str:
+    """What is stored of a browser's cookie."""
+    return hashlib.sha256(cookie.encode()).hexdigest()
+
+
+def is_browser(cookie_hash: str, cookie: str | None) -> bool:
+    """Whether the cookie is that of the browser which began the sign-in; compared in constant time."""
+    return cookie is not None and hmac.compare_digest(hash_cookie(cookie), cookie_hash)
+
+
+def _name(name: str) -> str:
+    text = _printable("name", name)
+    if ids.is_id("acc", text) or ids.is_id("con", text):
+        _refuse("name", "The name looks like an id.", "Choose another name.")
+    return text
+
+
+def _printable(field: str, text: str) -> str:
+    stripped = text.strip()
+    if not 1 <= len(stripped) <= NAME_LIMIT or not stripped.isprintable():
+        _refuse(
+            field,
+            f"It needs 1 to {NAME_LIMIT} printable characters.",
+            "Shorten it, and leave out line breaks.",
+        )
+    return stripped
+
+
+def _tenant(provider: str, tenant: str) -> str:
+    if provider != "microsoft":  # only Microsoft has tenants in its addresses
+        if tenant:
+            _refuse("tenant", "Only Microsoft's connectors have a tenant.", "Leave it out.")
+        return ""
+    if tenant and not _TENANT.fullmatch(tenant):
+        _refuse("tenant", "The tenant is not one.", "Use the directory's id or domain, or common.")
+    return tenant.lower() or "common"
+
+
+def _address(address: str) -> str:
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        return validate_email(address.strip(), check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        raise InvalidInput(
+            f"The address is not valid: {error}", fix="Correct the address.", field="address"
+        ) from error
+
+
+def _refuse(field: str, message: str, fix: str) -> NoReturn:
+    raise InvalidInput(message, fix=fix, field=field)

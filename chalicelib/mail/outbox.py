@@ -1,0 +1,117 @@
+"""What became of messages: their records, and a person's word on those of which nobody knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from chalicelib import ids
+from chalicelib.callers.models import Caller, Scope
+from chalicelib.callers.permissions import has, require, require_sight, unknown_account, unknown_message, uses
+from chalicelib.clock import DAY, Clock
+from chalicelib.errors import Conflict, InvalidInput, NotFound
+from chalicelib.mail import shown
+from chalicelib.mail.models import Message, State
+
+if TYPE_CHECKING:
+    from chalicelib.mail.lane import Lane
+    from chalicelib.mail.ports import FindMailbox, Messages, Wakeups
+
+MOST = 100
+RESOLUTIONS = {"sent": State.SENT, "failed": State.FAILED, "resend": State.QUEUED}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Messages, newest first, whether their lane is closed, and where to go on (None at the end)."""
+
+    messages: tuple[Message, ...]
+    held: bool
+    cursor: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The page as JSON."""
+        records = [shown.message_record(message, held=self.held) for message in self.messages]
+        return {"messages": records, "cursor": self.cursor}
+
+
+class Outbox:
+    """The records of messages, for whoever may see them."""
+
+    def __init__(
+        self, messages: Messages, lane: Lane, mailbox: FindMailbox, wakeups: Wakeups, clock: Clock
+    ) -> None:
+        self._messages = messages
+        self._lane = lane
+        self._mailbox = mailbox
+        self._wakeups = wakeups
+        self._clock = clock
+
+    def get(self, caller: Caller, message_id: str) -> tuple[Message, bool]:
+        """The message, and whether it is held; raises NotFound for one that the caller may not see."""
+        message = self._seen(caller, message_id)
+        return message, self._lane.state(message.account).closed is not None
+
+    def list(self, caller: Caller, account: str, limit: int = 25, cursor: str | None = None) -> Listed:
+        """The account's messages, newest first; `account` is an id or name.
+
+        A caller without the scope ``read`` sees those that it handed in itself, so that a page may be
+        short, or empty, and still have a next one. Raises NotFound for an account that it may not use.
+        """
+        if not 1 <= limit <= MOST:
+            raise InvalidInput(
+                f"limit is not between 1 and {MOST}.", fix="Leave it out for 25.", field="limit"
+            )
+        account_id = self._account(caller, account)
+        page = self._messages.by_accepted(account_id, limit, cursor)
+        everything = has(caller, Scope.READ)
+        messages = tuple(one for one in page.messages if everything or one.caller == caller.id)
+        return Listed(messages, self._lane.state(account_id).closed is not None, page.cursor)
+
+    def resolve(self, caller: Caller, message_id: str, as_: str) -> tuple[Message, bool]:
+        """Takes a person's word on an `unknown` message: it was sent, it failed, or it is to be sent again.
+
+        Raises NotFound or Forbidden for the caller, InvalidInput for another word, and Conflict when the
+        message is not `unknown` now.
+        """
+        if as_ not in RESOLUTIONS:
+            raise InvalidInput("as is not one of them.", fix="Use sent, failed or resend.", field="as")
+        message = self._seen(caller, message_id)
+        require(caller, Scope.ADMIN, message.account)
+        now, again = self._clock(), as_ == "resend"
+        expires_at = max(message.expires_at, now + DAY) if again else message.expires_at
+        resolved = self._messages.resolve(
+            message.account,
+            message.id,
+            state=RESOLUTIONS[as_],
+            by=caller.id,
+            due_at=now if again else None,
+            expires_at=expires_at,
+        )
+        if not resolved:
+            raise Conflict(
+                f"The message is not unknown but {message.state}.",
+                fix="Look at its record; only an unknown outcome can be resolved.",
+                code="not_unknown",
+            )
+        if again:
+            self._lane.ring(message.account, due_at=now, expires_at=expires_at)
+            self._wakeups.wake(message.account, message.id)
+        return self.get(caller, message_id)
+
+    def _seen(self, caller: Caller, message_id: str) -> Message:
+        account = ids.account_of(message_id)
+        message = self._messages.get(account, message_id) if account is not None else None
+        if message is None:
+            raise unknown_message()
+        require_sight(caller, message.account, message.caller)
+        return message
+
+    def _account(self, caller: Caller, named: str) -> str:
+        try:
+            account = self._mailbox(named)[0].id
+        except NotFound as error:
+            raise unknown_account() from error
+        if not uses(caller, account):
+            raise unknown_account()
+        return account

@@ -1,0 +1,233 @@
+"""Relaying: one worker's visit to the lane of one account, over one connection."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from chalicelib import ids
+from chalicelib.clock import MINUTE, Clock
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import Unavailable
+from chalicelib.logs import logger
+from chalicelib.mail.connection import Connection
+from chalicelib.mail.delivery import Delivery, LaneStops
+from chalicelib.mail.lane import HELD_AT_ONCE, Lane, Slot
+from chalicelib.mail.models import ClosedReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalicelib.accounts.models import Connector
+    from chalicelib.mail.ports import (
+        FindMailbox,
+        FreshToken,
+        Mailbox,
+        Messages,
+        OpenSession,
+        SetTransportBlock,
+        Wakeups,
+    )
+
+AT_ONCE = 25
+"""How many due messages one look brings."""
+
+TIME_FOR_ONE = 4 * MINUTE
+"""No message is begun with less left: the answer to the final dot alone is waited for up to 120 s."""
+
+LANES_AT_ONCE = 100
+"""How many due lanes one look at a shard brings."""
+
+PAUSED = Diagnosis(
+    DiagnosisClass.ADMIN, "paused", "The account is paused.", "Whoever paused it lets it go on."
+)
+
+log = logger("relay")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of a visit: the states that attempts ended in, and what stopped the lane, if anything did."""
+
+    account: str
+    served: bool
+    outcomes: dict[str, int] = field(default_factory=dict)
+    stopped: str | None = None
+
+
+class Relay:
+    """Relays mail. `slots` gives the number of connections that a connector's provider allows a mailbox."""
+
+    def __init__(
+        self,
+        *,
+        messages: Messages,
+        lane: Lane,
+        delivery: Delivery,
+        mailbox: FindMailbox,
+        fresh_token: FreshToken,
+        open_session: OpenSession,
+        set_transport_block: SetTransportBlock,
+        slots: Callable[[Connector], int],
+        wakeups: Wakeups,
+        clock: Clock,
+    ) -> None:
+        self._messages = messages
+        self._lane = lane
+        self._delivery = delivery
+        self._mailbox = mailbox
+        self._fresh_token = fresh_token
+        self._open_session = open_session
+        self._set_transport_block = set_transport_block
+        self._slots = slots
+        self._wakeups = wakeups
+        self._clock = clock
+
+    def run(self, account: str, *, until: int) -> Report:
+        """Relays what is due of the account; `until` is when this process ends (ms).
+
+        Returns at once when enough workers are there. Raises Unavailable when our own stores do not answer;
+        everything that was begun then ends by its lease.
+        """
+        mailbox = self._mailbox(account)
+        slot = self._lane.take(account, ids.new_id("wrk"), slots=self._slots(mailbox[1]))
+        if slot is None:
+            self._attend_closed(account)
+            return Report(account, served=False)
+        connection = Connection(mailbox, self._open_session, self._fresh_token)
+        visit = _Visit(account, slot, mailbox, connection, until)
+        try:
+            self._serve(visit)
+        finally:
+            connection.close()
+        report = Report(account, served=True, outcomes=dict(visit.outcomes), stopped=visit.stopped)
+        log.info("visit ended", extra={"facts": asdict(report)})
+        return report
+
+    def run_due(self, *, until: int) -> list[Report]:
+        """Looks at the lanes that are due: wakes a relay for all but the first, and serves that one itself.
+
+        A lane whose wake-up cannot be sent is served here too, while time lasts: mail flows even with a
+        broken queue.
+        """
+        due = [account for shard in self._lane.shards for account in self._due(shard)]
+        own = due[:1] + [account for account in due[1:] if not self._wake(account)]
+        reports = []
+        for account in own:
+            if self._clock() + TIME_FOR_ONE > until:
+                break
+            try:
+                reports.append(self.run(account, until=until))
+            except Exception:
+                # One account's trouble must not keep the others from being served.
+                log.exception("a lane could not be served", extra={"facts": {"account": account}})
+        return reports
+
+    def _serve(self, visit: _Visit) -> None:
+        """Drains the lane; whatever stops it, the slot is given back."""
+        try:
+            self._refuse_paused(visit.mailbox)
+            self._drain(visit)
+        except LaneStops as stop:
+            visit.stopped = stop.diagnosis.code
+            self._stop(visit, stop)
+        except Exception:
+            # Not understood, so it may come again: the lane rests instead of turning in circles.
+            self._lane.rest(visit.slot)
+            raise
+
+    def _drain(self, visit: _Visit) -> None:
+        """Looks, relays what is due, and looks again until nothing is; then gives the slot back."""
+        while True:
+            due = self._messages.due(visit.account, self._clock(), AT_ONCE)
+            fresh = [message for message in due if message not in visit.seen]
+            for message in fresh:
+                if not self._may_begin(visit):
+                    return
+                self._one(visit, message)
+            kept = self._lane.give_back(visit.slot, stuck=bool(due) and not fresh)
+            if kept is None:
+                return
+            visit.slot = kept
+
+    def _may_begin(self, visit: _Visit) -> bool:
+        """Whether there is time for another message and the slot is still ours; if not, it is given up."""
+        if self._clock() + TIME_FOR_ONE > visit.until:
+            self._lane.leave(visit.slot, due_at=self._clock())
+            self._wake(visit.account)
+            return False
+        kept = self._lane.beat(visit.slot)
+        visit.slot = kept or visit.slot
+        return kept is not None
+
+    def _one(self, visit: _Visit, message: str) -> None:
+        outcome = self._delivery.deliver(visit.account, message, visit.slot.owner, visit.connection)
+        visit.outcomes[str(outcome or "skipped")] += 1
+        if outcome is None:
+            visit.seen.add(message)
+        if visit.connection.ready:
+            self._unblock(visit)
+
+    def _unblock(self, visit: _Visit) -> None:
+        """The server has let us in, so whatever closed the lane is over."""
+        account, connector = visit.mailbox
+        if account.transport_block is not None:
+            self._set_transport_block(account.id, None)
+            visit.mailbox = (replace(account, transport_block=None), connector)
+        if visit.slot.probe:
+            self._lane.open(account.id)
+            visit.slot = replace(visit.slot, probe=False)
+
+    def _stop(self, visit: _Visit, stop: LaneStops) -> None:
+        if stop.reason is None:
+            self._lane.rest(visit.slot, retry_after=stop.diagnosis.retry_after)
+            return
+        if stop.reason is ClosedReason.BLOCKED:
+            self._set_transport_block(visit.account, stop.diagnosis)
+        self._lane.close(visit.account, stop.reason)
+        self._lane.leave(visit.slot, due_at=None)
+        # The owner may have reconnected between the refusal and the closing: that opened a lane not closed yet.
+        if self._mailbox(visit.account)[0].connected_at != visit.mailbox[0].connected_at:
+            self._lane.open(visit.account)
+
+    def _refuse_paused(self, mailbox: Mailbox) -> None:
+        if mailbox[0].paused_by is not None:
+            raise LaneStops(PAUSED, ClosedReason.PAUSED)
+
+    def _attend_closed(self, account: str) -> None:
+        """Lets the held mail of a closed lane expire in time, and finds when to look again."""
+        row = self._lane.state(account)
+        now = self._clock()
+        if row.closed is None or row.next_due_at is None or row.next_due_at > now or row.probe_due(now):
+            return
+        for message in self._messages.waiting(account, HELD_AT_ONCE):
+            if message.expires_at <= now:
+                self._delivery.expire(message, ids.new_id("wrk"))
+        due = [one for one in (self._lane.earliest_expiry(account), row.probe_at) if one is not None]
+        self._lane.put_off(row, due_at=min(due, default=None))
+
+    def _due(self, shard: str) -> list[str]:
+        return self._lane.due(shard, self._clock(), LANES_AT_ONCE)
+
+    def _wake(self, account: str) -> bool:
+        try:
+            self._wakeups.wake(account)
+        except Unavailable:
+            log.warning("a relay could not be woken", extra={"facts": {"account": account}})
+            return False
+        return True
+
+
+@dataclass(slots=True)
+class _Visit:
+    """What one worker knows while it serves a lane."""
+
+    account: str
+    slot: Slot
+    mailbox: Mailbox
+    connection: Connection
+    until: int
+    outcomes: Counter[str] = field(default_factory=Counter)
+    seen: set[str] = field(default_factory=set)
+    stopped: str | None = None

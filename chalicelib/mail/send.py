@@ -1,0 +1,182 @@
+"""Accepting a message: from here on it will be sent, or it will be said why not."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from chalicelib import ids
+from chalicelib.accounts.models import Account, Connector, GrantState
+from chalicelib.callers.models import Caller, Scope
+from chalicelib.callers.permissions import unknown_account
+from chalicelib.clock import DAY, SECOND, Clock
+from chalicelib.errors import Conflict, InvalidInput, NotFound, Unavailable
+from chalicelib.logs import logger
+from chalicelib.mail import request as requests
+from chalicelib.mail.compose import compose
+from chalicelib.mail.models import FINAL, Message, OnUnknown, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from chalicelib.mail.frozen import Frozen
+    from chalicelib.mail.lane import Lane
+    from chalicelib.mail.ports import Blobs, FindMailbox, Limits, Messages, Require, Wakeups
+    from chalicelib.mail.request import SendRequest
+
+INLINE = 8 * 1024
+"""Bytes up to which a body stands in its row: every later write of the row is billed with it."""
+
+KEPT = 30 * DAY
+"""How long a message's record is kept."""
+
+log = logger("send")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to a caller. `replayed` says that the idempotency key was used before for the same request."""
+
+    id: str
+    state: State
+    replayed: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as JSON."""
+        shown: dict[str, Any] = {"id": self.id, "state": str(self.state)}
+        return {**shown, "replayed": True} if self.replayed else shown
+
+
+class Send:
+    """The one way for messages to come in; every door calls it."""
+
+    def __init__(
+        self,
+        *,
+        mailbox: FindMailbox,
+        require: Require,
+        messages: Messages,
+        blobs: Blobs,
+        lane: Lane,
+        wakeups: Wakeups,
+        limits: Callable[[Connector], Limits],
+        clock: Clock,
+    ) -> None:
+        self._mailbox = mailbox
+        self._require = require
+        self._messages = messages
+        self._blobs = blobs
+        self._lane = lane
+        self._wakeups = wakeups
+        self._limits = limits
+        self._clock = clock
+
+    def accept(
+        self, caller: Caller, request: bytes | Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> Accepted:
+        """Takes a message over, and returns its id once it is stored.
+
+        `request` is the JSON of docs/api.md, as bytes or parsed; `idempotency_key` is the one of a header,
+        if there was one. The same caller, account, key and request again get the same id, so a caller that
+        got no answer asks again. Raises InvalidInput and its like for the request, NotFound for an account
+        that the caller may not use, Conflict for one that was never connected, Unavailable when the message
+        may or may not have been stored: then too the same request can be sent again.
+        """
+        asked = requests.read(request)
+        key = requests.key_of(asked, idempotency_key)
+        account, connector = self._account(caller, asked.account)
+        message_id = (
+            ids.keyed_message_id(account.id, caller.id, key) if key else ids.new_message_id(account.id)
+        )
+        now = self._clock()
+        composed = compose(asked, account, message_id, now=now, limits=self._limits(connector))
+        message = self._message(message_id, account, caller, asked, composed, now)
+        stored = self._store(message, composed.body, keyed=key is not None)
+        if stored is not None:
+            self._check_same(stored, message)
+        self._announce(stored or message)
+        return Accepted(message_id, (stored or message).state, replayed=stored is not None)
+
+    def _account(self, caller: Caller, named: str) -> tuple[Account, Connector]:
+        """The account, if the caller may send as it. Unknown and forbidden are one answer."""
+        try:
+            account, connector = self._mailbox(named)
+        except NotFound as error:
+            raise unknown_account() from error
+        self._require(caller, Scope.SEND, account.id)
+        if account.grant_state is GrantState.NONE:
+            raise Conflict(
+                "The account was never connected.",
+                fix="Its owner opens the connect link; POST /v1/accounts/{id}/connect-link makes a new one.",
+                field="account",
+                code="account_disconnected",
+            )
+        return account, connector
+
+    def _message(
+        self,
+        message_id: str,
+        account: Account,
+        caller: Caller,
+        asked: SendRequest,
+        composed: Frozen,
+        now: int,
+    ) -> Message:
+        small = len(composed.body) <= INLINE
+        digest = hashlib.sha256(composed.body).hexdigest()
+        return Message(
+            id=message_id,
+            account=account.id,
+            caller=caller.id,
+            state=State.QUEUED,
+            envelope=composed.envelope,
+            size=len(composed.body),
+            message_id=composed.message_id,
+            accepted_at=now,
+            expires_at=now + asked.expires_in * SECOND,
+            fingerprint=requests.fingerprint(asked, account.id),
+            on_unknown=OnUnknown(asked.on_unknown),
+            subject=composed.subject,
+            body=composed.body if small else None,
+            blob=None if small else f"messages/{account.id}/{message_id}/{digest}",
+            next_attempt_at=now,
+        )
+
+    def _store(self, message: Message, body: bytes, *, keyed: bool) -> Message | None:
+        """Writes the message; returns the one that has its id already, if any.
+
+        A long body is written before its row, so that a row never lacks it; a keyed one is looked up first,
+        since writing the same request again would leave an object that nobody refers to.
+        """
+        if message.blob is not None:
+            stored = self._messages.get(message.account, message.id) if keyed else None
+            if stored is not None:
+                return stored
+            self._blobs.put(message.blob, body)
+        return self._messages.add(message, ttl=(message.accepted_at + KEPT) // SECOND)
+
+    def _check_same(self, stored: Message, message: Message) -> None:
+        if stored.fingerprint != message.fingerprint:
+            raise InvalidInput(
+                "This idempotency key was used for another message.",
+                fix="Use a new key for a new message, and the same request for the same key.",
+                field="idempotency_key",
+                code="idempotency_key_reused",
+            )
+
+    def _announce(self, message: Message) -> None:
+        """Rings the lane and wakes a relay where none is at work.
+
+        A message that came again and still waits is rung again, which mends a death between put and ring.
+        A wake-up is a hint: without it the lane is found within a minute.
+        """
+        if message.state in FINAL or message.next_attempt_at is None:
+            return
+        rung = self._lane.ring(message.account, due_at=message.next_attempt_at, expires_at=message.expires_at)
+        if rung.served or rung.resting or rung.held is not None:
+            return
+        try:
+            self._wakeups.wake(message.account, message.id)
+        except Unavailable:
+            log.warning("a relay could not be woken", extra={"facts": {"account": message.account}})

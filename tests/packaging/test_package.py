@@ -1,0 +1,163 @@
+"""What is in the package, and that it works where nothing else is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from chalice.package import YAMLTemplateSerializer
+
+import cli.package
+from cli.package import PROJECT, PackageError, package
+
+if TYPE_CHECKING:
+    from cli.package import Package
+
+pytestmark = pytest.mark.xdist_group("packaging")
+
+FUNCTIONS = ("APIHandler", "Connect", "Tokens", "RefreshTokens", "Refresh", "Send", "Relay", "RelayDue")
+
+APPLICATION = """
+import chalice
+
+app = chalice.Chalice(app_name="mailgrant")
+
+
+@app.lambda_function()
+def send(event, context):
+    return event
+"""
+
+
+def names(built: Package) -> list[str]:
+    with zipfile.ZipFile(built.artifact) as archive:
+        return archive.namelist()
+
+
+def run_bare(tree: Path, code: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(tree)!r}); {code}"]
+    return subprocess.run(command, env={}, capture_output=True, text=True, check=False)
+
+
+def test_the_zip_holds_the_application_and_nothing_of_the_workshop(built: Package) -> None:
+    first_parts = {Path(name).parts[0] for name in names(built)}
+
+    assert {"app.py", "chalicelib"} <= first_parts
+    assert not first_parts & {"cli", "sandbox", "tests", "bench", "docs", ".chalice", "boto3", "botocore"}
+
+
+def test_the_zip_stays_far_below_the_quotas_of_lambda(built: Package) -> None:
+    print(f"package: {built.size / 1e6:.1f} MB, unpacked {built.unpacked_size / 1e6:.1f} MB")
+
+    assert built.size < 25_000_000
+    assert built.unpacked_size < 100_000_000
+
+
+def test_the_unpacked_application_is_imported_without_any_environment(unpacked: Path) -> None:
+    result = run_bare(unpacked, "import app; print(sorted(sys.modules))")
+
+    assert result.returncode == 0, result.stderr
+    assert "'msal'" not in result.stdout
+    assert "'google.auth'" not in result.stdout
+
+
+def test_bytecode_is_used_as_it_was_shipped(unpacked: Path) -> None:
+    result = run_bare(unpacked, "import app; print(app.__spec__.cached); print(app.__spec__.loader)")
+
+    cached = Path(result.stdout.splitlines()[0])
+    flags = int.from_bytes(cached.read_bytes()[4:8], "little")
+    assert flags == 0b01  # PEP 552: hash-based, unchecked
+
+
+def test_the_same_sources_give_the_same_bytes(built: Package, tmp_path: Path) -> None:
+    again = package(tmp_path)
+
+    assert again.sha256 == built.sha256
+    assert again.template.read_bytes() == built.template.read_bytes()
+
+
+def test_a_dependency_that_cannot_be_had_stops_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = _project(tmp_path, requirements="msgspec==0.0.1 --hash=sha256:" + "0" * 64)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+
+    with pytest.raises(PackageError, match="msgspec"):
+        package(tmp_path / "out", project=project)
+
+
+def test_a_dependency_that_chalice_leaves_out_stops_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = _project(tmp_path, requirements="msgspec==0.22.0\n")
+    no_wheels = tmp_path / "wheels"
+    no_wheels.mkdir()
+    monkeypatch.setattr(cli.package, "fetch_wheels", lambda _: no_wheels)
+
+    with pytest.raises(PackageError, match="chalice"):
+        package(tmp_path / "out", project=project)
+
+
+def test_an_application_that_cannot_be_imported_stops_the_build(tmp_path: Path) -> None:
+    project = _project(tmp_path, requirements="")
+    (project / "app.py").write_text((project / "app.py").read_text() + "\nimport boto3\n")
+
+    with pytest.raises(PackageError, match="cannot be imported"):
+        package(tmp_path / "out", project=project)
+
+
+@pytest.mark.parametrize("which", ["application", "data"])
+def test_cfn_lint_finds_nothing_in_the_templates(which: str, built: Package) -> None:
+    template = built.template if which == "application" else PROJECT / ".chalice" / "data-stack.yaml"
+    cfn_lint = Path(sys.executable).with_name("cfn-lint")
+
+    command = [cfn_lint, template]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stdout
+
+
+def test_everything_that_holds_data_outlives_its_stack() -> None:
+    data = YAMLTemplateSerializer().load_template((PROJECT / ".chalice" / "data-stack.yaml").read_text())
+
+    for name, resource in data["Resources"].items():
+        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain", name
+        if resource["Type"] == "AWS::DynamoDB::Table":
+            properties = resource["Properties"]
+            assert properties["DeletionProtectionEnabled"] is True, name
+            assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}, (
+                name
+            )
+
+
+def test_no_name_in_the_template_is_bound_to_one_stage(built: Package) -> None:
+    template = json.loads(built.template.read_text())
+
+    for function in FUNCTIONS:
+        properties = template["Resources"][function]["Properties"]
+        assert "${Stage}" in properties["FunctionName"]["Fn::Sub"]
+        assert properties["CodeUri"] == {"Bucket": {"Ref": "ArtifactBucket"}, "Key": {"Ref": "ArtifactKey"}}
+    for function, queue in (("Relay", "relay"), ("Refresh", "refresh")):
+        source = template["Resources"][function]["Properties"]["Events"][f"{function}SqsEventSource"]
+        assert source["Properties"]["Queue"]["Fn::Sub"].endswith(f":mailgrant-${{Stage}}-{queue}")
+
+
+def _project(tmp_path: Path, *, requirements: str) -> Path:
+    """Return the smallest project that has this repository's stacks, and so fits its merged template."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "chalicelib").mkdir()
+    (project / "chalicelib" / "__init__.py").touch()
+    (project / "app.py").write_text(APPLICATION)
+    (project / "requirements.txt").write_text(requirements)
+    (project / ".chalice").mkdir()
+    (project / ".chalice" / "app-stack.yaml").write_text("Parameters: {}\n")
+    (project / ".chalice" / "config.json").write_text('{"version": "2.0", "app_name": "mailgrant"}')
+    return project

@@ -1,0 +1,52 @@
+"""A local AWS with the data stack's tables, keys and queues, for tests of stores and flows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chalicelib.aws.clients import Clients
+from chalicelib.settings import Settings
+from cli.stacks import deploy_data_stack
+from sandbox.aws.emulator import REGION, Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STAGE = "unit"
+
+
+@dataclass(frozen=True)
+class Aws:
+    """The emulator's clients, and the settings that fit them."""
+
+    emulator: Emulator
+    clients: Clients
+    settings: Settings
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """One emulator with an empty data stack for the whole run; tests use accounts of their own."""
+    emulator = Emulator(tmp_path_factory.mktemp("aws") / "ministack")
+    emulator.start()
+    try:
+        session = emulator.session()
+        outputs = deploy_data_stack(session, STAGE, lambda _: None)
+        settings = Settings(
+            stage=STAGE,
+            region=REGION,
+            bucket=outputs["BucketName"],
+            relay_queue_url=outputs["RelayQueueUrl"],
+            refresh_queue_url=outputs["RefreshQueueUrl"],
+            rescue_queue_url=outputs["RescueQueueUrl"],
+            grants_key_arn=outputs["GrantsKeyArn"],
+            access_tokens_key_arn=outputs["AccessTokensKeyArn"],
+        )
+        clients = Clients(settings)
+        clients.__dict__["_session"] = session
+        yield Aws(emulator, clients, settings)
+    finally:
+        emulator.stop()

@@ -1,0 +1,78 @@
+"""The table of callers, by the real client against a local AWS."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chalicelib import ids
+from chalicelib.aws.tables.callers import CallersTable
+from chalicelib.callers.models import Caller, CallerKind, Scope
+from tests.unit.aws_tables import aws  # noqa: F401 - a fixture
+
+if TYPE_CHECKING:
+    from tests.unit.aws_tables import Aws
+
+pytestmark = pytest.mark.aws
+
+
+@pytest.fixture
+def table(aws: Aws) -> CallersTable:  # noqa: F811 - the fixture
+    """The table of callers."""
+    return CallersTable(aws.clients.dynamodb, aws.settings.table("callers"))
+
+
+def caller() -> Caller:
+    """A caller with a value in every field, revoked_at excepted."""
+    return Caller(
+        id=ids.new_id("key"),
+        kind=CallerKind.KEY,
+        name="shop",
+        scopes=frozenset({Scope.SEND, Scope.READ}),
+        accounts=frozenset({ids.new_id("acc"), ids.new_id("acc")}),
+        created_at=1,
+        secret_hash="ab" * 32,
+        expires_at=2,
+    )
+
+
+def test_a_caller_comes_back_as_it_was_added(table: CallersTable) -> None:
+    added = caller()
+
+    assert table.add(added)
+    assert table.get(added.id) == added
+    assert added in table.all()
+
+
+def test_an_unknown_caller_is_none(table: CallersTable) -> None:
+    assert table.get("key_nobody") is None
+    assert table.revoke("key_nobody", 1) is None
+
+
+def test_a_live_caller_is_not_replaced(table: CallersTable) -> None:
+    added = caller()
+    table.add(added)
+
+    assert not table.add(dataclasses.replace(added, scopes=frozenset({Scope.ADMIN})))
+    assert table.get(added.id) == added
+
+
+def test_a_revoked_caller_may_be_replaced(table: CallersTable) -> None:
+    added = caller()
+    table.add(added)
+    table.revoke(added.id, 5)
+
+    assert table.add(added)
+    assert table.get(added.id) == added
+
+
+def test_the_first_revocation_stays(table: CallersTable) -> None:
+    added = caller()
+    table.add(added)
+
+    first = table.revoke(added.id, 5)
+    second = table.revoke(added.id, 6)
+
+    assert first == second == dataclasses.replace(added, revoked_at=5)

@@ -1,0 +1,309 @@
+"""Connecting a mailbox, against real tables, keys and the sandbox's provider."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from chalicelib.accounts.models import GrantState
+from chalicelib.clock import DAY, MINUTE
+from chalicelib.errors import Forbidden, MalformedRequest, NotFound
+from tests.unit.accounts_world import PUBLIC_URL, aws, people, world
+
+if TYPE_CHECKING:
+    from tests.unit.accounts_world import World
+
+__all__ = ["aws", "people", "world"]
+
+PROVIDERS: list[Literal["microsoft", "google"]] = ["microsoft", "google"]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_mailbox_owner_connects_the_mailbox(world: World, provider: Literal["microsoft", "google"]) -> None:
+    account = world.account(world.connector(provider))
+
+    outcome = world.sign_in(account)
+
+    connected = world.read(account)
+    grant = world.stores.grants.get(account.id)
+    assert outcome["outcome"] == "connected"
+    assert connected.grant_state is GrantState.ACTIVE
+    assert connected.connected_at is not None
+    assert grant is not None
+    assert grant.version == 1
+    assert grant.identity.addresses == (account.address,)
+    assert world.opened == [account.id]
+    assert world.access.fresh(account.id).version == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_tables_hold_no_token_in_clear(world: World, provider: Literal["microsoft", "google"]) -> None:
+    account = world.connected(provider)
+
+    token = world.access.fresh(account.id).value.reveal()
+
+    grant = world.stores.grants.get(account.id)
+    stored = world.access_tokens.get(account.id)
+    assert grant is not None
+    assert stored is not None
+    refresh_token = world.keeper.reveal(grant).reveal()
+    assert refresh_token.encode() not in grant.refresh_token
+    assert token.encode() not in stored.token
+    assert token not in repr(world.access.fresh(account.id))
+    assert refresh_token not in repr(grant)
+
+
+def test_b01_a_callback_without_a_state_asks_for_no_token(world: World) -> None:
+    account = world.account(world.connector("google"))
+    before = len(world.control.token_requests())
+
+    with pytest.raises(MalformedRequest):
+        world.connect.complete(account.connector, {"code": ["abc"]}, None)
+
+    assert len(world.control.token_requests()) == before
+
+
+def test_b02_a_state_is_waited_for_ten_minutes(world: World) -> None:
+    account = world.account(world.connector("google"))
+    url, cookie = world.begin(account)
+    params = world.approve(url, account.address)
+    world.later = 11 * MINUTE
+
+    with pytest.raises(MalformedRequest) as refused:
+        world.connect.complete(account.connector, params, cookie)
+
+    assert refused.value.error_code == "unknown_state"
+
+
+def test_b02_a_state_that_nobody_made_is_refused(world: World) -> None:
+    account = world.account(world.connector("google"))
+
+    with pytest.raises(MalformedRequest):
+        world.connect.complete(account.connector, {"state": ["x" * 43], "code": ["abc"]}, "cookie")
+
+
+@pytest.mark.parametrize("cookie", [None, "another"], ids=["no cookie", "another browser's"])
+def test_b03_another_browser_cannot_complete_a_sign_in(world: World, cookie: str | None) -> None:
+    account = world.account(world.connector("google"))
+    url, own_cookie = world.begin(account)
+    params = world.approve(url, account.address)
+    before = len(world.control.token_requests())
+
+    with pytest.raises(Forbidden):
+        world.connect.complete(account.connector, params, cookie)
+
+    assert len(world.control.token_requests()) == before
+    assert world.connect.complete(account.connector, params, own_cookie)["outcome"] == "connected"
+
+
+def test_b04_a_state_that_was_used_exchanges_nothing(world: World) -> None:
+    account = world.account(world.connector("google"))
+    url, cookie = world.begin(account)
+    params = world.approve(url, account.address)
+    world.connect.complete(account.connector, params, cookie)
+    before = len(world.control.token_requests())
+
+    outcome = world.connect.complete(account.connector, params, cookie)
+
+    assert outcome["outcome"] == "already"
+    assert len(world.control.token_requests()) == before
+
+
+def test_f38_a_callback_that_is_delivered_twice_at_once_exchanges_once(world: World) -> None:
+    account = world.account(world.connector("microsoft"))
+    url, cookie = world.begin(account)
+    params = world.approve(url, account.address)
+    before = len(world.control.token_requests())
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(
+            pool.map(lambda _: world.connect.complete(account.connector, params, cookie)["outcome"], range(4))
+        )
+
+    assert sorted(done) == ["already", "already", "already", "connected"]
+    assert len(world.control.token_requests()) == before + 1
+
+
+def test_b06_a_repeated_parameter_is_refused(world: World) -> None:
+    account = world.account(world.connector("google"))
+    url, cookie = world.begin(account)
+    params = world.approve(url, account.address)
+
+    with pytest.raises(MalformedRequest):
+        world.connect.complete(account.connector, params | {"code": params["code"] * 2}, cookie)
+
+
+def test_b07_error_and_code_together_are_an_error(world: World) -> None:
+    account = world.account(world.connector("google"))
+    url, cookie = world.begin(account)
+    params = world.approve(url, account.address) | {"error": ["access_denied"]}
+
+    outcome = world.connect.complete(account.connector, params, cookie)
+
+    assert outcome["outcome"] == "refused"
+    assert world.stores.grants.get(account.id) is None
+
+
+def test_b09_an_answer_of_another_issuer_is_refused(world: World) -> None:
+    account = world.account(world.connector("google"))
+    url, cookie = world.begin(account)
+    params = world.approve(url, account.address) | {"iss": ["https://evil.example"]}
+
+    outcome = world.connect.complete(account.connector, params, cookie)
+
+    assert outcome["outcome"] == "failed"
+    assert outcome["diagnosis"]["code"] == "wrong_issuer"
+
+
+def test_b10_a_callback_at_another_connector_is_refused(world: World) -> None:
+    account, other = world.account(world.connector("google")), world.connector("microsoft")
+    url, cookie = world.begin(account)
+    params = world.approve(url, account.address)
+
+    with pytest.raises(MalformedRequest):
+        world.connect.complete(other.id, params, cookie)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_b12_another_mailbox_is_not_saved(world: World, provider: Literal["microsoft", "google"]) -> None:
+    account = world.account(world.connector(provider))
+    world.control.register_user("eve@mail.example", provider=provider)
+
+    outcome = world.sign_in(account, "eve@mail.example")
+
+    assert outcome["outcome"] == "wrong_mailbox"
+    assert (outcome["expected"], outcome["found"]) == (account.address, "eve@mail.example")
+    assert world.stores.grants.get(account.id) is None
+    assert world.read(account).grant_state is GrantState.NONE
+
+
+def test_b13_the_case_of_the_address_does_not_matter(world: World) -> None:
+    connector = world.connector("microsoft")
+    world.control.register_user("grace.hopper@mail.example", provider="microsoft")
+    account = world.registry.create_account(connector.id, " Grace.Hopper@Mail.Example ", "grace-b13")
+
+    assert world.sign_in(account, "grace.hopper@mail.example")["outcome"] == "connected"
+
+
+def test_b15_an_unticked_scope_is_not_saved(world: World) -> None:
+    account = world.account(world.connector("google"))
+
+    outcome = world.sign_in(account, untick=["https://mail.google.com/"])
+
+    assert outcome["outcome"] == "scope_missing"
+    assert outcome["missing_scopes"] == ["https://mail.google.com/"]
+    assert world.stores.grants.get(account.id) is None
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_declining_is_an_outcome_of_its_own(world: World, provider: Literal["microsoft", "google"]) -> None:
+    account = world.account(world.connector(provider))
+
+    outcome = world.sign_in(account, accept=False)
+
+    assert outcome["outcome"] == "refused"
+    assert outcome["diagnosis"]["fix"]
+
+
+def test_a_wrong_client_secret_is_a_fact_of_the_connector(world: World) -> None:
+    connector = world.connector("microsoft")
+    account = world.account(connector)
+    world.connect.save_secret(connector.id, "another secret")
+
+    outcome = world.sign_in(account)
+
+    problem = world.registry.connector(connector.id).problem
+    assert outcome["outcome"] == "failed"
+    assert outcome["diagnosis"]["code"] == "AADSTS7000215"
+    assert problem is not None
+    assert "Value" in problem.fix
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_reconnecting_keeps_the_account(world: World, provider: Literal["microsoft", "google"]) -> None:
+    account = world.connected(provider)
+
+    outcome = world.sign_in(account)
+
+    grant = world.stores.grants.get(account.id)
+    assert outcome["outcome"] == "connected"
+    assert grant is not None
+    assert grant.version == 2
+    assert world.access.fresh(account.id, failed_version=1).version == 2
+
+
+def test_reconnecting_as_somebody_else_leaves_the_good_grant(world: World) -> None:
+    account = world.connected("google")
+    world.control.register_user("mallory@mail.example", provider="google")
+
+    outcome = world.sign_in(account, "mallory@mail.example")
+
+    assert outcome["outcome"] == "wrong_mailbox"
+    assert world.access.fresh(account.id).version == 1
+
+
+def test_a_connect_link_dies_with_its_success(world: World) -> None:
+    account = world.account(world.connector("google"))
+    token = world.invite(account)
+    begun = world.connect.begin(token)
+    params = world.approve(begun["authorize_url"], account.address)
+    world.connect.complete(account.connector, params, begun["cookie"])
+
+    with pytest.raises(NotFound) as refused:
+        world.connect.begin(token)
+
+    assert refused.value.error_code == "link_used"
+
+
+def test_a_connect_link_survives_a_sign_in_that_failed(world: World) -> None:
+    account = world.account(world.connector("google"))
+    token = world.invite(account)
+    begun = world.connect.begin(token)
+    params = world.approve(begun["authorize_url"], account.address, accept=False)
+    world.connect.complete(account.connector, params, begun["cookie"])
+
+    assert world.connect.begin(token)["authorize_url"]
+
+
+def test_a_connect_link_is_started_at_most_twenty_times(world: World) -> None:
+    token = world.invite(world.account(world.connector("google")))
+    for _ in range(20):
+        world.connect.begin(token)
+
+    with pytest.raises(NotFound):
+        world.connect.begin(token)
+
+
+def test_a_connect_link_ends_after_seven_days(world: World) -> None:
+    token = world.invite(world.account(world.connector("google")))
+    assert world.registry.page(token).asked_by == "Tests"
+    world.later = 7 * DAY + 1
+
+    with pytest.raises(NotFound) as refused:
+        world.registry.page(token)
+
+    assert refused.value.error_code == "link_expired"
+
+
+def test_a_result_names_mailboxes_only_to_its_own_browser(world: World) -> None:
+    account = world.account(world.connector("google"))
+    url, cookie = world.begin(account)
+    outcome = world.connect.complete(account.connector, world.approve(url, account.address), cookie)
+
+    own = world.registry.outcome(outcome["authorization"], cookie)
+    foreign = world.registry.outcome(outcome["authorization"], "another")
+
+    assert own["expected"] == account.address
+    assert foreign == {"outcome": "connected", "authorization": outcome["authorization"]}
+
+
+def test_the_redirect_uri_comes_from_the_public_url(world: World) -> None:
+    account = world.account(world.connector("microsoft"))
+
+    url, _ = world.begin(account)
+
+    assert f"{PUBLIC_URL}/oauth/callback/{account.connector}".replace(":", "%3A").replace("/", "%2F") in url
+    assert "code_challenge_method=S256" in url
+    assert "response_type=code" in url
