@@ -6,7 +6,7 @@ imports this file. HTTP routes live on the Blueprints of chalicelib.web and are 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalice.app import Chalice, CloudWatchEvent, Rate, SQSEvent
 
@@ -14,22 +14,19 @@ from chalicelib import logs
 from chalicelib.web import register
 from chalicelib.wiring import gateway
 
-if TYPE_CHECKING:
-    from chalice.app import LambdaContext
-
 app = Chalice(app_name="mailgrant", configure_logs=False)
 logs.configure()
 register(app, gateway)
 
 
 @app.lambda_function()
-def connect(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def connect(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Invoked by `api`: everything of connecting that needs a secret or a key."""
     return gateway().connect_operations.run(event)
 
 
 @app.lambda_function()
-def tokens(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def tokens(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Invoked by `relay`: makes one account's access token fresh; answers {} or {"diagnosis"}."""
     return gateway().token_operations.run(event, until=_until(context))
 
@@ -48,7 +45,7 @@ def refresh(event: SQSEvent) -> None:
 
 
 @app.lambda_function()
-def send(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def send(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Accepts a message from another function or service of the same AWS account."""
     return gateway().send_operations.run(event, function_arn=context.invoked_function_arn)
 
@@ -66,6 +63,6 @@ def relay_due(event: CloudWatchEvent) -> None:
     gateway().relay_schedule.run_due(until=_until(event.context))
 
 
-def _until(context: LambdaContext) -> int:
-    """When this invocation ends, in milliseconds since 1970."""
+def _until(context: Any) -> int:
+    """When this invocation ends, in milliseconds since 1970; `context` is Lambda's, whatever Chalice calls it."""
     return gateway().clock() + int(context.get_remaining_time_in_millis())

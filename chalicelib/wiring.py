@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.accounts.access import AccessTokens
-    from chalicelib.accounts.connect import Connect, Stores
+    from chalicelib.accounts.connect import Connect
     from chalicelib.accounts.keeping import Keeper
     from chalicelib.accounts.mailboxes import Mailboxes
     from chalicelib.accounts.models import Account, Connector
     from chalicelib.accounts.registry import Registry
+    from chalicelib.accounts.stores import Stores
     from chalicelib.accounts.tokens import Tokens
     from chalicelib.aws.blobs import Bucket
     from chalicelib.aws.clients import Clients
@@ -133,18 +134,11 @@ class Gateway:
         """Sign-ins, and the credentials of connectors."""
         from chalicelib.accounts.connect import Connect
         from chalicelib.accounts.consent import Consents
+        from chalicelib.accounts.sign_ins import SignIns
 
         consents = Consents(self.grants_table, self.connectors_table, self.keeper, self._open_lane, self.clock)
-        return Connect(
-            self._stores,
-            self.providers,
-            self.secrets,
-            self.grants_vault,
-            self.keeper,
-            consents,
-            self.public_url,
-            self.clock,
-        )
+        sign_ins = SignIns(self.authorizations_table, self.grants_vault, self.public_url, self.clock)
+        return Connect(self._stores, self.providers, self.secrets, sign_ins, consents, self.clock)
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -152,16 +146,11 @@ class Gateway:
         from chalicelib.accounts.refreshing import Refresher
         from chalicelib.accounts.tokens import Tokens
 
+        refresher = Refresher(
+            self.grants_table, self.connectors_table, self.secrets, self.keeper, self.clock
+        )
         return Tokens(
-            self.grants_table,
-            self.accounts_table,
-            self.connectors_table,
-            self.providers,
-            Refresher(self.grants_table, self.connectors_table, self.secrets, self.keeper, self.clock),
-            self.keeper,
-            self.rescue_queue,
-            self._recently_used,
-            self.clock,
+            self._stores, self.providers, refresher, self.keeper, self._recently_used, self.clock
         )
 
     @cached_property
@@ -373,7 +362,7 @@ class Gateway:
 
     @cached_property
     def _stores(self) -> Stores:
-        from chalicelib.accounts.connect import Stores
+        from chalicelib.accounts.stores import Stores
 
         return Stores(self.accounts_table, self.connectors_table, self.authorizations_table, self.grants_table)
 

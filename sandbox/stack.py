@@ -30,6 +30,8 @@ STAGE: Final = "sandbox"
 ALIAS: Final = "demo"
 """The alias of the function `send` that the demo and the tests invoke."""
 READY_SECONDS: Final = 30.0
+DOUBT_SECONDS: Final = 2
+"""How long a refused grant is doubted before the provider is asked once more; minutes in a real deployment."""
 
 Say = Callable[[str], None]
 
@@ -192,7 +194,8 @@ class Sandbox:
     def _provider_endpoints(self) -> dict[str, dict[str, Any]]:
         base = self.provider_url
         hosts = {
-            name: {"smtp_host": host, "smtp_port": port} for name, (host, port) in self.smtp.items()
+            name: {"smtp_host": host, "smtp_port": port, "doubt": DOUBT_SECONDS}
+            for name, (host, port) in self.smtp.items()
         }
         return {
             "microsoft": {"login": base, **hosts["microsoft"]},

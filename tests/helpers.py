@@ -25,17 +25,25 @@ def record(cast: Cast, message: str) -> dict[str, Any]:
     return cast.api.get(f"/v1/messages/{message}")
 
 
-def until(find: Callable[[], Found | None], *, seconds: float = ARRIVAL_SECONDS) -> Found:
-    """The first result that is true; fails after that many seconds."""
+def until(
+    find: Callable[[], Found | None],
+    *,
+    seconds: float = ARRIVAL_SECONDS,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Found:
+    """The first result that is true; fails after that many seconds. `meanwhile` is done between the looks."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := find():
             return found
+        meanwhile()
         time.sleep(0.05)
     raise AssertionError(f"nothing was found within {seconds} s")
 
 
-def in_state(cast: Cast, message: str, *states: str, seconds: float = ARRIVAL_SECONDS) -> dict[str, Any]:
+def in_state(
+    cast: Cast, message: str, *states: str, meanwhile: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
     """The record of a message as soon as it is in one of the states."""
     last: dict[str, Any] = {}
 
@@ -44,7 +52,7 @@ def in_state(cast: Cast, message: str, *states: str, seconds: float = ARRIVAL_SE
         return last if last["state"] in states else None
 
     try:
-        return until(look, seconds=seconds)
+        return until(look, meanwhile=meanwhile)
     except AssertionError as error:
         raise AssertionError(f"not in {states}: {json.dumps(last, indent=1)}") from error
 

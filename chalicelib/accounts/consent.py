@@ -42,6 +42,10 @@ class Consents:
         self._on_connected = on_connected
         self._now = now
 
+    def prepare(self, account: str) -> Prepared:
+        """Fetches the data keys for a consent, before its code is exchanged."""
+        return self._keeper.prepare(account)
+
     def save(
         self,
         authorization: Authorization,

@@ -23,7 +23,7 @@ from chalicelib.logs import logger
 from chalicelib.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from chalicelib.accounts.models import TokenSet
     from chalicelib.accounts.ports import GrantStore, RescueQueue, Sealer, Vault
@@ -72,14 +72,12 @@ class Keeper:
         tokens_vault: Vault,
         rescue: RescueQueue,
         now: clock.Clock = clock.now,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._grants = grants
         self._grants_vault = grants_vault
         self._tokens_vault = tokens_vault
         self._queue = rescue
         self._now = now
-        self._sleep = sleep
 
     def prepare(self, account: str) -> Prepared:
         """Fetches the data keys for what is about to be received."""
@@ -101,7 +99,7 @@ class Keeper:
             except Unavailable:
                 if self._now() + RESCUE_TIME >= until:
                     break
-                self._sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
+                time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
             except ConfigurationError:
                 log.exception("a grant cannot be saved", extra={"facts": {"account": grant.account}})
                 break
@@ -117,9 +115,17 @@ class Keeper:
             except Unavailable:
                 if self._now() >= until:
                     raise
-                self._sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
+                time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
         facts = {"account": grant.account, "version": grant.version}
         log.warning("a grant was put on the rescue queue", extra={"facts": facts})
+
+    def rescued(self) -> Sequence[tuple[str, str]]:
+        """Some of what is on the rescue queue, as (receipt, body); empty when there is nothing."""
+        return self._queue.take()
+
+    def done(self, receipt: str) -> None:
+        """Removes what was taken from the rescue queue."""
+        self._queue.done(receipt)
 
     def _is_stored(self, grant: Grant) -> bool:
         """Whether an earlier try was done although its answer was lost."""

@@ -80,7 +80,7 @@ class Account:
     transport_block     why the mail server does not take its mail     relay
     ==================  =============================================  ==================
 
-    `problem` is the last diagnosis of its tokens; `token_expires_at` and `refreshed_at` are copies for showing.
+    `problem` is the last diagnosis of its tokens; `token_expires_at` and `refreshed_at` are copies to show.
     """
 
     id: str
@@ -159,7 +159,7 @@ class AccessToken:
     obtained_at: int = 0
 
     def usable(self, now: int) -> bool:
-        """Whether enough time is left to begin a session with it: a fifth of its life, or EXPIRY_MARGIN."""
+        """Whether enough time is left to begin a session: a fifth of its life, or EXPIRY_MARGIN."""
         margin = min(EXPIRY_MARGIN, (self.expires_at - self.obtained_at) // 5)
         return self.expires_at - now > margin
 

@@ -16,10 +16,13 @@ from chalicelib.errors import Conflict, InvalidInput, NotFound
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chalicelib.accounts.models import Authorization
     from chalicelib.accounts.ports import AccountStore, AuthorizationStore, ConnectorStore
     from chalicelib.providers.catalogue import ProviderFacts
 
 LINK_LIFE = 7 * clock.DAY
+CUT_OFF = 2 * clock.MINUTE
+"""After this a sign-in without an outcome has none: `connect` runs for a minute at most."""
 NAME_LIMIT = 100
 CLIENT_ID_LIMIT = 200
 NAMES_MAILBOXES = ("account", "expected", "found")
@@ -171,10 +174,15 @@ class Registry:
             raise NotFound(
                 "There is no such sign-in.", fix="Open your connect link again.", code="link_not_found"
             )
-        outcome = dict(found.outcome or {"outcome": "pending"}) | {"authorization": found.id}
+        outcome = dict(found.outcome or self._without_outcome(found)) | {"authorization": found.id}
         if is_browser(found.cookie_hash, cookie):
             return outcome
         return {name: value for name, value in outcome.items() if name not in NAMES_MAILBOXES}
+
+    def _without_outcome(self, authorization: Authorization) -> dict[str, str]:
+        """A sign-in that was used up and not concluded in time was cut off."""
+        ended = authorization.used_at or authorization.expires_at
+        return {"outcome": "failed" if self._now() > ended + CUT_OFF else "pending"}
 
 
 def link_id(token: str) -> str:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from chalicelib.accounts.keeping import Keeper
     from chalicelib.accounts.models import Account, Grant
-    from chalicelib.accounts.ports import AccountStore, ConnectorStore, GrantStore, RescueQueue
     from chalicelib.accounts.refreshing import Mailbox, Refresher
+    from chalicelib.accounts.stores import Stores
     from chalicelib.providers.base import Provider
 
 DEFAULT_TIME = 55 * clock.SECOND
@@ -53,27 +53,21 @@ class Tokens:
 
     def __init__(
         self,
-        grants: GrantStore,
-        accounts: AccountStore,
-        connectors: ConnectorStore,
+        stores: Stores,
         providers: Mapping[str, Provider],
         refresher: Refresher,
         keeper: Keeper,
-        rescue: RescueQueue,
         recently_used: Callable[[str], int | None],
         now: clock.Clock = clock.now,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._grants = grants
-        self._accounts = accounts
-        self._connectors = connectors
+        self._grants = stores.grants
+        self._accounts = stores.accounts
+        self._connectors = stores.connectors
         self._providers = providers
         self._refresher = refresher
         self._keeper = keeper
-        self._rescue = rescue
         self._recently_used = recently_used
         self._now = now
-        self._sleep = sleep
 
     def ensure(self, account: str, *, failed_version: int | None = None, until: int | None = None) -> None:
         """Returns when a usable access token is stored, newer than `failed_version` where that is given.
@@ -111,13 +105,13 @@ class Tokens:
     def drain_rescue(self, *, until: int) -> None:
         """Saves the grants that could not be saved when they were received."""
         while self._now() + NEEDED < until:
-            taken = self._rescue.take()
+            taken = self._keeper.rescued()
             if not taken:
                 return
             for receipt, body in taken:
                 try:
                     self._save_rescued(unpacked(body))
-                    self._rescue.done(receipt)
+                    self._keeper.done(receipt)
                 except (MailgrantError, ConfigurationError, ValueError, KeyError, TypeError):
                     log.exception("a rescued grant stays on its queue")
 
@@ -208,7 +202,7 @@ class Tokens:
     def _wait(self, until: int) -> None:
         if self._now() + clock.SECOND > until:
             raise Unavailable("Another refresh of this mailbox takes too long.", fix="It is tried again.")
-        self._sleep(random.uniform(0.1, 0.25))  # noqa: S311 - jitter
+        time.sleep(random.uniform(0.1, 0.25))  # noqa: S311 - jitter
 
 
 _NEVER_CONNECTED = Diagnosis(

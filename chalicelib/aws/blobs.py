@@ -13,7 +13,7 @@ WHAT = "The bucket"
 
 
 class Bucket:
-    """Implements mail.ports.Blobs. A key holds the digest of its bytes, so an object is never overwritten by others."""
+    """Implements mail.ports.Blobs. A key holds the digest of its bytes, so no object is ever overwritten."""
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._client = client

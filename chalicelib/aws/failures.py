@@ -51,7 +51,7 @@ TRANSIENT = frozenset(
 )
 
 
-class ConditionFailed(Exception):  # noqa: N818 - named for what happened, like the rest of the tree
+class ConditionFailed(Exception):
     """A conditional write was refused. Never leaves `aws`.
 
     `item` is the row that was found where the write asked for it; `reasons` are the codes of a

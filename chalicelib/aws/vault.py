@@ -33,7 +33,7 @@ KEY_USES = 1_000
 KEYS_KEPT = 1_000
 
 
-class Unreadable(ConfigurationError):  # noqa: N818 - says what the value is
+class Unreadable(ConfigurationError):
     """A stored value cannot be opened: of an unknown format, damaged, or moved from another place.
 
     Never answered as if nothing were stored, and never taken for plaintext.

@@ -14,7 +14,7 @@ WHAT = "The queue of the relay"
 
 
 class WakeupQueue:
-    """Implements mail.ports.Wakeups. Accounts are message groups, so that a busy one does not hold up the others."""
+    """Implements mail.ports.Wakeups. An account is a message group, so that a busy one holds up no other."""
 
     def __init__(self, client: SQSClient, queue_url: str) -> None:
         self._client = client

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from email.headerregistry import Address as HeaderAddress
-from typing import TYPE_CHECKING
 
 from chalicelib.errors import InvalidInput
 from chalicelib.mail import text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A mail address whose domain is in its ASCII form (RFC 5890), and the name to show, which may be empty."""
+    """A mail address, its domain in ASCII form (RFC 5890), and the name to show, which may be empty."""
 
     address: str
     name: str = ""
@@ -26,15 +23,16 @@ class Address:
         return HeaderAddress(self.name, local, domain)
 
 
-def checked(address: str, name: str, field: str) -> Address:
+def checked(address: str, field: str, *, name: str = "") -> Address:
     """The address, checked by RFC 5321's and RFC 6531's rules; `field` names it in the error.
+
+    `name` is taken as it is.
 
     Quoted local parts and address literals are refused: servers disagree about them. A domain under
     ``.test`` is taken, so that an installation can be tried out. Raises InvalidInput.
     """
     from email_validator import EmailNotValidError, validate_email
 
-    text.single_line(name, f"{field}.name")
     try:
         found = validate_email(
             text.single_line(address, field), strict=True, check_deliverability=False, test_environment=True

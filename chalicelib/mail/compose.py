@@ -6,18 +6,15 @@ import mimetypes
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
 
+from chalicelib.accounts.models import Account
 from chalicelib.errors import Forbidden, InvalidInput
 from chalicelib.mail import addresses, folding, frozen, raw, text
 from chalicelib.mail.addresses import Address
 from chalicelib.mail.frozen import Frozen
 from chalicelib.mail.models import Envelope
+from chalicelib.mail.ports import Limits
 from chalicelib.mail.request import Attachment, NamedAddress, SendRequest, Who
-
-if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account
-    from chalicelib.mail.ports import Limits
 
 OCTETS = ("application", "octet-stream")
 
@@ -47,8 +44,9 @@ def _all(people: list[Who] | None, field: str) -> list[Address]:
 
 def _one(who: Who, field: str) -> Address:
     if isinstance(who, NamedAddress):
-        return addresses.checked(who.address, who.name, f"{field}.address")
-    return addresses.checked(who, "", field)
+        name = text.single_line(who.name, f"{field}.name")
+        return addresses.checked(who.address, f"{field}.address", name=name)
+    return addresses.checked(who, field)
 
 
 def _sender(who: Who | None, account: Account) -> Address:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from chalicelib.accounts.models import AccessToken
 from chalicelib.mail.models import Envelope, Phase, Reply
+from chalicelib.mail.ports import FreshToken, Mailbox, OpenSession, Session
 from chalicelib.transports.refusals import Concern, Refused
-
-if TYPE_CHECKING:
-    from chalicelib.accounts.models import AccessToken
-    from chalicelib.mail.ports import FreshToken, Mailbox, OpenSession, Session
 
 
 class Connection:
@@ -74,10 +70,6 @@ class Connection:
 
     def _opened(self, token: AccessToken) -> Session:
         session = self._open_session(*self._mailbox)
-        try:
-            session.connect()
-            session.authenticate(token.value)
-        except BaseException:
-            session.drop()
-            raise
+        session.connect()
+        session.authenticate(token.value)
         return session

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from chalicelib.clock import MINUTE, Clock
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Diagnosed, Unavailable
 from chalicelib.logs import logger
 from chalicelib.mail import outcomes
+from chalicelib.mail.connection import Connection
 from chalicelib.mail.models import ClosedReason, Envelope, Message, Phase, Reply, State
+from chalicelib.mail.outcomes import Ending
+from chalicelib.mail.ports import Blobs, Messages, Outcome, Permitted
 from chalicelib.transports.refusals import Concern, Refused
 from chalicelib.transports.smtp import replies
 from chalicelib.transports.smtp.session import NoRecipients
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from chalicelib.mail.connection import Connection
-    from chalicelib.mail.ports import Blobs, Messages, Outcome, Permitted
-
 CLAIM = 5 * MINUTE
 """How long a claim lasts without its worker being heard of."""
 
-RECORD_PAUSES = (0.0, 1.0, 3.0)
-"""Seconds before each try to record what a server has said: it cannot be asked again."""
+RECORD_PAUSES = (0.5, 2.0)
+"""Seconds after each failed try to record what a server has said: it cannot be asked again."""
 
 log = logger("delivery")
 
-NONE_REFUSED: Mapping[str, tuple[Reply, bool]] = {}
 
-
-class LaneStops(Exception):  # noqa: N818 - named for what happens
+class LaneStops(Exception):
     """The account's mail cannot go on. `reason` closes the lane; without one it rests."""
 
     def __init__(self, diagnosis: Diagnosis, reason: ClosedReason | None = None) -> None:
@@ -77,8 +72,7 @@ class Delivery:
         now = self._clock()
         claimed = self._messages.claim(message.account, message.id, worker=worker, now=now, until=now + CLAIM)
         if claimed.row is not None and claimed.done:
-            over = outcomes.given_up(claimed.row, Phase.CLAIMED, outcomes.EXPIRED, None, now, NONE_REFUSED)
-            self._record(claimed.row, over)
+            self._record(claimed.row, outcomes.given_up(claimed.row, _never_begun(now, outcomes.EXPIRED)))
 
     def _note_lost_worker(self, found: Message | None, now: int) -> State | None:
         """`committing` whose claim has ended: the final dot may have left, so the outcome is unknown."""
@@ -93,67 +87,61 @@ class Delivery:
             connection.drop()
             return None
         reply = connection.commit()
-        return self._record(message, outcomes.accepted(message, reply, _weighed(refused), self._clock()))
+        return self._record(message, outcomes.accepted(message, reply, self._clock(), _weighed(refused)))
 
     def _may_commit(self, message: Message, connection: Connection) -> bool:
-        """Writes `committing`. Without it the final dot must not be written: somebody else may have the message."""
+        """Writes `committing`. Without it no final dot: somebody else may have the message."""
         try:
             return self._messages.commit(message, until=self._clock() + CLAIM)
         except Unavailable as error:
             connection.drop()
-            diagnosis = Diagnosis(DiagnosisClass.RETRY, error.error_code, error.message, error.fix)
-            self._record(
-                message,
-                outcomes.deferred(message, Phase.DATA, diagnosis, None, self._clock(), NONE_REFUSED),
-            )
-            raise
+            ending = Ending(Phase.DATA, self._clock(), _ours(error))
+            self._record(message, outcomes.deferred(message, ending))
+            raise LaneStops(_ours(error)) from error
 
     def _over(self, message: Message, now: int) -> Outcome | None:
         """The outcome of a message that is not to be sent any more."""
         if message.expires_at <= now:
-            return outcomes.given_up(message, Phase.CLAIMED, outcomes.EXPIRED, None, now, NONE_REFUSED)
+            return outcomes.given_up(message, _never_begun(now, outcomes.EXPIRED))
         if not self._permitted(message.caller, message.account):
-            return outcomes.given_up(message, Phase.CLAIMED, outcomes.NOT_PERMITTED, None, now, NONE_REFUSED)
+            return outcomes.given_up(message, _never_begun(now, outcomes.NOT_PERMITTED))
         return None
 
     def _refused(self, message: Message, refused: Refused, connection: Connection) -> State | None:
-        verdict, phase, now = refused.verdict, refused.phase, self._clock()
+        verdict, now = refused.verdict, self._clock()
+        ending = Ending(refused.phase, now, verdict.diagnosis, refused.reply)
         if refused.undecided:
             connection.drop()
             return self._record(message, outcomes.unknown(message, now))
         if verdict.concern in (Concern.LANE, Concern.TOKEN, Concern.ACCOUNT):
             connection.drop()
-            self._record(message, outcomes.put_back(message, phase, verdict.diagnosis, refused.reply, now))
+            self._record(message, outcomes.put_back(message, ending))
             raise LaneStops(verdict.diagnosis, _closes(refused))
-        if refused.reply is None or refused.reply.code == 421:  # noqa: PLR2004 - the server closes (RFC 5321, 3.8)
+        if refused.ends_connection:
             connection.drop()
-        each = _weighed(refused.recipients) if isinstance(refused, NoRecipients) else NONE_REFUSED
+        each = _weighed(refused.recipients) if isinstance(refused, NoRecipients) else outcomes.NONE_REFUSED
         end = outcomes.deferred if verdict.passes else outcomes.given_up
-        return self._record(message, end(message, phase, verdict.diagnosis, refused.reply, now, each))
+        return self._record(message, end(message, ending, each))
 
     def _no_token(self, message: Message, error: Diagnosed | Unavailable) -> State | None:
-        diagnosis = (
-            error.diagnosis
-            if isinstance(error, Diagnosed)
-            else Diagnosis(DiagnosisClass.RETRY, error.error_code, error.message, error.fix)
-        )
-        self._record(message, outcomes.put_back(message, Phase.TOKEN, diagnosis, None, self._clock()))
+        diagnosis = error.diagnosis if isinstance(error, Diagnosed) else _ours(error)
+        self._record(message, outcomes.put_back(message, Ending(Phase.TOKEN, self._clock(), diagnosis)))
         raise LaneStops(diagnosis, _CLOSING.get(diagnosis.class_)) from error
 
     def _record(self, message: Message, outcome: Outcome) -> State | None:
         """Writes the outcome, more than once if need be; None when a newer attempt has begun meanwhile."""
-        for last, pause in ((pause == RECORD_PAUSES[-1], pause) for pause in RECORD_PAUSES):
-            time.sleep(pause)
+        for pause in RECORD_PAUSES:
             try:
                 done = self._messages.finish(message, outcome)
             except Unavailable:
                 log.warning("outcome not recorded yet", extra={"facts": _facts(message, outcome)})
-                if last:
-                    raise
+                time.sleep(pause)
             else:
-                log.info("attempt ended", extra={"facts": {**_facts(message, outcome), "recorded": done}})
-                return outcome.state if done else None
-        raise AssertionError("unreachable: the last try returns or raises")
+                break
+        else:
+            done = self._messages.finish(message, outcome)
+        log.info("attempt ended", extra={"facts": {**_facts(message, outcome), "recorded": done}})
+        return outcome.state if done else None
 
 
 _CLOSING = {
@@ -171,6 +159,15 @@ def _closes(refused: Refused) -> ClosedReason | None:
 
 def _weighed(refused: Mapping[str, Reply]) -> dict[str, tuple[Reply, bool]]:
     return {address: (reply, replies.verdict(reply, Phase.RCPT).passes) for address, reply in refused.items()}
+
+
+def _never_begun(now: int, diagnosis: Diagnosis) -> Ending:
+    return Ending(Phase.CLAIMED, now, diagnosis)
+
+
+def _ours(error: Unavailable) -> Diagnosis:
+    """Something of ours that did not answer, as a diagnosis."""
+    return Diagnosis(DiagnosisClass.RETRY, error.error_code, error.message, error.fix)
 
 
 def _facts(message: Message, outcome: Outcome) -> dict[str, object]:

@@ -20,7 +20,7 @@ PARSED = frozenset({"from", "to", "cc", "reply-to", "sender", "date", "content-t
 
 
 class WholeWords(EmailPolicy):
-    """Keeps every word of an ASCII header in one piece; bodies are 7-bit, so that any server can take them."""
+    """Keeps every word of an ASCII header in one piece; bodies are 7-bit, so that any server takes them."""
 
     def fold_binary(self, name: str, value: Any) -> bytes:
         """The header's lines."""
@@ -37,7 +37,7 @@ INTERNATIONAL = SEVEN_BIT.clone(utf8=True)
 
 
 def _folded(name: str, text: str) -> str:
-    """Broken before words; the first word stays beside the name, as some readers take a bare name for empty."""
+    """Broken before words; the first stays beside the name, as some readers take a bare name for empty."""
     first, *words = text.split(" ")
     lines = [f"{name}: {first}"]
     for word in words:

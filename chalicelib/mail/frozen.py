@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from chalicelib.errors import InvalidInput, TooLarge
-
-if TYPE_CHECKING:
-    from chalicelib.mail.models import Envelope
+from chalicelib.mail.models import Envelope
 
 LONGEST_LINE = 998
 """Octets without CRLF (RFC 5322, section 2.1.1)."""

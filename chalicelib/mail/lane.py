@@ -1,24 +1,22 @@
 """The lane of an account: who relays its mail, and when (ringing and resting).
 
-Accept rings: one more in `rung`, due now; it wakes a relay only if no slot is live. A worker takes one slot
-(a lease), drains what is due, looks once more, and gives the slot back on condition that nobody has rung since
-its look. So no mail is left behind, whatever dies in between: a row with work is always due some time.
+Accept rings: one more in `rung`, due now; it wakes a relay only if no slot is live. A worker takes one
+slot (a lease), drains what is due, looks once more, and gives the slot back on condition that nobody has
+rung since its look. So no mail is left behind, whatever dies in between: a row with work is always due
+some time.
 
-A closed lane takes no worker; it is due at the earliest `expires_at` of its mail, or when it may be probed. A
-lane that rests waits for its server.
+A closed lane takes no worker; it is due at the earliest `expires_at` of its mail, or when it may be probed.
+A lane that rests waits for its server.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from chalicelib.clock import MINUTE, Clock
 from chalicelib.mail import schedule
 from chalicelib.mail.models import PROBED, ClosedReason, LaneRow
-
-if TYPE_CHECKING:
-    from chalicelib.mail.ports import Lanes, Messages, Wakeups
+from chalicelib.mail.ports import Lanes, Messages, Wakeups
 
 LEASE = 5 * MINUTE
 """How long a slot is held without a sign of life."""
@@ -32,7 +30,7 @@ HELD_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A worker's place in a lane. `rung` is what the worker saw last; `probe` says that the lane is closed."""
+    """A worker's place in a lane. `rung` is what it saw last; `probe` says that the lane is closed."""
 
     account: str
     number: int
@@ -45,7 +43,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """What ringing came to: `held` names why nothing will be relayed now, `served` whether a worker is there."""
+    """What ringing came to: `held` says why nothing is relayed now, `served` whether a worker is there."""
 
     served: bool
     resting: bool

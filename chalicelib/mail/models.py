@@ -14,10 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from chalicelib.diagnosis import Diagnosis
+from chalicelib.diagnosis import Diagnosis
 
 
 class State(StrEnum):
@@ -36,8 +34,6 @@ class State(StrEnum):
 FINAL = frozenset({State.SENT, State.FAILED, State.CANCELLED})
 CLAIMABLE = frozenset({State.QUEUED, State.DEFERRED})
 """States from which an attempt may begin; `unknown` joins them where on_unknown is resend."""
-CLAIMED = frozenset({State.SENDING, State.COMMITTING})
-"""States in which a worker holds the message until its claim ends."""
 
 
 class OnUnknown(StrEnum):

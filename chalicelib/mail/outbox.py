@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalicelib import ids
 from chalicelib.callers.models import Caller, Scope
@@ -11,11 +11,9 @@ from chalicelib.callers.permissions import has, require, require_sight, unknown_
 from chalicelib.clock import DAY, Clock
 from chalicelib.errors import Conflict, InvalidInput, NotFound
 from chalicelib.mail import shown
+from chalicelib.mail.lane import Lane
 from chalicelib.mail.models import Message, State
-
-if TYPE_CHECKING:
-    from chalicelib.mail.lane import Lane
-    from chalicelib.mail.ports import FindMailbox, Messages, Wakeups
+from chalicelib.mail.ports import FindMailbox, Messages, Wakeups
 
 MOST = 100
 RESOLUTIONS = {"sent": State.SENT, "failed": State.FAILED, "resend": State.QUEUED}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from chalicelib.clock import MINUTE
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.mail import schedule
 from chalicelib.mail.models import Message, OnUnknown, Phase, Recipient, Reply, State
 from chalicelib.mail.ports import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 RESEND_AFTER = MINUTE
 """How long a message of unknown outcome waits for a late answer before it is sent again."""
@@ -46,68 +43,68 @@ NOT_PERMITTED = Diagnosis(
 )
 
 
-def accepted(message: Message, reply: Reply, refused: Mapping[str, tuple[Reply, bool]], now: int) -> Outcome:
-    """The server took the message for all recipients but the refused ones; the flag says if that may pass."""
+Refusals = Mapping[str, tuple[Reply, bool]]
+"""Refused recipients: what the server said, and whether that passes by itself."""
+
+NONE_REFUSED: Refusals = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt came to its end: how far it was, when (ms), and what was said."""
+
+    phase: Phase
+    at: int
+    diagnosis: Diagnosis | None = None
+    reply: Reply | None = None
+
+
+def accepted(message: Message, reply: Reply, now: int, refused: Refusals) -> Outcome:
+    """The server took the message for all recipients but the refused ones."""
+    ending = Ending(Phase.DONE, now, reply=reply)
     recipients = _recipients(message, refused, State.SENT)
     if any(one.state is State.QUEUED for one in recipients):
-        tried = schedule.spent(message) + 1
-        due_at = schedule.next_attempt(message, tried, now)
-        return _outcome(message, State.DEFERRED, now, Phase.DONE, reply, None, due_at, recipients)
-    return _outcome(message, State.SENT, now, Phase.DONE, reply, None, None, recipients)
+        due_at = schedule.next_attempt(message, schedule.spent(message) + 1, now)
+        return _outcome(message, ending, State.DEFERRED, recipients, due_at)
+    return _outcome(message, ending, State.SENT, recipients)
 
 
 def unknown(message: Message, now: int, diagnosis: Diagnosis = NOBODY_KNOWS) -> Outcome:
     """Nobody knows; sent again after a while, or kept until somebody says."""
     due_at = now + RESEND_AFTER if message.on_unknown is OnUnknown.RESEND else None
-    return _outcome(message, State.UNKNOWN, now, Phase.COMMIT, None, diagnosis, due_at, message.recipients)
+    return _outcome(message, Ending(Phase.COMMIT, now, diagnosis), State.UNKNOWN, message.recipients, due_at)
 
 
-def put_back(message: Message, phase: Phase, diagnosis: Diagnosis, reply: Reply | None, now: int) -> Outcome:
+def put_back(message: Message, ending: Ending) -> Outcome:
     """The account or the way to its server is at fault: due at once, as soon as the lane is served again."""
-    return _outcome(message, State.DEFERRED, now, phase, reply, diagnosis, now, message.recipients)
+    return _outcome(message, ending, State.DEFERRED, message.recipients, ending.at)
 
 
-def deferred(
-    message: Message,
-    phase: Phase,
-    diagnosis: Diagnosis,
-    reply: Reply | None,
-    now: int,
-    refused: Mapping[str, tuple[Reply, bool]],
-) -> Outcome:
+def deferred(message: Message, ending: Ending, refused: Refusals = NONE_REFUSED) -> Outcome:
     """Tried again later, for the recipients that are left."""
-    recipients = _recipients(message, refused, State.QUEUED)
-    tried = schedule.spent(message) + (1 if phase in schedule.ABOUT_THE_MESSAGE else 0)
-    due_at = schedule.next_attempt(message, tried, now, retry_after=diagnosis.retry_after)
-    return _outcome(message, State.DEFERRED, now, phase, reply, diagnosis, due_at, recipients)
+    tried = schedule.spent(message) + (ending.phase in schedule.ABOUT_THE_MESSAGE)
+    retry_after = ending.diagnosis.retry_after if ending.diagnosis else None
+    due_at = schedule.next_attempt(message, tried, ending.at, retry_after=retry_after)
+    return _outcome(message, ending, State.DEFERRED, _recipients(message, refused, State.QUEUED), due_at)
 
 
-def given_up(
-    message: Message,
-    phase: Phase,
-    diagnosis: Diagnosis,
-    reply: Reply | None,
-    now: int,
-    refused: Mapping[str, tuple[Reply, bool]],
-) -> Outcome:
+def given_up(message: Message, ending: Ending, refused: Refusals = NONE_REFUSED) -> Outcome:
     """Nothing more is tried. That is a failure only if no attempt can have reached anybody."""
     recipients = _recipients(message, refused, State.FAILED)
     if any(one.state is State.SENT for one in recipients):
         state = State.SENT
     else:
         state = State.UNKNOWN if message.perhaps_taken() else State.FAILED
-    return _outcome(message, state, now, phase, reply, diagnosis, None, recipients)
+    return _outcome(message, ending, state, recipients)
 
 
-def _recipients(
-    message: Message, refused: Mapping[str, tuple[Reply, bool]], others: State
-) -> tuple[Recipient, ...]:
+def _recipients(message: Message, refused: Refusals, others: State) -> tuple[Recipient, ...]:
     """Every recipient: settled ones as they were, refused ones with their reply, the others as given."""
     known = message.recipients or tuple(Recipient(to, State.QUEUED) for to in message.envelope.recipients)
     return tuple(one if one.state is not State.QUEUED else _recipient(one, refused, others) for one in known)
 
 
-def _recipient(one: Recipient, refused: Mapping[str, tuple[Reply, bool]], others: State) -> Recipient:
+def _recipient(one: Recipient, refused: Refusals, others: State) -> Recipient:
     if one.address not in refused:
         return replace(one, state=others)
     reply, passes = refused[one.address]
@@ -118,15 +115,17 @@ def _recipient(one: Recipient, refused: Mapping[str, tuple[Reply, bool]], others
 
 def _outcome(
     message: Message,
+    ending: Ending,
     state: State,
-    now: int,
-    phase: Phase,
-    reply: Reply | None,
-    diagnosis: Diagnosis | None,
-    due_at: int | None,
     recipients: tuple[Recipient, ...],
+    due_at: int | None = None,
 ) -> Outcome:
     attempt = replace(
-        message.attempts[-1], phase=phase, ended_at=now, outcome=state, reply=reply, diagnosis=diagnosis
+        message.attempts[-1],
+        phase=ending.phase,
+        ended_at=ending.at,
+        outcome=state,
+        reply=ending.reply,
+        diagnosis=ending.diagnosis,
     )
     return Outcome(state, attempt, due_at, recipients)

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from chalicelib.accounts.models import AccessToken, Account, Connector
 from chalicelib.callers.models import Caller, Scope
 from chalicelib.diagnosis import Diagnosis
-
-if TYPE_CHECKING:
-    from chalicelib.mail.models import (
-        Attempt,
-        ClosedReason,
-        Envelope,
-        LaneRow,
-        Message,
-        Recipient,
-        Reply,
-        State,
-    )
-    from chalicelib.secret import Secret
+from chalicelib.mail.models import (
+    Attempt,
+    ClosedReason,
+    Envelope,
+    LaneRow,
+    Message,
+    Recipient,
+    Reply,
+    State,
+)
+from chalicelib.secret import Secret
 
 Mailbox = tuple[Account, Connector]
 
@@ -69,7 +67,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a claim came to: the row with the new attempt as its last if done, the row that was there if not."""
+    """What a claim came to: the row with the new attempt if done, the row that was there if not."""
 
     done: bool
     row: Message | None
@@ -120,7 +118,7 @@ class Messages(Protocol):
         """`unknown` → what a person says; False when the message is not `unknown` now."""
 
     def by_accepted(self, account: str, limit: int, cursor: str | None) -> Page:
-        """Messages of the account without their bodies, newest first; raises InvalidInput for a bad cursor."""
+        """Messages without their bodies, newest first; raises InvalidInput for a bad cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ class Lanes(Protocol):
         """Counts one ring and makes the lane due; not done while it is closed."""
 
     def hold(self, account: str, *, due_at: int) -> Written:
-        """Makes a closed lane due at that time, or leaves it due earlier; not done unless it is closed and changed."""
+        """Makes a closed lane due at that time, or leaves it due earlier; not done if nothing changes."""
 
     def take(self, account: str, number: int, *, owner: str, now: int, until: int) -> Written:
         """Takes a free slot of a lane that has work and neither is closed nor rests."""
@@ -198,19 +196,19 @@ class Wakeups(Protocol):
 
 
 class Session(Protocol):
-    """One connection to a mail server, for several messages of one account. Its failures are transports.Refused."""
+    """One connection to a mail server, for several messages of one account. It fails with Refused."""
 
     sent: int
     """How many messages this connection has carried."""
 
     def connect(self) -> None:
-        """Connects and secures the connection."""
+        """Connects and secures the connection; closes it if that fails."""
 
     def authenticate(self, token: Secret) -> None:
-        """Proves who sends."""
+        """Proves who sends; closes the connection if that fails."""
 
     def transfer(self, envelope: Envelope, body: bytes) -> dict[str, Reply]:
-        """Hands over everything but the very end; returns the recipients that were refused, with the replies."""
+        """Hands over everything but the very end; returns the refused recipients, with the replies."""
 
     def commit(self) -> Reply:
         """Writes the end and waits for the answer: from the first byte on the server may have the message."""

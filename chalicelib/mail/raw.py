@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import re
 from email.headerregistry import AddressHeader
+from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from email.policy import SMTP
-from typing import TYPE_CHECKING
 
+from chalicelib.accounts.models import Account
 from chalicelib.errors import Forbidden, InvalidInput
 from chalicelib.mail import addresses, frozen
+from chalicelib.mail.addresses import Address
 from chalicelib.mail.frozen import Frozen
 from chalicelib.mail.models import Envelope
-
-if TYPE_CHECKING:
-    from email.message import EmailMessage
-
-    from chalicelib.accounts.models import Account
-    from chalicelib.mail.addresses import Address
 
 SINGLE = (
     "from",
@@ -118,7 +114,7 @@ def _recipients(headers: EmailMessage, groups: dict[str, list[Address]]) -> tupl
     if named:
         return addresses.unique(named)
     found = [address for name in ("To", "Cc", "Bcc") for address in _people(headers, name)]
-    return addresses.unique(addresses.checked(address, "", "raw").address for address in found)
+    return addresses.unique(addresses.checked(address, "raw").address for address in found)
 
 
 def _people(headers: EmailMessage, name: str) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from chalicelib import ids
+from chalicelib.accounts.models import Connector
 from chalicelib.clock import MINUTE, Clock
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Unavailable
@@ -15,20 +16,15 @@ from chalicelib.mail.connection import Connection
 from chalicelib.mail.delivery import Delivery, LaneStops
 from chalicelib.mail.lane import HELD_AT_ONCE, Lane, Slot
 from chalicelib.mail.models import ClosedReason
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from chalicelib.accounts.models import Connector
-    from chalicelib.mail.ports import (
-        FindMailbox,
-        FreshToken,
-        Mailbox,
-        Messages,
-        OpenSession,
-        SetTransportBlock,
-        Wakeups,
-    )
+from chalicelib.mail.ports import (
+    FindMailbox,
+    FreshToken,
+    Mailbox,
+    Messages,
+    OpenSession,
+    SetTransportBlock,
+    Wakeups,
+)
 
 AT_ONCE = 25
 """How many due messages one look brings."""
@@ -59,7 +55,7 @@ class Report:
 class Relay:
     """Relays mail. `slots` gives the number of connections that a connector's provider allows a mailbox."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing that it works with
         self,
         *,
         messages: Messages,
@@ -187,7 +183,7 @@ class Relay:
             self._set_transport_block(visit.account, stop.diagnosis)
         self._lane.close(visit.account, stop.reason)
         self._lane.leave(visit.slot, due_at=None)
-        # The owner may have reconnected between the refusal and the closing: that opened a lane not closed yet.
+        # The owner may have reconnected meanwhile, which opened a lane that was not closed yet.
         if self._mailbox(visit.account)[0].connected_at != visit.mailbox[0].connected_at:
             self._lane.open(visit.account)
 

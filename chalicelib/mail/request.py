@@ -46,7 +46,7 @@ class Attachment(Part, frozen=True, omit_defaults=True):
     content_id: str | None = None
 
 
-class SendRequest(Part, frozen=True, rename={"from_": "from"}, omit_defaults=True):
+class SendRequest(Part, frozen=True, rename={"from_": "from"}):
     """A message to be sent. docs/api.md describes each field."""
 
     account: str
@@ -113,7 +113,8 @@ def fingerprint(request: SendRequest, account: str) -> str:
     `account` is the account's id. The idempotency key itself is left out.
     """
     plain = msgspec.to_builtins(msgspec.structs.replace(request, account=account, idempotency_key=None))
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    given = {name: value for name, value in plain.items() if value is not None}
+    return hashlib.sha256(json.dumps(given, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _check(request: SendRequest) -> None:

@@ -26,7 +26,7 @@ def spent(message: Message) -> int:
 
 
 def backoff(steps: tuple[int, ...], tried: int, *, retry_after: int | None = None) -> int:
-    """The wait after `tried` tries: at random between half a step and the whole, never below `retry_after` (s)."""
+    """The wait after `tried` tries: at random from half a step to the whole, at least `retry_after` (s)."""
     step = steps[min(max(tried, 1), len(steps)) - 1]
     wait = random.randint(step // 2, step)  # noqa: S311 - spreads load, guards nothing
     return max(wait, (retry_after or 0) * SECOND)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chalicelib import ids
 from chalicelib.accounts.models import Account, Connector, GrantState
@@ -15,15 +16,11 @@ from chalicelib.errors import Conflict, InvalidInput, NotFound, Unavailable
 from chalicelib.logs import logger
 from chalicelib.mail import request as requests
 from chalicelib.mail.compose import compose
+from chalicelib.mail.frozen import Frozen
+from chalicelib.mail.lane import Lane
 from chalicelib.mail.models import FINAL, Message, OnUnknown, State
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from chalicelib.mail.frozen import Frozen
-    from chalicelib.mail.lane import Lane
-    from chalicelib.mail.ports import Blobs, FindMailbox, Limits, Messages, Require, Wakeups
-    from chalicelib.mail.request import SendRequest
+from chalicelib.mail.ports import Blobs, FindMailbox, Limits, Messages, Require, Wakeups
+from chalicelib.mail.request import SendRequest
 
 INLINE = 8 * 1024
 """Bytes up to which a body stands in its row: every later write of the row is billed with it."""
@@ -36,7 +33,7 @@ log = logger("send")
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The answer to a caller. `replayed` says that the idempotency key was used before for the same request."""
+    """The answer to a caller. `replayed`: the idempotency key was used before, for the same request."""
 
     id: str
     state: State
@@ -51,7 +48,7 @@ class Accepted:
 class Send:
     """The one way for messages to come in; every door calls it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing that it works with
         self,
         *,
         mailbox: FindMailbox,

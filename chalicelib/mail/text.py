@@ -1,4 +1,4 @@
-"""Which characters may stand where in a message; everything refused here could otherwise end a line or a field."""
+"""Which characters may stand where in a message; what is refused here could end a line or a field."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from chalicelib.errors import InvalidInput
 LINE_ENDS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories of controls (with CR, LF, VT, FF, NEL, NUL), surrogates and separators of lines."""
 
+LONGEST_FILE_NAME = 255
+
 _NAME = re.compile(r"[!-9;-~]{1,76}")
 """A field name: printable ASCII without the colon (RFC 5322, section 3.6.8)."""
 
-_TOKEN = r"[A-Za-z0-9!#$&^_.+-]{1,127}"  # noqa: S105 - RFC 6838's word, not a secret
-_MEDIA_TYPE = re.compile(rf"({_TOKEN})/({_TOKEN})")
+_RESTRICTED_NAME = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
+_MEDIA_TYPE = re.compile(rf"({_RESTRICTED_NAME})/({_RESTRICTED_NAME})")
 
 _CONTENT_ID = re.compile(r"[A-Za-z0-9._+-]{1,200}(@[A-Za-z0-9.-]{1,200})?")
 
@@ -106,8 +108,10 @@ def content_id(value: str, field: str) -> str:
 def file_name(value: str, field: str) -> str:
     """The name of an attachment, if it names a file and no path; raises InvalidInput."""
     single_line(value, field)
-    if not 0 < len(value) <= 255 or value in (".", "..") or "/" in value or "\\" in value:  # noqa: PLR2004
+    if not 0 < len(value) <= LONGEST_FILE_NAME or value in (".", "..") or "/" in value or "\\" in value:
         raise InvalidInput(
-            "This is not a file name.", fix="Use 1 to 255 characters without / and \\.", field=field
+            "This is not a file name.",
+            fix=f"Use 1 to {LONGEST_FILE_NAME} characters without / and \\.",
+            field=field,
         )
     return value

@@ -70,12 +70,15 @@ def token_set(
 
 
 def lifetime(expires_in: object) -> int:
-    """The seconds that an access token is taken to live: at least a minute, at most a day."""
+    """The seconds that an access token is taken to live: what the provider says, at most a day.
+
+    What is no lifetime (missing, zero, negative) must not make a token that is refreshed without end.
+    """
     if isinstance(expires_in, str) and expires_in.strip().isdigit():
         expires_in = int(expires_in)
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
         return DEFAULT_LIFE
-    return int(min(max(expires_in, SHORTEST_LIFE), LONGEST_LIFE))
+    return int(min(expires_in, LONGEST_LIFE)) if expires_in >= 1 else SHORTEST_LIFE
 
 
 def listed(scope: object) -> list[str] | None:

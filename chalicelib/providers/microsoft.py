@@ -20,7 +20,7 @@ from chalicelib.providers.replies import diagnose
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from msal import ConfidentialClientApplication
+    from msal import ConfidentialClientApplication, TokenCache
 
     from chalicelib.accounts.models import Connector
     from chalicelib.providers.catalogue import ProviderFacts
@@ -101,6 +101,7 @@ class Microsoft:
             azure_region=False,  # otherwise MSAL_FORCE_REGION of the environment would choose the host
             http_client=_MsalHttp(f"{self.facts.login}/{tenant}", self._extra_ca),
             http_cache={},
+            token_cache=_forgetful_cache(),
         )
 
     def _claims(self, connector: Connector, id_token: object, flow: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,6 +118,17 @@ class Microsoft:
         if _GUID.fullmatch(connector.tenant) and tid != connector.tenant:
             raise Diagnosed(invalid("its tenant is another one"))
         return claims
+
+
+def _forgetful_cache() -> TokenCache:
+    """A cache that keeps nothing. msal's own logs what it keeps (DEBUG), codes and verifiers included."""
+    from msal import TokenCache
+
+    class ForgetfulCache(TokenCache):  # type: ignore[misc]
+        def add(self, *_: Any, **__: Any) -> None:
+            """Tokens are kept in our tables only."""
+
+    return ForgetfulCache()
 
 
 def _identity(claims: Mapping[str, Any]) -> Identity:

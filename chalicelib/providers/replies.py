@@ -224,7 +224,7 @@ MICROSOFT: tuple[tuple[tuple[int, ...], Meaning], ...] = (
 GOOGLE: dict[str, Meaning] = {
     "invalid_grant": Meaning(
         RECONNECT,
-        "Google's access was revoked, unused for six months, ended by a new password, or the app is in Testing.",
+        "Google's access was revoked, unused for six months or ended by a new password.",
         "Reconnect; if this recurs every 7 days, publish the app in Google Auth Platform (Audience).",
     ),
     "invalid_rapt": Meaning(
@@ -280,8 +280,13 @@ UNKNOWN = Meaning(
 )
 
 _BY_NUMBER = {number: meaning for numbers, meaning in MICROSOFT for number in numbers}
+_OF_CONNECTOR = {
+    meaning.message
+    for meaning in (*_BY_NUMBER.values(), *GOOGLE.values(), *ANY.values())
+    if meaning.of_connector
+}
+"""A row is known again by its sentence: an unknown number takes the sentence of its `error`."""
 _AADSTS = re.compile(r"AADSTS(\d{4,8})")
-_NOT_PRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd]+")
 
 
 def diagnose(provider: str, answer: Mapping[str, Any]) -> Diagnosis:
@@ -301,12 +306,7 @@ def diagnose(provider: str, answer: Mapping[str, Any]) -> Diagnosis:
 
 def concerns_connector(diagnosis: Diagnosis) -> bool:
     """Whether the provider refused our client itself, and not one mailbox."""
-    if diagnosis.class_ is not ADMIN:
-        return False
-    number = _AADSTS.fullmatch(diagnosis.code)
-    known = _BY_NUMBER.get(int(number.group(1))) if number else None
-    meaning = known or GOOGLE.get(diagnosis.code) or ANY.get(diagnosis.code) or UNKNOWN
-    return meaning.of_connector
+    return diagnosis.class_ is ADMIN and diagnosis.message in _OF_CONNECTOR
 
 
 def transient(code: str, message: str, *, text: str = "", retry_after: int | None = None) -> Diagnosis:
@@ -316,7 +316,8 @@ def transient(code: str, message: str, *, text: str = "", retry_after: int | Non
 
 def cleaned(text: object) -> str:
     """A provider's text made safe to keep: printable, one line, at most TEXT_LIMIT characters."""
-    return _NOT_PRINTABLE.sub(" ", str(text or ""))[:TEXT_LIMIT].strip()
+    printable = "".join(one if one.isprintable() else " " for one in str(text or "")[: 2 * TEXT_LIMIT])
+    return " ".join(printable.split())[:TEXT_LIMIT]
 
 
 def _meaning(provider: str, error: str, subtype: str, number: int | None) -> tuple[str, Meaning]:

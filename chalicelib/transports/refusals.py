@@ -9,6 +9,11 @@ from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Diagnosed
 from chalicelib.mail.models import Phase, Reply
 
+SHUTTING_DOWN = 421
+
+REFUSALS = range(400, 600)
+"""Reply codes that say no, for now or for good (RFC 5321, section 4.2.1)."""
+
 
 class Concern(StrEnum):
     """What a failure is about, which decides who waits for it."""
@@ -50,6 +55,11 @@ class Refused(Diagnosed):
         self.verdict = verdict
         self.phase = phase
         self.reply = reply
+
+    @property
+    def ends_connection(self) -> bool:
+        """Whether the connection is of no more use: broken, or closed with the reply 421 (RFC 5321, 3.8)."""
+        return self.reply is None or self.reply.code == SHUTTING_DOWN
 
     @property
     def undecided(self) -> bool:

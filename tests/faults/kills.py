@@ -31,7 +31,7 @@ target, method, after = call["die_at"]
 service = getattr(gateway, target)
 original = getattr(service, method)
 setattr(service, method, (lambda *a, **k: (original(*a, **k), dies())) if after else dies)
-caller = gateway.callers_store.get(call["caller"])
+caller = gateway.callers_table.get(call["caller"])
 gateway.send.accept(caller, json.dumps(call["message"]).encode(), idempotency_key=call["key"])
 """
 

@@ -21,7 +21,7 @@ Door = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def connected(shared_sandbox: Sandbox) -> dict[str, Any]:
-    """One connected mailbox for all of these tests: none of them may send anything."""
+    """One connected mailbox for all of these tests."""
     from sandbox.cast import Cast
 
     return Cast(shared_sandbox).connected("microsoft", f"owner-{secrets.token_hex(4)}@example.com")
@@ -80,9 +80,9 @@ def test_B34_from_is_somebody_else(connected: dict[str, Any], door: Door, form: 
 
 def test_B35_a_forbidden_account_and_an_unknown_one(sandbox: Sandbox, cast: Cast, connected: dict[str, Any]) -> None:
     """The same status and the same body, by id and by name."""
-    made = cast.api.post(
-        "/v1/callers", {"kind": "key", "name": "stranger", "scopes": ["send", "read"], "accounts": ["acc_" + "0" * 20]}
-    )
+    other = cast.account(cast.connector("google"), f"other-{secrets.token_hex(4)}@example.com")
+    caller = {"kind": "key", "name": "stranger", "scopes": ["send", "read"], "accounts": [other["id"]]}
+    made = cast.api.post("/v1/callers", caller)
     stranger = Api(sandbox.url, made["key"], sandbox.authority.cafile)
     named = [connected["id"], connected["name"], "acc_" + "z" * 20, "nobody@example.com"]
 

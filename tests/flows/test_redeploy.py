@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from tests.helpers import copies, in_state, letter
+from tests.helpers import copies, in_state, invoke, letter
 
 if TYPE_CHECKING:
     from sandbox.cast import Cast
@@ -30,6 +30,6 @@ def test_deleted_and_deployed_again(sandbox: Sandbox, cast: Cast) -> None:
     sandbox.provider.set_lifetime(access=3600)
     after = cast.api.post("/v1/messages", letter(account["id"], subject="Queued after"))["id"]
     for message in (after, waiting):
-        sent = in_state(cast, message, "sent", seconds=90)
+        sent = in_state(cast, message, "sent", meanwhile=lambda: invoke(sandbox, "relay-due"))
         assert len(copies(sandbox, sent["message_id"])) == 1
     assert cast.api.get(f"/v1/accounts/{account['id']}")["status"] == "connected"

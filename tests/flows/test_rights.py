@@ -27,7 +27,7 @@ def role_session(sandbox: Sandbox, function: str) -> boto3.Session:
 
 def answer(sandbox: Sandbox, session: boto3.Session, service: str, call: str, **arguments: Any) -> str:
     """The error code of a call, or "done"."""
-    client = session.client(service, endpoint_url=sandbox.emulator.endpoint)
+    client: Any = session.client(service, endpoint_url=sandbox.emulator.endpoint)  # type: ignore[call-overload]
     try:
         getattr(client, call)(**arguments)
     except ClientError as error:

@@ -6,11 +6,9 @@ Screenshots are left under .sandbox/screenshots for people to look at.
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +17,7 @@ from chalicelib.errors import Forbidden, MalformedRequest, NotFound, Unavailable
 from chalicelib.providers.catalogue import GOOGLE, MICROSOFT
 from chalicelib.web.connect import result_page
 from chalicelib.web.pages import page, problem
+from tests.pages.chromium import SCREENSHOTS, browser, needs_chromium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,25 +25,12 @@ if TYPE_CHECKING:
     from chalice.app import Response
     from playwright.sync_api import Browser, BrowserContext, Page
 
-CHROMIUM = shutil.which("chromium")
-SCREENSHOTS = Path(__file__).resolve().parents[2] / ".sandbox" / "screenshots"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 LARGEST = 30_000
 LINK = "L" * 32
 MAILBOX = "sales.and.customer-care@northern-branch.example"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
-]
+__all__ = ["browser"]
+pytestmark = needs_chromium
 
 
 def confirm(facts: Any) -> Response:
@@ -131,18 +117,6 @@ def site() -> Iterator[Site]:
         yield site
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
-    from playwright.sync_api import sync_playwright
-
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=["desk", "phone", "dark"])

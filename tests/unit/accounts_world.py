@@ -13,11 +13,13 @@ import pytest
 
 from chalicelib import clock
 from chalicelib.accounts.access import AccessTokens
-from chalicelib.accounts.connect import Connect, Stores
+from chalicelib.accounts.connect import Connect
 from chalicelib.accounts.consent import Consents
 from chalicelib.accounts.keeping import Keeper
 from chalicelib.accounts.refreshing import Refresher
 from chalicelib.accounts.registry import Registry
+from chalicelib.accounts.sign_ins import SignIns
+from chalicelib.accounts.stores import Stores
 from chalicelib.accounts.tokens import Tokens
 from chalicelib.aws.queues import Queue
 from chalicelib.aws.secrets import ConnectorSecrets
@@ -138,33 +140,17 @@ class World:
         """Sign-ins."""
         stores = self.stores
         consents = Consents(stores.grants, stores.connectors, self.keeper, self.opened.append, self.now)
+        sign_ins = SignIns(stores.authorizations, self.grants_vault, lambda: PUBLIC_URL, self.now)
         known = providers(self.settings, self.now)
-        return Connect(
-            stores,
-            known,
-            self.secrets,
-            self.grants_vault,
-            self.keeper,
-            consents,
-            lambda: PUBLIC_URL,
-            self.now,
-        )
+        return Connect(stores, known, self.secrets, sign_ins, consents, self.now)
 
     @cached_property
     def tokens(self) -> Tokens:
         """The care of tokens."""
         stores = self.stores
-        return Tokens(
-            stores.grants,
-            stores.accounts,
-            stores.connectors,
-            providers(self.settings, self.now),
-            Refresher(stores.grants, stores.connectors, self.secrets, self.keeper, self.now),
-            self.keeper,
-            self.rescue,
-            self.used.get,
-            self.now,
-        )
+        refresher = Refresher(stores.grants, stores.connectors, self.secrets, self.keeper, self.now)
+        known = providers(self.settings, self.now)
+        return Tokens(stores, known, refresher, self.keeper, self.used.get, self.now)
 
     @cached_property
     def access(self) -> AccessTokens:

@@ -50,7 +50,7 @@ LOOPBACK = Settings.from_env(
 
 @dataclass
 class TokenDesk:
-    """Who gives access tokens and knows which are good: the provider's side of the mail server, over https."""
+    """Who gives access tokens and knows which are good, over https: the provider of the mail server."""
 
     users: dict[str, str] = field(default_factory=dict)
 
@@ -83,7 +83,9 @@ class Post:
     google: Server
     tls: ssl.SSLContext
 
-    def session(self, user: str, *, server: Server | None = None, tls: ssl.SSLContext | None = None) -> SmtpSession:
+    def session(
+        self, user: str, *, server: Server | None = None, tls: ssl.SSLContext | None = None
+    ) -> SmtpSession:
         """A session that is not connected yet."""
         return SmtpSession(server or self.microsoft, user, tls=tls or self.tls, resolve=resolve)
 
@@ -98,7 +100,7 @@ def running_post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
     """One mail server for the whole run."""
     authority = Authority.create(tmp_path_factory.mktemp("post"))
     desk = TokenDesk()
-    with _introspection(desk, authority, authority.directory) as url:
+    with _Introspection(desk, authority, authority.directory) as url:
         usual = authority.issue("mail")
         with MailServer(usual.certfile, usual.keyfile, url, authority.cafile) as server:
             yield Post(
@@ -117,14 +119,14 @@ def post(running_post: Post) -> Post:
     return running_post
 
 
-class _introspection:  # noqa: N801 - used as a function
+class _Introspection:
     def __init__(self, desk: TokenDesk, authority: Authority, directory: Path) -> None:
         certificate = authority.issue("desk")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate.certfile, certificate.keyfile)
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802 - the base class's name
+            def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 answer = json.dumps(desk.introspect(asked["token"])).encode()
                 self.send_response(200)
@@ -139,7 +141,9 @@ class _introspection:  # noqa: N801 - used as a function
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def __enter__(self) -> str:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
         return f"https://127.0.0.1:{self._server.server_address[1]}"
 
     def __exit__(self, *_: object) -> None:
@@ -247,7 +251,13 @@ class World:
 
     def accept(self, **changes: Any) -> str:
         """A small message's id."""
-        asked = {"account": self.account.id, "to": ["bob@example.net"], "subject": "s", "text": "hello", **changes}
+        asked = {
+            "account": self.account.id,
+            "to": ["bob@example.net"],
+            "subject": "s",
+            "text": "hello",
+            **changes,
+        }
         return self.send.accept(self.caller, asked).id
 
     def serve(self, *, minutes: int = 15) -> dict[str, int]:
@@ -272,7 +282,9 @@ class World:
 
 
 def _caller(*scopes: Scope) -> Caller:
-    return Caller(ids.new_id("key"), CallerKind.KEY, "tests", frozenset(scopes), frozenset({"*"}), clock.now())
+    return Caller(
+        ids.new_id("key"), CallerKind.KEY, "tests", frozenset(scopes), frozenset({"*"}), clock.now()
+    )
 
 
 @pytest.fixture

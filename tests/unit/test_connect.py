@@ -307,3 +307,34 @@ def test_the_redirect_uri_comes_from_the_public_url(world: World) -> None:
     assert f"{PUBLIC_URL}/oauth/callback/{account.connector}".replace(":", "%3A").replace("/", "%2F") in url
     assert "code_challenge_method=S256" in url
     assert "response_type=code" in url
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_o14_no_secret_is_logged(
+    world: World, provider: Literal["microsoft", "google"], caplog: pytest.LogCaptureFixture
+) -> None:
+    account = world.account(world.connector(provider))
+    caplog.set_level("INFO")
+    for library in ("msal", "google", "requests", "urllib3", "mailgrant"):
+        caplog.set_level("DEBUG", logger=library)
+
+    url, cookie = world.begin(account)
+    logged = caplog.text
+    params = world.approve(url, account.address)
+    caplog.clear()  # what the browser logged
+    world.connect.complete(account.connector, params, cookie)
+    refreshed = world.access.fresh(account.id, failed_version=1)
+
+    grant = world.stores.grants.get(account.id)
+    assert grant is not None
+    secrets = [
+        params["code"][0],
+        params["state"][0],
+        cookie,
+        refreshed.value.reveal(),
+        world.keeper.reveal(grant).reveal(),
+        world.secrets.get(account.connector).reveal(),
+    ]
+    logged += caplog.text
+    assert "refreshed" in logged
+    assert [secret for secret in secrets if secret in logged] == []

@@ -11,6 +11,7 @@ import pytest
 
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import Unavailable
 from chalicelib.mail.models import ClosedReason, State
 from tests.unit.aws_tables import aws
 from tests.unit.mail_world import post, running_post, world
@@ -170,7 +171,10 @@ def test_held_mail_expires_on_time(world: World) -> None:
     world.tokens.refusal = RECONNECT
     message = world.accept(expires_in=3600)
     world.serve()
-    assert world.lane.state(world.account.id).next_due_at == world.messages.waiting(world.account.id, 1)[0].expires_at
+    assert (
+        world.lane.state(world.account.id).next_due_at
+        == world.messages.waiting(world.account.id, 1)[0].expires_at
+    )
 
     world.ahead = HOUR + SECOND
     world.serve()
@@ -182,7 +186,9 @@ def test_held_mail_expires_on_time(world: World) -> None:
 
 
 def test_a_refused_recipient_does_not_keep_the_others_from_it(world: World) -> None:
-    world.post.client.inject("RCPT", code=550, text="5.1.1 no such user", recipient="b@example.net", times=None)
+    world.post.client.inject(
+        "RCPT", code=550, text="5.1.1 no such user", recipient="b@example.net", times=None
+    )
     message = world.accept(to=["a@example.net", "b@example.net", "c@example.net"])
 
     world.serve()
@@ -203,7 +209,10 @@ def test_a_recipient_refused_for_now_gets_the_message_later_and_alone(world: Wor
     world.serve()
 
     assert world.record(message)["state"] == "sent"
-    assert [entry["recipients"] for entry in world.post.client.log()] == [["a@example.net"], ["b@example.net"]]
+    assert [entry["recipients"] for entry in world.post.client.log()] == [
+        ["a@example.net"],
+        ["b@example.net"],
+    ]
 
 
 def test_all_recipients_refused_is_a_failure(world: World) -> None:
@@ -218,7 +227,7 @@ def test_all_recipients_refused_is_a_failure(world: World) -> None:
     assert world.post.client.log() == []
 
 
-@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA", "BODY"])
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
 def test_a_connection_lost_before_the_dot_defers_the_message(world: World, command: str) -> None:
     world.post.client.inject(command, "drop")
     message = world.accept()
@@ -233,7 +242,9 @@ def test_a_connection_lost_before_the_dot_defers_the_message(world: World, comma
 
 
 @pytest.mark.parametrize("when", ["before_store", "after_store"])
-def test_a_connection_lost_after_the_dot_is_unknown_and_the_same_bytes_go_again(world: World, when: str) -> None:
+def test_a_connection_lost_after_the_dot_is_unknown_and_the_same_bytes_go_again(
+    world: World, when: str
+) -> None:
     world.post.client.inject("DOT", "drop", when=when)
     message = world.accept()
     assert world.serve() == {"unknown": 1}
@@ -268,7 +279,9 @@ def test_a_worker_that_died_in_committing_leaves_an_unknown_message(world: World
     message = world.accept()
     now = world.now()
     slot = world.lane.take(world.account.id, "wrk_dead", slots=3)
-    claimed = world.messages.claim(world.account.id, message, worker="wrk_dead", now=now, until=now + 5 * MINUTE)
+    claimed = world.messages.claim(
+        world.account.id, message, worker="wrk_dead", now=now, until=now + 5 * MINUTE
+    )
     assert slot is not None
     assert claimed.row is not None
     assert world.messages.commit(claimed.row, until=now + 5 * MINUTE)
@@ -302,7 +315,9 @@ def test_a_worker_that_lost_its_claim_drops_the_message_before_the_dot(world: Wo
     commit = world.messages.commit
 
     def too_late(*arguments: object, **named: object) -> bool:
-        world.messages.claim(world.account.id, message, worker="other", now=world.now() + HOUR, until=world.now() + DAY)
+        world.messages.claim(
+            world.account.id, message, worker="other", now=world.now() + HOUR, until=world.now() + DAY
+        )
         return commit(*arguments, **named)  # type: ignore[arg-type]
 
     world.messages.commit = too_late  # type: ignore[method-assign]
@@ -311,6 +326,29 @@ def test_a_worker_that_lost_its_claim_drops_the_message_before_the_dot(world: Wo
     assert outcomes == {"skipped": 1}
     assert world.post.client.log() == []
     assert world.record(message)["state"] == "sending"
+
+
+@pytest.mark.parametrize("landed", [True, False], ids=["the write landed", "it did not"])
+def test_when_committing_cannot_be_written_there_is_no_dot(world: World, landed: bool) -> None:  # noqa: FBT001
+    message = world.accept()
+    commit = world.messages.commit
+
+    def unanswered(*arguments: object, **named: object) -> bool:
+        world.messages.commit = commit  # type: ignore[method-assign]
+        if landed:
+            commit(*arguments, **named)  # type: ignore[arg-type]
+        raise Unavailable("The table did not answer.", fix="Try again.")
+
+    world.messages.commit = unanswered  # type: ignore[method-assign]
+    assert world.relay.run(world.account.id, until=world.now() + HOUR).stopped == "unavailable"
+    assert world.record(message)["state"] == "deferred"
+    assert world.post.client.log() == []
+
+    world.ahead = 2 * MINUTE
+    world.serve()
+
+    assert world.record(message)["may_be_duplicate"] is False
+    assert len(world.post.client.log()) == 1
 
 
 def test_a_busy_server_lets_the_lane_rest_and_blames_no_message(world: World) -> None:

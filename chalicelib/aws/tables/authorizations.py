@@ -76,7 +76,7 @@ class AuthorizationsTable:
         return _authorization(row) if row else None
 
     def consume(self, authorization: str, *, now: int) -> Authorization | None:
-        """Marks the state as used, removes its flow, and returns it as it was; None if it was used or expired.
+        """Marks the state as used, removes its flow, returns it as it was; None if it was used or expired.
 
         This write is what makes a callback happen once, however often it is delivered.
         """

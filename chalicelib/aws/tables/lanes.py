@@ -1,7 +1,7 @@
-"""The table of lanes: one row for each account that has had mail; the index ``by_due`` holds those with work.
+"""The table of lanes: one row for an account that has had mail; the index ``by_due`` holds those with work.
 
-Attributes: ``rung``, ``next_due_at`` with ``due_shard``, ``slot<n>_owner`` and ``slot<n>_until``, ``closed`` with
-``closed_at``, ``probe_at`` and ``probes``, ``rest_until`` and ``rests``, ``served_at``.
+Attributes: ``rung``, ``next_due_at`` with ``due_shard``, ``slot<n>_owner`` and ``slot<n>_until``, ``closed``
+with ``closed_at``, ``probe_at`` and ``probes``, ``rest_until`` and ``rests``, ``served_at``.
 """
 
 from __future__ import annotations

@@ -13,8 +13,18 @@ from chalicelib.errors import InvalidInput
 from chalicelib.mail.models import Attempt, Envelope, Message, OnUnknown, Phase, Recipient, Reply, State
 
 FIELDS = (
-    *("account", "message", "caller", "state", "mail_from", "rcpt_to", "size", "message_id", "accepted_at"),
-    *("expires_at", "fingerprint", "on_unknown", "subject", "blob", "next_attempt_at", "claim", "attempts"),
+    *("account", "message", "caller", "state", "mail_from", "rcpt_to", "size", "message_id"),
+    *(
+        "accepted_at",
+        "expires_at",
+        "fingerprint",
+        "on_unknown",
+        "subject",
+        "blob",
+        "next_attempt_at",
+        "claim",
+        "attempts",
+    ),
     *("recipients", "resolved_by"),
 )
 
@@ -22,7 +32,7 @@ WITHOUT_BODY = {
     "ProjectionExpression": ", ".join(f"#{name}" for name in FIELDS),
     "ExpressionAttributeNames": {f"#{name}": name for name in FIELDS},
 }
-"""What a list needs of a row: everything but the bytes. Names are placeholders, as some are reserved words."""
+"""What a list needs of a row: all but the bytes. Names are placeholders, as some are reserved words."""
 
 
 def to_row(message: Message) -> dict[str, Any]:
@@ -105,8 +115,7 @@ def from_cursor(account: str, cursor: str) -> dict[str, Any]:
     """The key to go on after; raises InvalidInput for a text that is no cursor."""
     try:
         accepted_at, message = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
-        if not isinstance(accepted_at, int) or not isinstance(message, str):
-            raise TypeError
+        accepted_at, message = int(accepted_at), str(message)
     except (binascii.Error, ValueError, TypeError) as error:
         raise InvalidInput(
             "This is not a cursor.", fix="Use the cursor of the last answer, or none.", field="cursor"

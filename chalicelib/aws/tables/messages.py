@@ -97,7 +97,8 @@ class MessagesTable:
         """Written just before the final dot: whoever cannot write it must not write the dot."""
         return self._done(
             _key(message.account, message.id),
-            f"SET #state = :committing, next_attempt_at = :until, attempts[{len(message.attempts) - 1}].phase = :phase",
+            "SET #state = :committing, next_attempt_at = :until,"
+            f" attempts[{len(message.attempts) - 1}].phase = :phase",
             "#state = :sending AND claim = :claim",
             {
                 **_states(State.SENDING, State.COMMITTING),
@@ -108,7 +109,7 @@ class MessagesTable:
         )
 
     def finish(self, message: Message, outcome: Outcome) -> bool:
-        """The claim is the fence; `unknown` is in the condition for an answer that comes after it was given up."""
+        """The claim is the fence; `unknown` is allowed for an answer that comes after it was given up."""
         values = {
             **_states(State.SENDING, State.COMMITTING, State.UNKNOWN),
             ":claim": message.claim,
@@ -129,7 +130,7 @@ class MessagesTable:
     def resolve(
         self, account: str, message: str, *, state: State, by: str, due_at: int | None, expires_at: int
     ) -> bool:
-        """What a person says of a message of which nobody knows; the claim goes, so that no worker contradicts."""
+        """What a person says where nobody knows; the claim goes, so that no worker contradicts."""
         update = "SET #state = :state, resolved_by = :by, expires_at = :expires_at"
         update += (
             ", next_attempt_at = :due REMOVE claim"
@@ -178,7 +179,7 @@ class MessagesTable:
         return [from_item(item) for item in found["Items"]]
 
     def _without_bodies(self, keys: list[dict[str, Any]]) -> list[Message]:
-        """The rows of the keys, in their order. An index holds keys only: it would be written with every update."""
+        """The rows of the keys, in their order. Indexes hold keys only: every update writes them."""
         if not keys:
             return []
         request = {

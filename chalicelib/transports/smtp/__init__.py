@@ -1,4 +1,5 @@
 """SMTP submission with XOAUTH2.
 
-`sasl` the mechanism, `replies` what answers mean, `wire` the commands, `session` one connection for several messages.
+`sasl` the mechanism, `replies` what answers mean, `wire` the commands, `session` one connection for several
+messages.
 """

@@ -31,7 +31,7 @@ NOTHING = "Nothing: it is tried again by itself."
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. `code` and `enhanced` match as a whole, `text` anywhere; "" matches everything."""
+    """One line of the table. `code` and `enhanced` match as a whole, `text` anywhere; "" matches all."""
 
     code: str
     enhanced: str
@@ -64,7 +64,7 @@ TABLE: tuple[Row, ...] = (
         "An Exchange administrator runs: Set-CASMailbox <mailbox> -SmtpClientAuthenticationDisabled $false"),
     Row("5..", r"5\.7\.139", "security defaults", None, Concern.ACCOUNT, ADMIN,
         "The tenant's security defaults switch authenticated SMTP off.",
-        "A tenant administrator replaces security defaults by Conditional Access that allows SMTP for this mailbox."),
+        "A tenant administrator uses Conditional Access instead, with SMTP allowed for this mailbox."),
     Row("5..", r"5\.7\.(139|30)", "basic authentication", None, Concern.ACCOUNT, ADMIN,
         "The server took the sign-in for one with a password.",
         "Report it with the text below: Mailgrant signs in with OAuth only."),
@@ -93,11 +93,11 @@ TABLE: tuple[Row, ...] = (
         "Send as the mailbox's own address, or have an administrator give it Send As for the other."),
     # Daily limits are sliding windows: room comes back bit by bit, and asking costs one connection.
     Row("5..", r"5\.4\.5", "limit", None, Concern.LANE, PAUSE,
-        "The mailbox has reached its daily sending limit.", "Nothing: sending goes on when there is room again.",
-        4 * HOURS),
+        "The mailbox has reached its daily sending limit.",
+        "Nothing: sending goes on when there is room again.", 4 * HOURS),
     Row("5..", "", "SubmissionQuotaExceeded|submission quota", None, Concern.LANE, PAUSE,
-        "The mailbox has reached its daily sending limit.", "Nothing: sending goes on when there is room again.",
-        4 * HOURS),
+        "The mailbox has reached its daily sending limit.",
+        "Nothing: sending goes on when there is room again.", 4 * HOURS),
     Row("5..", r"5\.2\.[12]", "", AT_RCPT, Concern.RECIPIENT, CALLER,
         "The recipient's mailbox is full or disabled.", "Ask the recipient, or send to another address."),
     Row("5..", r"5\.2\.2", "", None, Concern.ACCOUNT, ADMIN,
@@ -111,7 +111,8 @@ TABLE: tuple[Row, ...] = (
         "The server sees too much mail that it takes for unwanted.",
         "Nothing at once: sending goes on slowly. Look at what is being sent from this mailbox.", 1 * HOURS),
     Row("55[24]", r"5\.7\.0", "", None, Concern.MESSAGE, CALLER,
-        "The server refuses the message's content or an attachment.", "Send it without the attachment it names."),
+        "The server refuses the message's content or an attachment.",
+        "Send it without the attachment it names."),
     Row("5..", r"5\.(3\.4|2\.3)", "", None, Concern.MESSAGE, CALLER,
         "The message is too large for the server.", "Send fewer or smaller attachments."),
     Row("552", "", "", None, Concern.MESSAGE, CALLER,
@@ -125,14 +126,15 @@ TABLE: tuple[Row, ...] = (
     Row("4..", "", "", BEFORE_MAIL, Concern.LANE, RETRY, "The server is busy.", NOTHING),
     Row("5..", "", "", BEFORE_MAIL, Concern.LANE, RETRY,
         "The server refuses connections from here.", "If it stays, ask the server's operator why."),
-    Row("4..", "", "", None, Concern.MESSAGE, RETRY, "The server does not take the message at the moment.", NOTHING),
+    Row("4..", "", "", None, Concern.MESSAGE, RETRY,
+        "The server does not take the message at the moment.", NOTHING),
     Row("5..", "", "", None, Concern.MESSAGE, CALLER,
         "The server refuses the message.", "Look at the server's text and change the message."),
 )  # fmt: skip
 
 
 def reply(code: int, text: bytes) -> Reply:
-    """A reply as it is stored: the enhanced code of its first line, the text without control characters, cut."""
+    """A reply as it is stored: the enhanced code of its first line, the text cut and without controls."""
     shown = "".join(
         letter if letter.isprintable() else " "
         for letter in text[: 4 * TEXT_LIMIT].decode("utf-8", "replace")

@@ -14,12 +14,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import TYPE_CHECKING
 
 from chalicelib.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from chalicelib.secret import Secret
+from chalicelib.secret import Secret
 
 MECHANISM = "XOAUTH2"
 

@@ -1,33 +1,26 @@
-"""One SMTP connection for several messages of one account; every failure is a Refused that knows its phase."""
+"""One SMTP connection for several messages of one account; a failure is a Refused that knows its phase."""
 
 from __future__ import annotations
 
 import smtplib
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import InvalidInput, Unavailable
 from chalicelib.mail.models import Envelope, Phase, Reply
-from chalicelib.transports.refusals import Concern, Refused, Verdict
+from chalicelib.secret import Secret
+from chalicelib.transports.refusals import REFUSALS, SHUTTING_DOWN, Concern, Refused, Verdict
 from chalicelib.transports.smtp import replies, sasl
 from chalicelib.transports.smtp.wire import Wire
-
-if TYPE_CHECKING:
-    from chalicelib.secret import Secret
 
 ON_THE_WAY = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.COMMIT})
 """Phases that are about a message; before them a failure is about the way to the server."""
 
-ABANDON = frozenset({421})
-"""Replies after which the server closes the connection (RFC 5321, section 3.8)."""
-
 Resolve = Callable[[str, int], list[str]]
-"""Gives the checked addresses of a host; raises InvalidInput for a forbidden one, Unavailable for no answer."""
+"""Gives the checked addresses of a host; raises InvalidInput if forbidden, Unavailable without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +118,7 @@ class SmtpSession:
 
     def _weigh(self, reply: Reply) -> None:
         """Raises Refused for a reply to RCPT that is about more than this recipient."""
-        if reply.code in ABANDON or not 400 <= reply.code < 600:  # noqa: PLR2004 - the classes of refusals
+        if reply.code == SHUTTING_DOWN or reply.code not in REFUSALS:
             self._refuse(reply)
         found = replies.verdict(reply, self.phase)
         if found.concern is not Concern.RECIPIENT:
@@ -155,9 +148,9 @@ class SmtpSession:
         return reply
 
     def _refuse(self, reply: Reply) -> None:
-        if 400 <= reply.code < 600:  # noqa: PLR2004 - the classes of refusals (RFC 5321, section 4.2.1)
+        if reply.code in REFUSALS:
             found = replies.verdict(reply, self.phase)
-            if reply.code in ABANDON:
+            if reply.code == SHUTTING_DOWN:
                 self.drop()
             raise Refused(found, self.phase, reply)
         self.drop()
@@ -165,7 +158,10 @@ class SmtpSession:
 
     @contextmanager
     def _during(self, phase: Phase) -> Iterator[None]:
-        """Notes the phase before it is entered; whatever breaks the connection in it becomes a Refused."""
+        """Notes the phase before it is entered; whatever breaks the connection in it becomes a Refused.
+
+        A connection that did not get as far as a message is of no use and is closed.
+        """
         self.phase = phase
         try:
             yield
@@ -174,6 +170,10 @@ class SmtpSession:
         except (smtplib.SMTPException, OSError, Unavailable, InvalidInput) as error:
             self.drop()
             raise Refused(_interrupted(error, phase), phase) from error
+        except Refused:
+            if phase not in ON_THE_WAY:
+                self.drop()
+            raise
 
     def _open(self) -> Wire:
         if self._wire is None:
@@ -202,22 +202,22 @@ _NEEDS_MORE = Verdict(
 )
 
 
+_INTERRUPTIONS: tuple[tuple[type[Exception], str, str], ...] = (
+    (ssl.SSLCertVerificationError, "tls_certificate", "The server's certificate is not valid for its name."),
+    (ssl.SSLError, "tls_failed", "No secure connection could be made."),
+    (TimeoutError, "smtp_timeout", "The server did not answer in time."),
+    (Unavailable, "dns_failed", "The server's name could not be resolved."),
+    (ConnectionRefusedError, "connection_refused", "The server takes no connections."),
+    (Exception, "connection_lost", "The connection to the server was lost."),
+)
+"""What breaks a connection, the narrower first."""
+
+
 def _interrupted(error: Exception, phase: Phase) -> Verdict:
     if isinstance(error, InvalidInput):
         return _verdict(phase, error.error_code, error.message, error.fix)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _verdict(
-            phase, "tls_certificate", f"The server's certificate is not valid: {error.verify_message}."
-        )
-    if isinstance(error, ssl.SSLError):
-        return _verdict(phase, "tls_failed", "No secure connection could be made.")
-    if isinstance(error, TimeoutError):
-        return _verdict(phase, "smtp_timeout", "The server did not answer in time.")
-    if isinstance(error, Unavailable | socket.gaierror):
-        return _verdict(phase, "dns_failed", "The server's name could not be resolved.")
-    if isinstance(error, ConnectionRefusedError):
-        return _verdict(phase, "connection_refused", "The server takes no connections.")
-    return _verdict(phase, "connection_lost", "The connection to the server was lost.")
+    code, message = next((code, text) for kind, code, text in _INTERRUPTIONS if isinstance(error, kind))
+    return _verdict(phase, code, message)
 
 
 def _verdict(phase: Phase, code: str, message: str, fix: str = replies.NOTHING) -> Verdict:

@@ -10,20 +10,19 @@ import re
 import smtplib
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
+from chalicelib.mail.models import Reply
 from chalicelib.transports.smtp import replies, sasl
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from chalicelib.mail.models import Reply
 
 CONNECT_SECONDS = 30
 COMMAND_SECONDS = 60
 COMMIT_SECONDS = 120
 """How long the answer to the final dot is waited for: giving up early only makes more unknown outcomes."""
 QUIT_SECONDS = 2
+
+CONTINUE = 334
+"""The server waits for the next step of the mechanism (RFC 4954, section 4)."""
 
 MAX_LINE = 8192
 MAX_LINES = 100
@@ -72,9 +71,9 @@ class Wire(smtplib.SMTP):
         An error challenge is answered with the empty line that gets the final reply.
         """
         code, text = self.docmd("AUTH", sasl.MECHANISM)
-        if code == 334:  # noqa: PLR2004 - the server continues (RFC 4954)
+        if code == CONTINUE:
             code, text = self.docmd(response)
-        if code == 334:  # noqa: PLR2004
+        if code == CONTINUE:
             status = sasl.refused_status(text.decode("ascii", "replace"))
             code, text = self.docmd("")
             text += f" (the token's status is {status})".encode() if status else b""
@@ -102,12 +101,12 @@ class Wire(smtplib.SMTP):
             self._socket().sendall(stuffed[start : start + CHUNK])
 
     def check_quiet(self) -> None:
-        """Raises SMTPServerDisconnected if the server has gone, or has spoken out of turn, which ends as badly.
+        """Raises SMTPServerDisconnected if the server has gone, or has spoken out of turn.
 
         Asked before the final dot: what is known to be lost by then is certainly not delivered.
         """
         connection = self._socket()
-        connection.setblocking(False)
+        connection.settimeout(0)
         try:
             connection.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -161,7 +160,7 @@ class Wire(smtplib.SMTP):
         return replies.reply(code, text)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        """smtplib's own hook: connects to the checked addresses instead of the name."""
+        """The hook of smtplib: connects to the checked addresses instead of the name."""
         failure: OSError = OSError(f"{host} has no address")
         for address in self._addresses:
             try:

@@ -1,0 +1,119 @@
+"""Sign-ins that wait for their callback: begun in one browser, used up once, by the same browser."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from chalicelib import clock, ids
+from chalicelib.accounts.callback import unknown_state
+from chalicelib.accounts.models import Authorization
+from chalicelib.accounts.registry import hash_cookie, is_browser, link_id, live_link
+from chalicelib.errors import Forbidden, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalicelib.accounts.models import ConnectLink
+    from chalicelib.accounts.outcomes import Outcome
+    from chalicelib.accounts.ports import AuthorizationStore, Vault
+    from chalicelib.accounts.refreshing import Mailbox
+    from chalicelib.providers.base import Begun
+
+STATE_LIFE = 10 * clock.MINUTE
+STARTS = 20
+"""How often one connect link may begin a sign-in."""
+FLOW_VERSION = 0
+"""A flow is written once, so there is only this version of it."""
+
+
+class SignIns:
+    """Keeps what a sign-in needs until it comes back. PKCE verifier and nonce are kept as ciphertext."""
+
+    def __init__(
+        self,
+        authorizations: AuthorizationStore,
+        vault: Vault,
+        public_url: Callable[[], str],
+        now: clock.Clock = clock.now,
+    ) -> None:
+        self._authorizations = authorizations
+        self._vault = vault
+        self._public_url = public_url
+        self._now = now
+
+    def link(self, token: str) -> ConnectLink:
+        """The connect link with that secret token. Raises NotFound when it has ended."""
+        return live_link(self._authorizations.link(link_id(token)), self._now())
+
+    def begin(self, mailbox: Mailbox, link: ConnectLink) -> tuple[str, str]:
+        """Begins a sign-in: where to send the browser, and its cookie. NotFound after STARTS of them."""
+        if not self._authorizations.start(link.id, now=self._now(), limit=STARTS):
+            raise NotFound(
+                "This connect link was opened too often.", fix="Ask for a new one.", code="link_expired"
+            )
+        state, cookie = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        redirect_uri = f"{self._public_url()}/oauth/callback/{mailbox.connector.id}"
+        begun = mailbox.provider.begin(
+            mailbox.connector, redirect_uri=redirect_uri, state=state, login_hint=mailbox.account.address
+        )
+        self._authorizations.add(self._pending(mailbox, link, state, cookie, begun))
+        return begun.url, cookie
+
+    def take(self, state: str, connector: str, cookie: str | None) -> tuple[Authorization, bool]:
+        """Uses a state up: its row as it was, and whether it was this call that used it up.
+
+        Raises MalformedRequest for a state that is unknown, expired or of another connector; Forbidden (code
+        ``wrong_browser``) where the cookie is another one: the state stays good for its own browser then.
+        """
+        stored = self._authorizations.get(ids.authorization_id(state))
+        if stored is not None and stored.used_at is not None:
+            return stored, False
+        if stored is None or stored.expires_at <= self._now() or stored.connector != connector:
+            raise unknown_state()
+        if not is_browser(stored.cookie_hash, cookie):
+            raise _wrong_browser()
+        consumed = self._authorizations.consume(stored.id, now=self._now())
+        return (stored, False) if consumed is None else (consumed, True)
+
+    def flow(self, authorization: Authorization) -> dict[str, Any]:
+        """The secrets of a state that was just used up."""
+        field, sealed = _field(authorization.id), authorization.flow or b""
+        opened = self._vault.open(authorization.account, field, FLOW_VERSION, sealed)
+        return dict(json.loads(opened))
+
+    def conclude(self, authorization: Authorization, outcome: Outcome) -> None:
+        """Notes how it ended, for its result page."""
+        self._authorizations.conclude(authorization.id, outcome)
+
+    def _pending(
+        self, mailbox: Mailbox, link: ConnectLink, state: str, cookie: str, begun: Begun
+    ) -> Authorization:
+        authorization, now = ids.authorization_id(state), self._now()
+        flow = json.dumps(dict(begun.flow)).encode()
+        sealer = self._vault.sealer(mailbox.account.id)
+        return Authorization(
+            id=authorization,
+            account=mailbox.account.id,
+            connector=mailbox.connector.id,
+            link=link.id,
+            cookie_hash=hash_cookie(cookie),
+            redirect_uri=str(begun.flow["redirect_uri"]),
+            created_at=now,
+            expires_at=now + STATE_LIFE,
+            flow=sealer.seal(_field(authorization), FLOW_VERSION, flow),
+        )
+
+
+def _field(authorization: str) -> str:
+    """The name under which the vault binds a flow to its state."""
+    return f"flow:{authorization}"
+
+
+def _wrong_browser() -> Forbidden:
+    return Forbidden(
+        "This sign-in was begun in another browser.",
+        fix="Open your connect link in this browser and sign in from there.",
+        code="wrong_browser",
+    )

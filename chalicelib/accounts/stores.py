@@ -1,0 +1,19 @@
+"""The stores of this package, as they are handed on together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chalicelib.accounts.ports import AccountStore, AuthorizationStore, ConnectorStore, GrantStore
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where accounts, connectors, authorizations and grants are kept."""
+
+    accounts: AccountStore
+    connectors: ConnectorStore
+    authorizations: AuthorizationStore
+    grants: GrantStore

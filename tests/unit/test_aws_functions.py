@@ -1,0 +1,83 @@
+"""What another function answered, as it is raised here."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any, cast
+
+import pytest
+
+from chalicelib import errors
+from chalicelib.aws.functions import Functions
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+
+
+class Lambda:
+    """Answers one invoke with what it was made with, and keeps what it was asked."""
+
+    def __init__(self, answer: Any, *, error: str = "") -> None:
+        self._answer = answer
+        self._error = error
+        self.asked: dict[str, Any] = {}
+
+    def invoke(self, **request: Any) -> dict[str, Any]:
+        self.asked = request
+        answer = {"Payload": io.BytesIO(json.dumps(self._answer).encode())}
+        return answer | ({"FunctionError": self._error} if self._error else {})
+
+
+def functions(client: Lambda) -> Functions:
+    return Functions(cast("Any", client), lambda noun: f"mailgrant-test-{noun}")
+
+
+def test_an_operation_is_named_in_the_event() -> None:
+    client = Lambda({"authorize_url": "https://p"})
+
+    answer = functions(client).connect("begin", {"link_token": "abc"})
+
+    assert answer == {"authorize_url": "https://p"}
+    assert client.asked["FunctionName"] == "mailgrant-test-connect"
+    assert json.loads(client.asked["Payload"]) == {"op": "begin", "link_token": "abc"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.MalformedRequest("No.", fix="Do.", code="unknown_state"),
+        errors.Forbidden("No.", fix="Do.", code="wrong_browser"),
+        errors.NotFound("No.", fix="Do."),
+        errors.Conflict("No.", fix="Do."),
+        errors.InvalidInput("No.", fix="Do.", field="name"),
+        errors.Unavailable("No.", fix="Do."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_refusal_is_raised_as_it_was_raised_there(error: errors.MailgrantError) -> None:
+    client = Lambda({**error.to_json(), "status": error.status})
+
+    with pytest.raises(errors.MailgrantError) as raised:
+        functions(client).connect("begin", {})
+
+    assert type(raised.value) is type(error)
+    assert raised.value.to_json() == error.to_json()
+
+
+def test_a_diagnosis_is_raised() -> None:
+    diagnosis = Diagnosis(DiagnosisClass.RECONNECT, "invalid_grant", "It ended.", "Reconnect.")
+
+    with pytest.raises(errors.Diagnosed) as raised:
+        functions(Lambda({"diagnosis": diagnosis.to_json()})).tokens("acc_1", None)
+
+    assert raised.value.diagnosis == diagnosis
+
+
+def test_an_outcome_with_a_diagnosis_is_an_answer() -> None:
+    outcome = {"outcome": "failed", "diagnosis": {"code": "x"}}
+
+    assert functions(Lambda(outcome)).connect("complete", {}) == outcome
+
+
+def test_a_function_that_fails_is_tried_again() -> None:
+    with pytest.raises(errors.Unavailable):
+        functions(Lambda({"errorMessage": "boom"}, error="Unhandled")).tokens("acc_1", 1)

@@ -1,0 +1,340 @@
+"""Accepting messages, their rows and their records, against the real tables."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chalicelib.accounts.models import GrantState
+from chalicelib.callers.models import Scope
+from chalicelib.clock import HOUR, MINUTE
+from chalicelib.errors import Conflict, Forbidden, InvalidInput, MailgrantError, NotFound, Unavailable
+from chalicelib.mail import outcomes
+from chalicelib.mail.models import Phase, Reply, State
+from chalicelib.mail.outcomes import Ending
+from tests.unit.aws_tables import aws
+from tests.unit.mail_world import post, running_post, world
+
+if TYPE_CHECKING:
+    from chalicelib.mail.models import Message
+    from tests.unit.mail_world import World
+
+__all__ = ["aws", "post", "running_post", "world"]
+
+OK = Reply(250, "2.0.0", "2.0.0 OK")
+
+
+def claim(world: World, message: str, worker: str = "wrk_1") -> Message:
+    now = world.now()
+    claimed = world.messages.claim(world.account.id, message, worker=worker, now=now, until=now + 5 * MINUTE)
+    assert claimed.done
+    assert claimed.row is not None
+    return claimed.row
+
+
+def test_the_same_key_and_request_give_the_same_message(world: World) -> None:
+    asked = {"account": world.account.id, "to": ["b@x.de"], "idempotency_key": "k"}
+
+    first = world.send.accept(world.caller, asked)
+    second = world.send.accept(world.caller, {**asked, "account": world.account.name})
+
+    assert first.to_json() == {"id": first.id, "state": "queued"}
+    assert second.to_json() == {"id": first.id, "state": "queued", "replayed": True}
+
+
+def test_the_same_key_with_another_request_is_refused(world: World) -> None:
+    world.accept(idempotency_key="k")
+
+    with pytest.raises(InvalidInput) as caught:
+        world.accept(idempotency_key="k", subject="another")
+
+    assert (caught.value.error_code, caught.value.field) == ("idempotency_key_reused", "idempotency_key")
+
+
+def test_a_key_belongs_to_its_caller(world: World) -> None:
+    first = world.accept(idempotency_key="k")
+    world.caller = replace(world.caller, id="key_other")
+
+    assert world.accept(idempotency_key="k") != first
+
+
+@pytest.mark.parametrize("text", ["short", "long " * 5_000], ids=["in the row", "in the bucket"])
+def test_the_same_key_at_the_same_time_makes_one_message(world: World, text: str) -> None:
+    found: list[str] = []
+    callers = [
+        threading.Thread(target=lambda: found.append(world.accept(idempotency_key="k", text=text)))
+        for _ in range(4)
+    ]
+
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+
+    page = world.outbox.list(world.caller, world.account.id)
+    assert len(found) == 4
+    assert {message.id for message in page.messages} == set(found)
+    assert len(set(found)) == 1
+
+
+def test_one_relay_is_woken_for_many_messages(world: World) -> None:
+    world.wakeups_sent()
+    world.accept()
+    assert world.wakeups_sent() == 1
+    world.lane.take(world.account.id, "wrk", slots=3)
+
+    world.accept()
+
+    assert world.wakeups_sent() == 0
+
+
+def test_a_broken_queue_does_not_keep_a_message_from_being_accepted(world: World) -> None:
+    def broken(*_: object) -> None:
+        raise Unavailable("x", fix="x")
+
+    world.wakeups.wake = broken  # type: ignore[method-assign, assignment]
+    message = world.accept()
+
+    assert world.record(message)["state"] == "queued"
+    assert world.lane.state(world.account.id).next_due_at is not None
+
+
+def test_death_between_put_and_ring_is_mended_by_the_same_request(world: World) -> None:
+    ring = world.lane.ring
+
+    def dead(*_: object, **__: object) -> None:
+        raise Unavailable("x", fix="x")
+
+    world.lane.ring = dead  # type: ignore[method-assign, assignment]
+    with pytest.raises(Unavailable):
+        world.accept(idempotency_key="k")
+    world.lane.ring = ring  # type: ignore[method-assign]
+
+    world.accept(idempotency_key="k")
+
+    assert world.serve() == {"sent": 1}
+
+
+def test_unknown_and_forbidden_accounts_are_one_answer(world: World) -> None:
+    answers = []
+    stranger = replace(world.caller, accounts=frozenset({"acc_other"}))
+    for caller, named in (
+        (world.caller, "acc_unknown"),
+        (stranger, world.account.id),
+        (stranger, world.account.name),
+    ):
+        with pytest.raises(NotFound) as caught:
+            world.send.accept(caller, {"account": named, "to": ["b@x.de"]})
+        answers.append(caught.value.to_json())
+
+    assert answers[0] == answers[1] == answers[2]
+
+
+def test_a_caller_without_the_scope_may_not_send(world: World) -> None:
+    world.caller = replace(world.caller, scopes=frozenset({Scope.READ}))
+
+    with pytest.raises(Forbidden):
+        world.accept()
+
+
+def test_an_account_that_was_never_connected_takes_no_mail(world: World) -> None:
+    world.account = replace(world.account, grant_state=GrantState.NONE)
+
+    with pytest.raises(Conflict) as caught:
+        world.accept()
+
+    assert "connect" in caught.value.fix
+
+
+def test_an_account_that_needs_its_owner_holds_its_mail(world: World) -> None:
+    world.account = replace(world.account, grant_state=GrantState.NEEDS_RECONNECT)
+
+    assert world.record(world.accept())["state"] == "queued"
+
+
+def test_only_one_worker_has_a_message(world: World) -> None:
+    message = world.accept()
+    claim(world, message)
+
+    second = world.messages.claim(
+        world.account.id, message, worker="wrk_2", now=world.now(), until=world.now() + HOUR
+    )
+
+    assert not second.done
+
+
+def test_a_worker_whose_claim_was_taken_can_write_nothing(world: World) -> None:
+    message = world.accept()
+    lost = claim(world, message)
+    world.ahead = 6 * MINUTE
+    claim(world, message, "wrk_2")
+
+    assert not world.messages.commit(lost, until=world.now())
+    assert not world.messages.finish(lost, outcomes.accepted(lost, OK, world.now(), {}))
+
+
+def test_a_late_yes_turns_unknown_into_sent(world: World) -> None:
+    message = world.accept()
+    claimed = claim(world, message)
+    world.messages.commit(claimed, until=world.now() + MINUTE)
+    world.messages.finish(claimed, outcomes.unknown(claimed, world.now()))
+
+    assert world.messages.finish(claimed, outcomes.accepted(claimed, OK, world.now(), {}))
+
+    assert world.record(message)["state"] == "sent"
+    assert world.record(message)["next_attempt_at"] is None
+
+
+def test_a_late_yes_is_too_late_when_a_newer_attempt_has_begun(world: World) -> None:
+    message = world.accept()
+    claimed = claim(world, message)
+    world.messages.commit(claimed, until=world.now() + MINUTE)
+    world.messages.finish(claimed, outcomes.unknown(claimed, world.now()))
+    world.ahead = 2 * MINUTE
+    claim(world, message, "wrk_2")
+
+    assert not world.messages.finish(claimed, outcomes.accepted(claimed, OK, world.now(), {}))
+
+    assert world.record(message)["may_be_duplicate"] is True
+
+
+def test_giving_up_what_may_have_arrived_is_no_failure(world: World) -> None:
+    message = world.accept()
+    claimed = claim(world, message)
+    world.messages.finish(claimed, outcomes.unknown(claimed, world.now()))
+    world.ahead = 2 * MINUTE
+    again = claim(world, message, "wrk_2")
+
+    over = outcomes.given_up(again, Ending(Phase.CLAIMED, world.now(), outcomes.EXPIRED))
+
+    assert over.state is State.UNKNOWN
+    assert over.next_attempt_at is None
+
+
+@pytest.mark.parametrize(("word", "state"), [("sent", "sent"), ("failed", "failed"), ("resend", "queued")])
+def test_a_person_decides_what_nobody_knows(world: World, word: str, state: str) -> None:
+    message = world.accept(on_unknown="keep")
+    claimed = claim(world, message)
+    world.messages.finish(claimed, outcomes.unknown(claimed, world.now()))
+
+    world.outbox.resolve(world.caller, message, word)
+
+    record = world.record(message)
+    assert record["state"] == state
+    assert record["resolved_by"] == world.caller.id
+    assert not world.messages.finish(claimed, outcomes.accepted(claimed, OK, world.now(), {}))
+    with pytest.raises(Conflict):
+        world.outbox.resolve(world.caller, message, word)
+
+
+def test_an_unknown_word_and_a_caller_without_the_right_decide_nothing(world: World) -> None:
+    message = world.accept()
+    with pytest.raises(InvalidInput):
+        world.outbox.resolve(world.caller, message, "lost")
+
+    with pytest.raises(Forbidden):
+        world.outbox.resolve(replace(world.caller, scopes=frozenset({Scope.SEND})), message, "sent")
+
+
+def test_a_list_is_newest_first_and_goes_on_where_it_stopped(world: World) -> None:
+    ids = []
+    for _ in range(5):
+        ids.append(world.accept())
+        world.ahead += 10
+
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = world.outbox.list(world.caller, world.account.name, 2, cursor)
+        seen += [message.id for message in page.messages]
+        assert all(message.body is None for message in page.messages)
+        cursor = page.cursor
+        if cursor is None:
+            break
+
+    assert seen == ids[::-1]
+    assert page.to_json()["cursor"] is None
+
+
+@pytest.mark.parametrize(("limit", "cursor"), [(0, None), (101, None), (10, "x"), (10, "W10="), (10, "ä")])
+def test_a_bad_limit_or_cursor_is_refused(world: World, limit: int, cursor: str | None) -> None:
+    with pytest.raises(InvalidInput):
+        world.outbox.list(world.caller, world.account.id, limit, cursor)
+
+
+def test_who_only_sends_sees_its_own_messages(world: World) -> None:
+    others = world.accept()
+    sender = replace(world.caller, id="key_sender", scopes=frozenset({Scope.SEND}))
+    own = world.send.accept(sender, {"account": world.account.id, "to": ["b@x.de"]}).id
+
+    listed = world.outbox.list(sender, world.account.id)
+
+    assert [message.id for message in listed.messages] == [own]
+    assert world.outbox.get(sender, own)[0].id == own
+    for unseen in (others, "msg_1", own[:-1] + "0"):
+        with pytest.raises(NotFound):
+            world.outbox.get(sender, unseen)
+
+
+def test_a_record_holds_no_body_and_reads_as_json(world: World) -> None:
+    message = world.accept(text="the secret text", bcc=["eve@x.de"])
+    world.serve()
+
+    record = world.record(message)
+
+    assert "secret text" not in repr(record)
+    assert record["envelope"]["recipients"] == ["bob@example.net", "eve@x.de"]
+    assert record["attempts"][0]["phase"] == "done"
+    assert _plain(record)
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(type(name) is str and _plain(one) for name, one in value.items())
+    if isinstance(value, list):
+        return all(_plain(one) for one in value)
+    return value is None or type(value) in (str, int, bool)
+
+
+def test_accepting_costs_two_calls_while_a_relay_is_at_work_and_three_before(world: World) -> None:
+    calls: list[str] = []
+    for client in (world.messages._client, world.sqs):
+        client.meta.events.register(
+            "before-call", lambda model, **_: calls.append(model.name), unique_id="count"
+        )
+    try:
+        world.accept()
+        idle = list(calls)
+        world.lane.take(world.account.id, "wrk", slots=3)
+        calls.clear()
+        world.accept()
+    finally:
+        for client in (world.messages._client, world.sqs):
+            client.meta.events.unregister("before-call", unique_id="count")
+
+    assert idle == ["PutItem", "UpdateItem", "SendMessage"]
+    assert calls == ["PutItem", "UpdateItem"]
+
+
+def test_relaying_costs_three_calls_a_message_and_four_a_visit(world: World) -> None:
+    for _ in range(5):
+        world.accept()
+    calls: list[str] = []
+    events = world.messages._client.meta.events
+    events.register("before-call", lambda model, **_: calls.append(model.name), unique_id="count")
+    try:
+        world.serve()
+    finally:
+        events.unregister("before-call", unique_id="count")
+
+    assert len(calls) <= 5 * 3 + 4
+
+
+def test_every_refusal_names_a_fix(world: World) -> None:
+    for asked in ({}, {"account": world.account.id}, {"account": world.account.id, "to": ["x"]}):
+        with pytest.raises(MailgrantError) as caught:
+            world.send.accept(world.caller, asked)
+        assert caught.value.fix

@@ -1,0 +1,81 @@
+"""What becomes of grants on the rescue queue."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.accounts.models import Grant, GrantState
+from chalicelib.clock import MINUTE
+from chalicelib.errors import Diagnosed
+from chalicelib.secret import Secret
+from tests.unit.accounts_world import World, aws, people, world
+
+__all__ = ["aws", "people", "world"]
+
+
+def received(world: World, grant: Grant, token: str, version: int) -> Grant:
+    """The grant as if that refresh token had come with that version."""
+    sealed = world.keeper.prepare(grant.account).refresh_token(Secret(token), version)
+    return replace(grant, version=version, refresh_token=sealed)
+
+
+def test_a_grant_that_was_never_saved_is_saved_and_due_at_once(world: World) -> None:
+    account = world.account(world.connector("microsoft"))
+    known = world.connected("microsoft")
+    grant = world.stores.grants.get(known.id)
+    assert grant is not None
+    first = received(world, replace(grant, account=account.id), "the first", 1)
+
+    world.keeper.rescue(first, until=world.now())
+    world.tokens.drain_rescue(until=world.now() + MINUTE)
+
+    saved = world.stores.grants.get(account.id)
+    assert saved is not None
+    assert saved.version == 1
+    assert (saved.refresh_due_at or 0) <= world.now()
+    assert world.read(account).grant_state is GrantState.ACTIVE
+
+
+def test_an_older_grant_never_replaces_a_newer_one(world: World) -> None:
+    account = world.connected("microsoft")
+    grant = world.stores.grants.get(account.id)
+    assert grant is not None
+    world.access.fresh(account.id, failed_version=1)
+    newest = world.stores.grants.get(account.id)
+
+    world.keeper.rescue(received(world, grant, "an older one", 2), until=world.now())
+    world.tokens.drain_rescue(until=world.now() + MINUTE)
+
+    assert world.stores.grants.get(account.id) == newest
+    assert world.rescue.take() == []
+
+
+def test_a_rescued_token_is_tried_where_the_stored_one_is_refused(world: World) -> None:
+    account = world.connected("microsoft")
+    good = world.stores.grants.get(account.id)
+    assert good is not None
+    token = world.keeper.reveal(good).reveal()
+    broken = received(world, good, "a token that nobody knows", 2)
+    assert world.stores.grants.save_rescued(broken)
+    with pytest.raises(Diagnosed):
+        world.access.fresh(account.id, failed_version=1)
+
+    world.keeper.rescue(received(world, good, token, 2), until=world.now())
+    world.tokens.drain_rescue(until=world.now() + MINUTE)
+
+    assert world.access.fresh(account.id, failed_version=2).version == 4
+
+
+def test_what_is_no_grant_stays_and_stops_nothing(world: World) -> None:
+    account = world.account(world.connector("microsoft"))
+    known = world.stores.grants.get(world.connected("microsoft").id)
+    assert known is not None
+    world.rescue.put("not a grant")
+    world.keeper.rescue(received(world, replace(known, account=account.id), "one", 1), until=world.now())
+
+    world.tokens.drain_rescue(until=world.now() + MINUTE)
+
+    assert world.stores.grants.get(account.id) is not None
+    world.aws.clients.sqs.purge_queue(QueueUrl=world.settings.rescue_queue_url)
