@@ -135,5 +135,7 @@ def caller_id(function_arn: str) -> str:
 
 
 def _answer(error: MailgrantError) -> dict[str, Any]:
-    log.info("refused", extra={"facts": {"code": error.error_code, "status": error.status, "field": error.field}})
+    log.info(
+        "refused", extra={"facts": {"code": error.error_code, "status": error.status, "field": error.field}}
+    )
     return {**error.to_json(), "status": error.status}

@@ -136,7 +136,9 @@ class Gateway:
         from chalicelib.accounts.consent import Consents
         from chalicelib.accounts.sign_ins import SignIns
 
-        consents = Consents(self.grants_table, self.connectors_table, self.keeper, self._open_lane, self.clock)
+        consents = Consents(
+            self.grants_table, self.connectors_table, self.keeper, self._open_lane, self.clock
+        )
         sign_ins = SignIns(self.authorizations_table, self.grants_vault, self.public_url, self.clock)
         return Connect(self._stores, self.providers, self.secrets, sign_ins, consents, self.clock)
 
@@ -146,12 +148,8 @@ class Gateway:
         from chalicelib.accounts.refreshing import Refresher
         from chalicelib.accounts.tokens import Tokens
 
-        refresher = Refresher(
-            self.grants_table, self.connectors_table, self.secrets, self.keeper, self.clock
-        )
-        return Tokens(
-            self._stores, self.providers, refresher, self.keeper, self._recently_used, self.clock
-        )
+        refresher = Refresher(self.grants_table, self.connectors_table, self.secrets, self.keeper, self.clock)
+        return Tokens(self._stores, self.providers, refresher, self.keeper, self._recently_used, self.clock)
 
     @cached_property
     def access_tokens(self) -> AccessTokens:
@@ -364,7 +362,9 @@ class Gateway:
     def _stores(self) -> Stores:
         from chalicelib.accounts.stores import Stores
 
-        return Stores(self.accounts_table, self.connectors_table, self.authorizations_table, self.grants_table)
+        return Stores(
+            self.accounts_table, self.connectors_table, self.authorizations_table, self.grants_table
+        )
 
     def _mailboxes(self, memory: int) -> Mailboxes:
         from chalicelib.accounts.mailboxes import Mailboxes

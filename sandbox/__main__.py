@@ -22,7 +22,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     def say(text: str) -> None:
-        print(text if text.startswith(("\n", " ")) else f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
+        print(
+            text if text.startswith(("\n", " ")) else f"[{time.monotonic() - began:6.1f} s] {text}",
+            flush=True,
+        )
 
     try:
         with Sandbox(say=say) as sandbox:

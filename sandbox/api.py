@@ -37,9 +37,13 @@ class Api:
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
         """The answer to a request, whatever its status is."""
         headers = {"Authorization": f"Bearer {self.key}", **options.pop("headers", {})}
-        return self.session.request(method, f"{self.url}{path}", headers=headers, timeout=TIMEOUT_SECONDS, **options)
+        return self.session.request(
+            method, f"{self.url}{path}", headers=headers, timeout=TIMEOUT_SECONDS, **options
+        )
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    def call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, **options: Any
+    ) -> dict[str, Any]:
         """The JSON of a successful answer. Raises ApiError otherwise."""
         response = self.request(method, path, json=body, **options)
         answer: dict[str, Any] = response.json()

@@ -33,9 +33,16 @@ class Cast:
         client_id, secret = f"client-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
         connector = self.api.post(
             "/v1/connectors",
-            {"provider": provider, "name": f"{provider} {client_id}", "client_id": client_id, "client_secret": secret},
+            {
+                "provider": provider,
+                "name": f"{provider} {client_id}",
+                "client_id": client_id,
+                "client_secret": secret,
+            },
         )
-        self.sandbox.provider.register_client(client_id, secret, [connector["redirect_uri"]], provider, **client)
+        self.sandbox.provider.register_client(
+            client_id, secret, [connector["redirect_uri"]], provider, **client
+        )
         return connector
 
     def mailbox(self, provider: ProviderName, address: str, **facts: Any) -> str:
@@ -48,7 +55,12 @@ class Cast:
         return self.api.post("/v1/accounts", {"connector": connector["id"], "address": address, **facts})
 
     def connected(
-        self, provider: ProviderName, address: str, *, connector: dict[str, Any] | None = None, untick: Collection[str] = ()
+        self,
+        provider: ProviderName,
+        address: str,
+        *,
+        connector: dict[str, Any] | None = None,
+        untick: Collection[str] = (),
     ) -> dict[str, Any]:
         """Makes a mailbox and an account for it, and connects it through the real pages."""
         self.mailbox(provider, address)

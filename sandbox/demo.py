@@ -68,22 +68,34 @@ class Demo:
         account = self.cast.api.get(f"/v1/accounts/{made['id']}")
         if account["status"] != "connected":
             raise DemoError(f"{address} is {account['status']}: {heading(shown.text)}")
-        self.say(f"  {heading(shown.text)} (account {account['id']}, token until {account['token_expires_at']})")
+        self.say(
+            f"  {heading(shown.text)} (account {account['id']}, token until {account['token_expires_at']})"
+        )
         return account
 
     def _send_by_https(self, account: dict[str, Any]) -> None:
         self.say("\nSending by HTTPS with an API key that may only send as this account")
-        key = self.cast.api.post("/v1/callers", {"kind": "key", "name": "demo", "scopes": ["send"], "accounts": [account["id"]]})
+        key = self.cast.api.post(
+            "/v1/callers", {"kind": "key", "name": "demo", "scopes": ["send"], "accounts": [account["id"]]}
+        )
         headers = {"Authorization": f"Bearer {key['key']}"}
         self._await_arrival(self.cast.api.post("/v1/messages", _letter(account, "by HTTPS"), headers=headers))
 
     def _send_by_invoke(self, account: dict[str, Any]) -> None:
         self.say(f"\nSending by invoking the function send, alias {ALIAS}")
-        caller = {"kind": "lambda", "alias": ALIAS, "name": "demo alias", "scopes": ["send"], "accounts": [account["id"]]}
+        caller = {
+            "kind": "lambda",
+            "alias": ALIAS,
+            "name": "demo alias",
+            "scopes": ["send"],
+            "accounts": [account["id"]],
+        }
         self.cast.api.post("/v1/callers", caller)
         client = self.sandbox.emulator.session().client("lambda")
         answer = client.invoke(
-            FunctionName=f"mailgrant-{STAGE}-send", Qualifier=ALIAS, Payload=json.dumps(_letter(account, "by invoke"))
+            FunctionName=f"mailgrant-{STAGE}-send",
+            Qualifier=ALIAS,
+            Payload=json.dumps(_letter(account, "by invoke")),
         )
         self._await_arrival(json.load(answer["Payload"]))
 
@@ -93,7 +105,9 @@ class Demo:
         self._await_arrival(self.cast.api.post("/v1/messages", {"account": account["id"], "raw": raw}))
 
     def _outlive_a_token(self, account: dict[str, Any]) -> None:
-        self.say(f"\nReconnecting {account['address']} with a token that lasts {SHORT_LIFE} s, and letting it expire")
+        self.say(
+            f"\nReconnecting {account['address']} with a token that lasts {SHORT_LIFE} s, and letting it expire"
+        )
         self.sandbox.provider.set_lifetime(access=SHORT_LIFE)
         link = self.cast.api.post(f"/v1/accounts/{account['id']}/connect-link", {})
         self.cast.person().connect(link["connect_link"], mailbox=account["address"])
@@ -115,7 +129,9 @@ class Demo:
             arrived = self.sandbox.mail.wait_for(record["message_id"], timeout=ARRIVAL_SECONDS)
         except TimeoutError as error:
             record = self.cast.api.get(f"/v1/messages/{accepted['id']}")
-            raise DemoError(f"did not arrive within {ARRIVAL_SECONDS:.0f} s: {json.dumps(record, indent=2)}") from error
+            raise DemoError(
+                f"did not arrive within {ARRIVAL_SECONDS:.0f} s: {json.dumps(record, indent=2)}"
+            ) from error
         took = arrived["received_at"] - datetime.fromisoformat(record["accepted_at"]).timestamp()
         self.say(f"  accepted {accepted['id']}")
         self.say(f"  arrived  {arrived['message_id']}, {took:.2f} s after it was accepted")

@@ -34,11 +34,11 @@ class Person:
         self, link: str, *, mailbox: str, accept: bool = True, untick: Collection[str] = ()
     ) -> requests.Response:
         """Goes the whole way from the connect link to the page that tells the result, and returns that page."""
-        return self.session.get(self.callback(link, mailbox=mailbox, accept=accept, untick=untick), timeout=TIMEOUT_SECONDS)
+        return self.session.get(
+            self.callback(link, mailbox=mailbox, accept=accept, untick=untick), timeout=TIMEOUT_SECONDS
+        )
 
-    def callback(
-        self, link: str, *, mailbox: str, accept: bool = True, untick: Collection[str] = ()
-    ) -> str:
+    def callback(self, link: str, *, mailbox: str, accept: bool = True, untick: Collection[str] = ()) -> str:
         """Goes the same way as far as the callback's URL, which is not fetched."""
         return consent(self.begin(link), mailbox=mailbox, accept=accept, untick=untick, session=self.session)
 

@@ -241,5 +241,3 @@ def rows(sandbox: Sandbox) -> list[tuple[str, str]]:
         ("mailboxes", sandbox.mail_url),
         ("AWS", sandbox.emulator.endpoint),
     ]
-
-

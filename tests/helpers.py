@@ -17,7 +17,13 @@ Found = TypeVar("Found")
 
 def letter(account: str, **changes: Any) -> dict[str, Any]:
     """A small message of the account (id or name) to one recipient."""
-    return {"account": account, "to": ["charles@example.net"], "subject": "A letter", "text": "Hello.\n", **changes}
+    return {
+        "account": account,
+        "to": ["charles@example.net"],
+        "subject": "A letter",
+        "text": "Hello.\n",
+        **changes,
+    }
 
 
 def record(cast: Cast, message: str) -> dict[str, Any]:
@@ -62,10 +68,14 @@ def copies(sandbox: Sandbox, message_id: str) -> list[Any]:
     return [entry for entry in sandbox.mail.log() if entry["message_id"] == message_id]
 
 
-def invoke(sandbox: Sandbox, function: str, payload: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+def invoke(
+    sandbox: Sandbox, function: str, payload: dict[str, Any] | None = None, **options: Any
+) -> dict[str, Any]:
     """Runs a deployed function to its end and returns its answer; an unhandled error fails the test."""
     client = sandbox.emulator.session().client("lambda")
-    answer = client.invoke(FunctionName=f"mailgrant-sandbox-{function}", Payload=json.dumps(payload or SCHEDULED), **options)
+    answer = client.invoke(
+        FunctionName=f"mailgrant-sandbox-{function}", Payload=json.dumps(payload or SCHEDULED), **options
+    )
     body = json.load(answer["Payload"])
     assert "FunctionError" not in answer, body
     return body or {}

@@ -21,7 +21,7 @@ def main() -> None:
         signal.signal(number, lambda _number, _frame: stopping.set())
     with _server(arguments) as server:
         addresses = {"microsoft": server.microsoft, "google": server.google, "web": server.url}
-        print(f"ready {json.dumps(addresses)}", flush=True)  # noqa: T201 - the parent process reads it
+        print(f"ready {json.dumps(addresses)}", flush=True)
         stopping.wait()
 
 

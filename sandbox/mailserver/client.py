@@ -142,7 +142,7 @@ class MailServerClient:
         found: list[MessageRecord] = self._call("GET", f"/api/messages?{query}")
         return found
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         return json.loads(self._exchange(method, path, body))
 
     def _exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:

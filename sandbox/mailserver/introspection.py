@@ -19,7 +19,7 @@ _TIMEOUT_SECONDS = 10.0
 _OK = 200
 
 
-class ProviderUnavailable(Exception):  # noqa: N818 - named for the state it reports
+class ProviderUnavailable(Exception):
     """The provider could not be asked, or gave no answer that can be read."""
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _LONGEST_WAIT_SECONDS = 60.0
 
 
-class BadRequest(Exception):  # noqa: N818 - named for the HTTP status
+class BadRequest(Exception):
     """The request cannot be carried out; its text says why."""
 
 
@@ -184,7 +184,7 @@ def problem(status: HTTPStatus, message: str) -> Response:
     return _json({"error": {"code": status.name.lower(), "message": message}}, status)
 
 
-def _json(value: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:  # noqa: ANN401 - any JSON value
+def _json(value: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return Response(json.dumps(value).encode(), status=status)
 
 

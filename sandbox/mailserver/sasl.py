@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, field
 
 
-class MalformedResponse(ValueError):  # noqa: N818 - named for what it says of the client's line
+class MalformedResponse(ValueError):
     """The client's response is not base64 of an XOAUTH2 response."""
 
 

@@ -70,7 +70,7 @@ class SubmissionListener(socketserver.ThreadingTCPServer):
     def finish_request(
         self,
         request: socket.socket | tuple[bytes, socket.socket],
-        _client_address: Any,  # noqa: ANN401 - the base class's signature
+        _client_address: Any,
     ) -> None:
         """Serve one connection from its greeting to its end."""
         if not isinstance(request, socket.socket):

@@ -11,11 +11,11 @@ _CHUNK = 65_536
 _LINGER_SECONDS = 1.0
 
 
-class SessionOver(Exception):  # noqa: N818 - ends a session in good order as often as not
+class SessionOver(Exception):
     """The session ends here; its text says how, for the session's record."""
 
 
-class LineTooLong(Exception):  # noqa: N818 - named for what the client did
+class LineTooLong(Exception):
     """The client sent a command line longer than MAX_LINE."""
 
 

@@ -3,7 +3,7 @@
 Authlib runs the protocol: RFC 6749 sections 4.1 and 6, RFC 7636, OpenID Connect Core section 3.1.
 """
 
-# ruff: noqa: ANN401, ARG002 - Authlib's methods have untyped arguments, and some that are not needed here
+# ruff: noqa: ARG002 - Authlib's methods have untyped arguments, and some that are not needed here
 from __future__ import annotations
 
 from dataclasses import replace

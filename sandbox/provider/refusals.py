@@ -53,7 +53,7 @@ _AUTHLIB_REASONS = {
 }
 
 
-class Refusal(OAuth2Error):  # noqa: N818 - named for what it is, like its reasons
+class Refusal(OAuth2Error):
     """A refusal with its reason; ``details`` fill the placeholders of the dialect's sentence."""
 
     def __init__(self, reason: Reason, *, redirect_uri: str | None = None, **details: str) -> None:

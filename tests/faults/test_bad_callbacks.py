@@ -39,7 +39,9 @@ def changed(callback: str, **changes: str | None) -> str:
     """The callback with some parameters replaced, or removed where None."""
     parts = urlsplit(callback)
     query = {name: values[0] for name, values in parse_qs(parts.query).items()} | changes
-    return urlunsplit(parts._replace(query=urlencode({name: text for name, text in query.items() if text is not None})))
+    return urlunsplit(
+        parts._replace(query=urlencode({name: text for name, text in query.items() if text is not None}))
+    )
 
 
 def test_B01_no_state(sandbox: Sandbox, waiting: Waiting) -> None:
@@ -140,7 +142,9 @@ def test_B15_the_send_scope_was_unticked(cast: Cast) -> None:
     address = cast.mailbox("google", f"owner-{secrets.token_hex(4)}@example.com")
     account = cast.account(cast.connector("google"), address)
 
-    shown = cast.person().connect(account["connect_link"], mailbox=address, untick=["https://mail.google.com/"])
+    shown = cast.person().connect(
+        account["connect_link"], mailbox=address, untick=["https://mail.google.com/"]
+    )
 
     assert "permission" in heading(shown.text).lower() + shown.text.lower()
     assert cast.api.get(f"/v1/accounts/{account['id']}")["status"] == "disconnected"
@@ -165,7 +169,10 @@ def test_B18_opening_the_connect_link_starts_nothing(sandbox: Sandbox, cast: Cas
     account = cast.account(cast.connector("google"), address)
     scanner = cast.person()
 
-    opened = [scanner.session.request(method, account["connect_link"], timeout=30) for method in ("GET", "HEAD") * 12]
+    opened = [
+        scanner.session.request(method, account["connect_link"], timeout=30)
+        for method in ("GET", "HEAD") * 12
+    ]
 
     assert {page.status_code for page in opened} == {200}
     assert not scanner.session.cookies

@@ -78,7 +78,9 @@ def test_B34_from_is_somebody_else(connected: dict[str, Any], door: Door, form: 
     assert error["code"] == "from_not_allowed"
 
 
-def test_B35_a_forbidden_account_and_an_unknown_one(sandbox: Sandbox, cast: Cast, connected: dict[str, Any]) -> None:
+def test_B35_a_forbidden_account_and_an_unknown_one(
+    sandbox: Sandbox, cast: Cast, connected: dict[str, Any]
+) -> None:
     """The same status and the same body, by id and by name."""
     other = cast.account(cast.connector("google"), f"other-{secrets.token_hex(4)}@example.com")
     caller = {"kind": "key", "name": "stranger", "scopes": ["send", "read"], "accounts": [other["id"]]}
@@ -87,7 +89,9 @@ def test_B35_a_forbidden_account_and_an_unknown_one(sandbox: Sandbox, cast: Cast
     named = [connected["id"], connected["name"], "acc_" + "z" * 20, "nobody@example.com"]
 
     answers = [stranger.request("POST", "/v1/messages", json=letter(name)) for name in named]
-    answers += [stranger.request("GET", f"/v1/accounts/{name}") for name in (connected["id"], "acc_" + "z" * 20)]
+    answers += [
+        stranger.request("GET", f"/v1/accounts/{name}") for name in (connected["id"], "acc_" + "z" * 20)
+    ]
 
     assert {answer.status_code for answer in answers} == {404}
     assert len({answer.text for answer in answers}) == 1
@@ -99,7 +103,9 @@ def test_B50_an_idempotency_key_with_another_message(connected: dict[str, Any], 
     first = door(letter(connected["id"], idempotency_key=key))
     same = door(letter(connected["id"], idempotency_key=key))
 
-    error = refused(door(letter(connected["id"], idempotency_key=key, subject="Another")), 422, "idempotency_key")
+    error = refused(
+        door(letter(connected["id"], idempotency_key=key, subject="Another")), 422, "idempotency_key"
+    )
 
     assert first[1]["id"] == same[1]["id"]
     assert error["code"] == "idempotency_key_reused"

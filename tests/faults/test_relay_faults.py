@@ -27,11 +27,15 @@ def account(cast: Cast) -> dict[str, Any]:
     return cast.connected("microsoft", f"owner-{secrets.token_hex(4)}@example.com")
 
 
-def accept_and_die(sandbox: Sandbox, cast: Cast, message: dict[str, Any], at: tuple[str, str, bool], key: str) -> Api:
+def accept_and_die(
+    sandbox: Sandbox, cast: Cast, message: dict[str, Any], at: tuple[str, str, bool], key: str
+) -> Api:
     """Accepts a message in a process that is killed at a step; returns an API client with the same caller's key."""
     from sandbox.api import Api
 
-    made = cast.api.post("/v1/callers", {"kind": "key", "name": "killed", "scopes": ["send"], "accounts": ["*"]})
+    made = cast.api.post(
+        "/v1/callers", {"kind": "key", "name": "killed", "scopes": ["send"], "accounts": ["*"]}
+    )
     call = {"caller": made["id"], "message": message, "die_at": at, "key": key}
     kills.dies(kills.start(sandbox, kills.ACCEPT, json.dumps(call)))
     return Api(sandbox.url, made["key"], sandbox.authority.cafile)
@@ -44,7 +48,9 @@ def the_only_message(cast: Cast, account: dict[str, Any]) -> dict[str, Any]:
     return dict(found[0])
 
 
-def test_F01_killed_between_the_row_and_the_wake_up(sandbox: Sandbox, cast: Cast, account: dict[str, Any]) -> None:
+def test_F01_killed_between_the_row_and_the_wake_up(
+    sandbox: Sandbox, cast: Cast, account: dict[str, Any]
+) -> None:
     """The minute's look finds the lane that was rung but woke nobody; the message is delivered once."""
     accept_and_die(sandbox, cast, letter(account["id"]), ("wakeups", "wake", False), "f01")
     accepted = the_only_message(cast, account)
@@ -55,7 +61,9 @@ def test_F01_killed_between_the_row_and_the_wake_up(sandbox: Sandbox, cast: Cast
     assert len(copies(sandbox, sent["message_id"])) == 1
 
 
-def test_F01_killed_between_the_row_and_the_ring(sandbox: Sandbox, cast: Cast, account: dict[str, Any]) -> None:
+def test_F01_killed_between_the_row_and_the_ring(
+    sandbox: Sandbox, cast: Cast, account: dict[str, Any]
+) -> None:
     """Nobody was told 202; the account's next mail brings the silent one along, once."""
     accept_and_die(sandbox, cast, letter(account["id"]), ("lane", "ring", False), "f01")
     silent = the_only_message(cast, account)
@@ -80,14 +88,18 @@ def test_F02_killed_before_the_answer_and_the_client_tries_again(
     assert len(copies(sandbox, sent["message_id"])) == 1
 
 
-def test_F05_a_wake_up_that_comes_again_after_sent(sandbox: Sandbox, cast: Cast, account: dict[str, Any]) -> None:
+def test_F05_a_wake_up_that_comes_again_after_sent(
+    sandbox: Sandbox, cast: Cast, account: dict[str, Any]
+) -> None:
     """The late wake-up is taken from the queue, and no connection is made for it."""
     accepted = cast.api.post("/v1/messages", letter(account["id"]))
     sent = in_state(cast, accepted["id"], "sent")
     connections = len(sandbox.mail.sessions())
     sqs, queue = sandbox.emulator.session().client("sqs"), sandbox.environment["RELAY_QUEUE_URL"]
 
-    sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"account": account["id"], "message": accepted["id"]}))
+    sqs.send_message(
+        QueueUrl=queue, MessageBody=json.dumps({"account": account["id"], "message": accepted["id"]})
+    )
 
     until(lambda: _empty(sqs, queue))
     assert len(sandbox.mail.sessions()) == connections
@@ -141,8 +153,15 @@ def killed_after_the_dot(
     """A message whose worker was killed while the server held back the answer to the final dot."""
     when = "after_store" if stored else "before_store"
     fault = sandbox.mail.inject("DOT", "pause", when=when, user=account["address"])
-    made = cast.api.post("/v1/callers", {"kind": "key", "name": "killed", "scopes": ["send"], "accounts": ["*"]})
-    call = {"caller": made["id"], "message": letter(account["id"], **changes), "die_at": ("wakeups", "wake", False), "key": "k"}
+    made = cast.api.post(
+        "/v1/callers", {"kind": "key", "name": "killed", "scopes": ["send"], "accounts": ["*"]}
+    )
+    call = {
+        "caller": made["id"],
+        "message": letter(account["id"], **changes),
+        "die_at": ("wakeups", "wake", False),
+        "key": "k",
+    }
     kills.dies(kills.start(sandbox, kills.ACCEPT, json.dumps(call)))
     worker = kills.start(sandbox, kills.RELAY, account["id"])
     sandbox.mail.wait_for_fault(fault, timeout=30)
@@ -169,7 +188,9 @@ def test_F12_the_connection_is_lost_after_the_dot(
     assert len(copies(sandbox, sent["message_id"])) == (2 if stored else 1)
 
 
-def test_F17_a_token_that_is_refused_before_it_expires(sandbox: Sandbox, cast: Cast, account: dict[str, Any]) -> None:
+def test_F17_a_token_that_is_refused_before_it_expires(
+    sandbox: Sandbox, cast: Cast, account: dict[str, Any]
+) -> None:
     """One forced refresh of the version that failed, one retry, and the message is sent."""
     refreshes = refreshes_of(sandbox, account)
     sandbox.provider.revoke(account["address"], what="access")
@@ -199,7 +220,9 @@ def test_F17_a_server_that_goes_on_refusing(sandbox: Sandbox, cast: Cast, accoun
 def refreshes_of(sandbox: Sandbox, account: dict[str, Any]) -> int:
     """How many refreshes of this mailbox the provider has seen."""
     requests = sandbox.provider.token_requests()
-    return len([one for one in requests if one.user == account["address"] and one.grant_type == "refresh_token"])
+    return len(
+        [one for one in requests if one.user == account["address"] and one.grant_type == "refresh_token"]
+    )
 
 
 @pytest.fixture

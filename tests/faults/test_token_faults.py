@@ -21,7 +21,9 @@ SLOW_PROVIDER_SECONDS = 1.0
 
 
 @pytest.mark.parametrize("provider", ["microsoft", "google"])
-def test_F24_twenty_workers_need_one_expired_token(sandbox: Sandbox, cast: Cast, provider: ProviderName) -> None:
+def test_F24_twenty_workers_need_one_expired_token(
+    sandbox: Sandbox, cast: Cast, provider: ProviderName
+) -> None:
     """One request reaches the provider; all twenty are answered with the token that it brought."""
     sandbox.provider.set_lifetime(access=SHORT_LIFE)
     account = cast.connected(provider, f"owner-{secrets.token_hex(4)}@example.com")
@@ -30,7 +32,9 @@ def test_F24_twenty_workers_need_one_expired_token(sandbox: Sandbox, cast: Cast,
     sandbox.provider.inject("token", delay=SLOW_PROVIDER_SECONDS)
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        answers = list(pool.map(lambda _: invoke(sandbox, "tokens", {"account": account["id"]}), range(WORKERS)))
+        answers = list(
+            pool.map(lambda _: invoke(sandbox, "tokens", {"account": account["id"]}), range(WORKERS))
+        )
 
     asked = [one for one in sandbox.provider.token_requests() if one.user == account["address"]]
     assert [one.grant_type for one in asked] == ["authorization_code", "refresh_token"]
@@ -38,7 +42,9 @@ def test_F24_twenty_workers_need_one_expired_token(sandbox: Sandbox, cast: Cast,
 
 
 @pytest.mark.parametrize("provider", ["microsoft", "google"])
-def test_F38_a_callback_is_delivered_twice_at_once(sandbox: Sandbox, cast: Cast, provider: ProviderName) -> None:
+def test_F38_a_callback_is_delivered_twice_at_once(
+    sandbox: Sandbox, cast: Cast, provider: ProviderName
+) -> None:
     """One exchange reaches the provider, and both browsers' tabs end at the page that says what became of it."""
     address = cast.mailbox(provider, f"owner-{secrets.token_hex(4)}@example.com")
     account = cast.account(cast.connector(provider), address)

@@ -43,7 +43,9 @@ def role(shared_sandbox: Sandbox) -> tuple[str, Credentials]:
 def signed(sandbox: Sandbox, credentials: Credentials, path: str, body: dict[str, Any]) -> requests.Response:
     """A POST signed with SigV4."""
     data = json.dumps(body)
-    request = AWSRequest("POST", f"{sandbox.url}{path}", data=data, headers={"Content-Type": "application/json"})
+    request = AWSRequest(
+        "POST", f"{sandbox.url}{path}", data=data, headers={"Content-Type": "application/json"}
+    )
     SigV4Auth(credentials, "execute-api", "eu-west-1").add_auth(request)
     with requests.Session() as session:
         session.trust_env = False

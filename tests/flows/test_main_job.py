@@ -116,7 +116,9 @@ def test_a_file_of_mail_is_relayed_byte_for_byte(sandbox: Sandbox, cast: Cast) -
     body = "Subject:  Two  spaces stay\r\n\r\n.dots\r\n..dots\r\n.\r\nThe end\r\n"
     raw = (head + "Bcc: b@example.net\r\n" + body).encode()
 
-    accepted = cast.api.post("/v1/messages", {"account": account["id"], "raw": base64.b64encode(raw).decode()})
+    accepted = cast.api.post(
+        "/v1/messages", {"account": account["id"], "raw": base64.b64encode(raw).decode()}
+    )
     sent = in_state(cast, accepted["id"], "sent")
 
     (shown,) = sandbox.mail.messages(message_id=sent["message_id"])
@@ -125,7 +127,9 @@ def test_a_file_of_mail_is_relayed_byte_for_byte(sandbox: Sandbox, cast: Cast) -
 
 
 @pytest.mark.parametrize("provider", ["microsoft", "google"])
-def test_an_expired_token_is_refreshed_before_it_is_used(sandbox: Sandbox, cast: Cast, provider: ProviderName) -> None:
+def test_an_expired_token_is_refreshed_before_it_is_used(
+    sandbox: Sandbox, cast: Cast, provider: ProviderName
+) -> None:
     """The relay asks once, the provider is asked once, and the mail server never sees the old token."""
     sandbox.provider.set_lifetime(access=SHORT_LIFE)
     account = cast.connected(provider, f"owner-{secrets.token_hex(4)}@example.com")

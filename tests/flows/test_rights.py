@@ -18,7 +18,9 @@ TOKEN_TABLES = ("grants", "access-tokens")
 def role_session(sandbox: Sandbox, function: str) -> boto3.Session:
     """A session with the credentials that the function runs with."""
     root = sandbox.emulator.session()
-    role = root.client("lambda").get_function_configuration(FunctionName=f"mailgrant-sandbox-{function}")["Role"]
+    role = root.client("lambda").get_function_configuration(FunctionName=f"mailgrant-sandbox-{function}")[
+        "Role"
+    ]
     given = root.client("sts").assume_role(RoleArn=role, RoleSessionName="tests")["Credentials"]
     return boto3.Session(
         given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region_name="eu-west-1"
@@ -55,7 +57,10 @@ def test_api_and_send_are_refused_both_keys(sandbox: Sandbox, key: str) -> None:
 
         assert make_key(sandbox, session, key) in DENIED
         blob = root_data_key(sandbox, key)
-        assert answer(sandbox, session, "kms", "decrypt", CiphertextBlob=blob, KeyId=sandbox.environment[key]) in DENIED
+        assert (
+            answer(sandbox, session, "kms", "decrypt", CiphertextBlob=blob, KeyId=sandbox.environment[key])
+            in DENIED
+        )
 
 
 def root_data_key(sandbox: Sandbox, key: str) -> bytes:
@@ -70,8 +75,12 @@ def test_api_is_refused_every_secret(sandbox: Sandbox, cast: Any) -> None:
     connector = cast.connector("google")
     name = f"mailgrant-sandbox/connector/{connector['id']}"
 
-    refused = answer(sandbox, role_session(sandbox, "api"), "secretsmanager", "get_secret_value", SecretId=name)
-    allowed = answer(sandbox, role_session(sandbox, "connect"), "secretsmanager", "get_secret_value", SecretId=name)
+    refused = answer(
+        sandbox, role_session(sandbox, "api"), "secretsmanager", "get_secret_value", SecretId=name
+    )
+    allowed = answer(
+        sandbox, role_session(sandbox, "connect"), "secretsmanager", "get_secret_value", SecretId=name
+    )
 
     assert refused in DENIED
     assert allowed == "done"
@@ -83,7 +92,12 @@ def test_relay_is_refused_the_grants_key(sandbox: Sandbox) -> None:
 
     outcomes = {
         key: answer(
-            sandbox, session, "kms", "decrypt", CiphertextBlob=root_data_key(sandbox, key), KeyId=sandbox.environment[key]
+            sandbox,
+            session,
+            "kms",
+            "decrypt",
+            CiphertextBlob=root_data_key(sandbox, key),
+            KeyId=sandbox.environment[key],
         )
         for key in ("GRANTS_KEY_ARN", "ACCESS_TOKENS_KEY_ARN")
     }

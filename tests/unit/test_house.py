@@ -57,7 +57,11 @@ def part_of(path: Path) -> str:
     if path.name == "models.py":
         return "models"
     relative = path.relative_to(ROOT).with_suffix("")
-    return relative.parts[1] if relative.parts[0] == "chalicelib" and len(relative.parts) > 1 else relative.parts[0]
+    return (
+        relative.parts[1]
+        if relative.parts[0] == "chalicelib" and len(relative.parts) > 1
+        else relative.parts[0]
+    )
 
 
 def part_named(module: str) -> str:
@@ -103,7 +107,11 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_accounts_and_mail_do_not_know_each_other(path: Path) -> None:
     """The two halves meet in the wiring; each is handed what it needs of the other."""
     own = part_of(path)
-    parts = {name.split(".")[1] for name in imports(path) if name.startswith("chalicelib.") and not name.endswith("models")}
+    parts = {
+        name.split(".")[1]
+        for name in imports(path)
+        if name.startswith("chalicelib.") and not name.endswith("models")
+    }
 
     if own in {"accounts", "mail"} and path.name != "models.py":
         assert not parts & ({"accounts", "mail"} - {own})
@@ -138,6 +146,12 @@ def test_importing_the_application_is_free() -> None:
     """No heavy library is loaded and no environment is needed by importing app."""
     script = f"import sys, app; print([name for name in {HEAVY!r} if name in sys.modules])"
 
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
 
     assert done.stdout.strip() == "[]", done.stderr

@@ -24,7 +24,7 @@ def test_the_child_prints_its_addresses_and_stops_at_sigterm(world: World, certi
     files = ["--cert", certificate.certfile, "--key", certificate.keyfile, "--provider-ca", world.cafile]
     command = [sys.executable, "-m", "sandbox.mailserver", *files, "--provider-url", world.provider.url]
 
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 - our own program
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         line = child.stdout.readline() if child.stdout else ""
         addresses = json.loads(line.removeprefix("ready "))
         host, port = addresses["google"]

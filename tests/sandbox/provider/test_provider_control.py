@@ -283,7 +283,7 @@ def test_it_runs_as_a_process_until_sigterm(provider_certificates: Certificates)
     files = provider_certificates
     command = [sys.executable, "-m", "sandbox.provider", "--cert", str(files.cert), "--key", str(files.key)]
 
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         word, url = process.stdout.readline().split()
         control = ControlClient(url, files.ca)
