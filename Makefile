@@ -15,7 +15,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: install install-aws ## Start the sandbox, deploy into it and send mail; ONCE=1 ends after the last message, EML=path sends a file
-	@$(BIN)/python -m sandbox $(if $(ONCE),--once) $(if $(EML),--eml "$(EML)")
+	@exec $(BIN)/python -m sandbox --end-with-parent $(if $(ONCE),--once) $(if $(EML),--eml "$(EML)")
 
 test: install install-aws chromium ## Run all tests; ARGS="-k name" for some
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)

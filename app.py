@@ -20,7 +20,7 @@ register(app, gateway)
 
 
 @app.lambda_function()
-def connect(event: dict[str, Any], context: Any) -> dict[str, Any]:
+def connect(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     """Invoked by `api`: everything of connecting that needs a secret or a key."""
     return gateway().connect_operations.run(event)
 
@@ -64,5 +64,5 @@ def relay_due(event: CloudWatchEvent) -> None:
 
 
 def _until(context: Any) -> int:
-    """When this invocation ends, in milliseconds since 1970; `context` is Lambda's, whatever Chalice calls it."""
+    """When this invocation ends, in milliseconds since 1970; `context` is Lambda's own."""
     return gateway().clock() + int(context.get_remaining_time_in_millis())

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 DOCS = "docs/errors.md"
 
 
+def docs_of(code: str) -> str:
+    """Where the documentation explains a code."""
+    return f"{DOCS}#{code.replace('_', '-')}"
+
+
 class MailgrantError(Exception):
     """The root of everything that a caller can be told.
 
@@ -51,13 +56,18 @@ class MailgrantError(Exception):
         self.field = field
         self.error_code = code or self.code
 
+    @property
+    def chapter(self) -> str:
+        """The code under which the documentation explains the error."""
+        return self.error_code
+
     def to_json(self) -> dict[str, Any]:
         """The one shape of an error, ready for JSON."""
         error = {
             "code": self.error_code,
             "message": self.message,
             "fix": self.fix,
-            "docs": f"{DOCS}#{self.error_code.replace('_', '-')}",
+            "docs": docs_of(self.chapter),
         }
         if self.field is not None:
             error["field"] = self.field
@@ -136,6 +146,11 @@ class Diagnosed(MailgrantError):
     def __init__(self, diagnosis: Diagnosis) -> None:
         super().__init__(diagnosis.message, fix=diagnosis.fix, code=diagnosis.code)
         self.diagnosis = diagnosis
+
+    @property
+    def chapter(self) -> str:
+        """That of all refusals: their codes are the providers' own, without number."""
+        return self.code
 
 
 class Unavailable(MailgrantError):

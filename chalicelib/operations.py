@@ -21,6 +21,9 @@ from chalicelib.mail.send import Send
 CHUNK = 100
 """How many accounts one message of the refresh queue names."""
 
+FIELD_LIMIT = 100
+"""How much of a field's name is logged: an unknown one is the caller's own text."""
+
 Event = Mapping[str, Any]
 
 log = logger("operations")
@@ -55,7 +58,7 @@ class TokenOperations:
         self._tokens = tokens
 
     def run(self, event: Event, *, until: int) -> dict[str, Any]:
-        """Takes ``{"account", "failed_version"?}``; answers {}, ``{"diagnosis"}`` or ``{"error", "status"}``."""
+        """Takes ``{"account", "failed_version"?}``; answers {}, ``{"diagnosis"}`` or ``{"error", …}``."""
         try:
             self._tokens.ensure(event["account"], failed_version=event.get("failed_version"), until=until)
         except Diagnosed as refused:
@@ -114,7 +117,7 @@ class RelaySchedule:
         self._parse = parse
 
     def run_wakeup(self, body: str, *, until: int) -> None:
-        """Relays the mail of the account that a wake-up names; a body that is none goes to the dead letters."""
+        """Relays the mail of the account that a wake-up names; what is none goes to the dead letters."""
         self._relay.run(self._parse(body), until=until)
 
     def run_due(self, *, until: int) -> None:
@@ -135,7 +138,6 @@ def caller_id(function_arn: str) -> str:
 
 
 def _answer(error: MailgrantError) -> dict[str, Any]:
-    log.info(
-        "refused", extra={"facts": {"code": error.error_code, "status": error.status, "field": error.field}}
-    )
+    field = error.field[:FIELD_LIMIT] if error.field else None
+    log.info("refused", extra={"facts": {"code": error.error_code, "status": error.status, "field": field}})
     return {**error.to_json(), "status": error.status}

@@ -19,4 +19,5 @@ class Secret:
         return self._value
 
     def __str__(self) -> str:
+        """Says that there is a value, and not which."""
         return "Secret(…)"

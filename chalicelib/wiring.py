@@ -172,7 +172,6 @@ class Gateway:
             messages=self.messages_table,
             blobs=self.blobs,
             lane=self.lane,
-            wakeups=self.wakeups,
             limits=self._limits,
             clock=self.clock,
         )
@@ -182,7 +181,7 @@ class Gateway:
         """The records of messages."""
         from chalicelib.mail.outbox import Outbox
 
-        return Outbox(self.messages_table, self.lane, self._mailboxes(0).find, self.wakeups, self.clock)
+        return Outbox(self.messages_table, self.lane, self._mailboxes(0).find, self.clock)
 
     @cached_property
     def lane(self) -> Lane:
@@ -206,7 +205,6 @@ class Gateway:
             open_session=self._open_session,
             set_transport_block=self.accounts_table.set_transport_block,
             slots=self._slots,
-            wakeups=self.wakeups,
             clock=self.clock,
         )
 
@@ -375,7 +373,7 @@ class Gateway:
         self.lane.open(account)
 
     def _recently_used(self, account: str) -> int | None:
-        return self.lane.state(account).served_at
+        return self.lane.used_at(account)
 
     def _limits(self, connector: Connector) -> Limits:
         from chalicelib.mail.ports import Limits

@@ -104,7 +104,7 @@ def accounts() -> None:
 @asking
 def add_account(api: Api, out: Out, **body: str) -> None:
     """Make an account. Its connect link is printed: its owner opens it."""
-    out.record(api.post("accounts", {name: value for name, value in body.items() if value}), ACCOUNT_FIELDS)
+    _show(out, api.post("accounts", {name: value for name, value in body.items() if value}))
 
 
 @accounts.command("list")
@@ -121,8 +121,7 @@ def list_accounts(api: Api, out: Out) -> None:
 @asking
 def show_account(api: Api, out: Out, account: str) -> None:
     """Show one account, by id or name: status, token, last problem and its fix."""
-    found = api.get(f"accounts/{part(account)}")
-    out.record(found if out.as_json else {**found, "lane": _mail(found["lane"])}, ACCOUNT_FIELDS)
+    _show(out, api.get(f"accounts/{part(account)}"))
 
 
 @click.command()
@@ -156,6 +155,10 @@ def _connected(api: Api, path: str, before: str | None, timeout: int) -> dict[st
             return found
         time.sleep(POLL)
     return None
+
+
+def _show(out: Out, account: dict[str, Any]) -> None:
+    out.record(account if out.as_json else {**account, "lane": _mail(account["lane"])}, ACCOUNT_FIELDS)
 
 
 def _mail(lane: dict[str, Any]) -> str:

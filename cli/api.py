@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import requests
+
+from cli.config import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,7 +47,7 @@ class Api:
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {config.key}"
         # A proxy of the environment cannot reach this machine's own loopback.
-        self._session.trust_env = not _loopback(config.url)
+        self._session.trust_env = not is_loopback(urlsplit(config.url).hostname or "")
 
     def get(self, path: str, **query: str | int | None) -> dict[str, Any]:
         """The answer to GET /v1/<path>; parameters that are None are left out."""
@@ -143,11 +144,3 @@ def _said(error: requests.RequestException) -> str:
     if isinstance(error, requests.ConnectionError):
         return "no connection could be made"
     return type(error).__name__
-
-
-def _loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

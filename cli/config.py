@@ -3,25 +3,31 @@
 The first of these that names a URL is used, as a whole:
 
 1. the environment: MAILGRANT_URL, MAILGRANT_KEY and, for a private CA, MAILGRANT_CA (a file);
-2. ``~/.config/mailgrant/config.toml``, which ``mailgrant login`` writes;
-3. ``.sandbox/cli.json``, which a running sandbox writes.
+2. the sandbox that runs in the directory MAILGRANT_SANDBOX_DIRECTORY of the environment;
+3. ``~/.config/mailgrant/config.toml``, which ``mailgrant login`` writes;
+4. the sandbox that runs in ``.sandbox``.
+
+A sandbox writes the file cli.json into its directory, and removes it when it ends.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SANDBOX = Path(__file__).resolve().parent.parent / ".sandbox" / "cli.json"
+SANDBOX_DIRECTORY = "MAILGRANT_SANDBOX_DIRECTORY"
+CONFIGURATION = "cli.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,13 @@ def load(env: Mapping[str, str] = os.environ) -> Config:
     if env.get("MAILGRANT_URL"):
         found = {name: env.get(f"MAILGRANT_{name.upper()}") for name in ("url", "key", "ca")}
         return _config(found, "the environment")
-    for path, parse in ((user_file(env), tomllib.loads), (SANDBOX, json.loads)):
+    sandbox = sandbox_directory(env) / CONFIGURATION
+    if env.get(SANDBOX_DIRECTORY) and not sandbox.is_file():
+        raise click.UsageError(f"No sandbox runs in {sandbox.parent}, which {SANDBOX_DIRECTORY} names.")
+    files = (user_file(env), sandbox)
+    for path in reversed(files) if env.get(SANDBOX_DIRECTORY) else files:
         if path.is_file():
+            parse = json.loads if path == sandbox else tomllib.loads
             return _config(parse(path.read_text(encoding="utf-8")), str(path))
     raise click.UsageError(
         "It is not known where the API is. Run 'mailgrant login --url URL', set MAILGRANT_URL and "
@@ -61,13 +72,36 @@ def save(config: Config, env: Mapping[str, str] = os.environ) -> Path:
     return path
 
 
+def sandbox_directory(env: Mapping[str, str]) -> Path:
+    """The directory that a sandbox runs in, unless it is told another: ``.sandbox`` of this repository."""
+    return Path(env.get(SANDBOX_DIRECTORY) or Path(__file__).parent.parent / ".sandbox").resolve()
+
+
 def user_file(env: Mapping[str, str]) -> Path:
     """The path of the user's configuration, by the XDG base directory specification."""
     base = env.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(base) / "mailgrant" / "config.toml"
 
 
+def require_https(url: str) -> None:
+    """Raises click.UsageError for a URL over which the key would be readable on its way."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        return
+    raise click.UsageError(f"{url} does not begin with https://; the key would be readable on its way.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _config(found: Mapping[str, Any], source: str) -> Config:
-    if not found.get("url"):
+    url = str(found.get("url") or "")
+    if not url:
         raise click.UsageError(f"{source} names no url.")
-    return Config(str(found["url"]).rstrip("/"), str(found.get("key") or ""), found.get("ca") or None, source)
+    require_https(url)
+    return Config(url.rstrip("/"), str(found.get("key") or ""), found.get("ca") or None, source)

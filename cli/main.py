@@ -30,6 +30,7 @@ def main() -> None:
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="The file of a private CA.")
 def login(url: str, key: str, ca: str | None) -> None:
     """Check a URL and a key, and remember them."""
+    config.require_https(url)
     found = config.Config(url.rstrip("/"), key.strip(), ca, "login")
     try:
         caller = Api(found).get("whoami")

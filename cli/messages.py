@@ -189,9 +189,8 @@ def _attempts(out: Out, attempts: Sequence[Mapping[str, Any]]) -> None:
 
 def _reply(record: Mapping[str, Any]) -> str:
     reply = record.get("reply")
-    if not reply:
-        return ""
-    return "  " + " ".join(str(reply[name]) for name in ("code", "enhanced", "text") if reply.get(name))
+    # The text begins with the enhanced code, if there is one.
+    return f"  {reply['code']} {reply['text']}" if reply else ""
 
 
 def _time(shown: str) -> str:

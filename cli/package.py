@@ -22,25 +22,29 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import yaml
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 WHEELS: Final = PROJECT / "build" / "wheels"
+ARTIFACT: Final = "package.zip"
+TEMPLATE: Final = "template.json"
 CHALICE_STAGE: Final = "package"  # fixed: the real stage is a parameter of the template
 MAXIMUM_UNPACKED_BYTES: Final = 250 * 1024 * 1024  # AWS Lambda's quota for a function's unpacked package
 PACKAGED_LIBRARIES: Final = (
+    "certifi",
     "cryptography.hazmat.primitives.ciphers.aead",
     "email_validator",
     "google.oauth2.service_account",
     "jinja2",
+    "jwt",
     "msal",
     "msgspec",
     "requests",
 )
-_SOURCES: Final = ("app.py", "chalicelib", ".chalice", "requirements.txt")
-_LEAVE_OUT: Final = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
+SOURCES: Final = ("app.py", "chalicelib", ".chalice", "requirements.txt")
+LEFT_OUT: Final = ("__pycache__", "deployments", "deployed")
 _UNNEEDED_SUFFIXES: Final = (".pyi", ".pyc", ".c", ".h")
 _UNNEEDED_NAMES: Final = ("RECORD", "sboms")
 _FIXED_TIME: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
@@ -59,6 +63,15 @@ class Package:
     sha256: str
     size: int
     unpacked_size: int
+
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """Return the package that was built into `directory`."""
+        artifact, template = directory / ARTIFACT, directory / TEMPLATE
+        content = artifact.read_bytes()
+        with zipfile.ZipFile(artifact) as archive:
+            unpacked_size = sum(entry.file_size for entry in archive.infolist())
+        return cls(artifact, template, hashlib.sha256(content).hexdigest(), len(content), unpacked_size)
 
 
 def package(out_dir: Path, *, project: Path = PROJECT) -> Package:
@@ -113,10 +126,10 @@ def main() -> int:
 
 def _copy_sources(project: Path, source: Path) -> Path:
     source.mkdir()
-    for name in _SOURCES:
+    for name in SOURCES:
         original = project / name
         if original.is_dir():
-            shutil.copytree(original, source / name, ignore=_LEAVE_OUT)
+            shutil.copytree(original, source / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
         else:
             shutil.copy2(original, source / name)
     return source
@@ -198,30 +211,26 @@ def _compile(tree: Path) -> None:
 
 def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
     out_dir.mkdir(parents=True, exist_ok=True)
-    artifact, template = out_dir / "package.zip", out_dir / "template.json"
-    unpacked_size = _zip(tree, artifact)
-    if unpacked_size > MAXIMUM_UNPACKED_BYTES:
-        raise PackageError(
-            f"the package unpacks to {unpacked_size} bytes, Lambda takes {MAXIMUM_UNPACKED_BYTES}"
-        )
+    _zip(tree, out_dir / ARTIFACT)
     # As JSON, because CloudFormation does not read the anchors that YAML is dumped with.
     merged: dict[str, Any] = yaml.safe_load(merged_template.read_text())
-    template.write_text(json.dumps(merged, indent=1, sort_keys=True) + "\n")
-    content = artifact.read_bytes()
-    return Package(artifact, template, hashlib.sha256(content).hexdigest(), len(content), unpacked_size)
+    (out_dir / TEMPLATE).write_text(json.dumps(merged, indent=1, sort_keys=True) + "\n")
+    built = Package.read(out_dir)
+    if built.unpacked_size > MAXIMUM_UNPACKED_BYTES:
+        raise PackageError(
+            f"the package unpacks to {built.unpacked_size} bytes, Lambda takes {MAXIMUM_UNPACKED_BYTES}"
+        )
+    return built
 
 
-def _zip(tree: Path, artifact: Path) -> int:
-    """Write every file of `tree`, sorted and without times or owners; return their bytes, unpacked."""
-    unpacked_size = 0
+def _zip(tree: Path, artifact: Path) -> None:
+    """Write every file of `tree`, sorted and without times or owners."""
     with zipfile.ZipFile(artifact, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(path for path in tree.rglob("*") if path.is_file()):
             entry = zipfile.ZipInfo(path.relative_to(tree).as_posix(), _FIXED_TIME)
             entry.external_attr = 0o644 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, path.read_bytes())
-            unpacked_size += path.stat().st_size
-    return unpacked_size
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:

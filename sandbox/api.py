@@ -8,10 +8,12 @@ from typing import Any
 
 import requests
 
+from sandbox.errors import SandboxError
+
 TIMEOUT_SECONDS = 40
 
 
-class ApiError(Exception):
+class ApiError(SandboxError):
     """The API refused a request; `status` and `error` are its answer."""
 
     def __init__(self, status: int, error: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Registers what a demo or a test needs at the provider and the application: clients, connectors, people, accounts."""
+"""Registers what a demo or a test needs: clients, connectors, mailboxes, accounts and people."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Cast:
         self.api = Api(self.sandbox.url, self.sandbox.key, self.sandbox.authority.cafile)
 
     def connector(self, provider: ProviderName, **client: Any) -> dict[str, Any]:
-        """Makes a connector, and registers its client with its redirect URI at the provider, as an administrator would."""
+        """Makes a connector, and registers its client at the provider, as an administrator would."""
         client_id, secret = f"client-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
         connector = self.api.post(
             "/v1/connectors",

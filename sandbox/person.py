@@ -9,12 +9,13 @@ from pathlib import Path
 
 import requests
 
+from sandbox.errors import SandboxError
 from sandbox.provider.scripted import TIMEOUT_SECONDS, consent
 
 SEE_OTHER = 303
 
 
-class PageError(Exception):
+class PageError(SandboxError):
     """A page of the application was not what its link promised; the text says what it was."""
 
 
@@ -33,7 +34,7 @@ class Person:
     def connect(
         self, link: str, *, mailbox: str, accept: bool = True, untick: Collection[str] = ()
     ) -> requests.Response:
-        """Goes the whole way from the connect link to the page that tells the result, and returns that page."""
+        """Goes the whole way from the connect link, and returns the page that tells the result."""
         return self.session.get(
             self.callback(link, mailbox=mailbox, accept=accept, untick=untick), timeout=TIMEOUT_SECONDS
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import select
 import signal
 import socket
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.02
+# Below those that Linux hands out by itself: no connection takes the port before its server does.
+_PORTS: Final = range(20_000, 32_768)
 _LOG_TAIL_CHARACTERS: Final = 2000
 
 
@@ -35,11 +38,19 @@ class ChildError(Exception):
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that was free a moment ago."""
+    """Return a TCP port of 127.0.0.1 that was free a moment ago, for a server that starts in a moment."""
+    return next(port for port in random.sample(_PORTS, len(_PORTS)) if is_free(port))
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on this TCP port of 127.0.0.1 now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass
@@ -47,7 +58,8 @@ class Child:
     """One guarded process, with everything that it prints in one log file.
 
     `name` is for messages, `command` and `environment` are what is run (nothing of the parent's environment
-    is added), `log_path` is truncated at the start. A `Child` may be started once.
+    is added), `log_path` is truncated at the start, `grace_seconds` lie between SIGTERM and SIGKILL. It may
+    be started once.
     """
 
     name: str
@@ -55,6 +67,7 @@ class Child:
     environment: Mapping[str, str]
     log_path: Path
     directory: Path | None = None
+    grace_seconds: float = GRACE_SECONDS
     _guard: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
     def start(self) -> None:
@@ -62,7 +75,7 @@ class Child:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("wb") as log:
             self._guard = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                [sys.executable, "-I", "-S", __file__, *self.command],
+                [sys.executable, "-I", "-S", __file__, str(self.grace_seconds), *self.command],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -100,7 +113,7 @@ class Child:
         return ChildError(f"{self.name} {what}; see {self.log_path}\n{self.log()[-_LOG_TAIL_CHARACTERS:]}")
 
     def stop(self) -> None:
-        """End the child and all it started: SIGTERM, then SIGKILL after GRACE_SECONDS. May be repeated."""
+        """End the child and all it started: SIGTERM, then SIGKILL after the grace. May be repeated."""
         if self._guard is None:
             return
         if self._guard.stdin is not None:
@@ -113,7 +126,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
-def _guard(command: Sequence[str]) -> int:
+def _guard(grace_seconds: float, command: Sequence[str]) -> int:
     """Run `command` in its own process group until it ends or standard input closes; return its exit code."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _ignore)  # not SIG_IGN, which the child would inherit
@@ -121,7 +134,7 @@ def _guard(command: Sequence[str]) -> int:
     ended = os.pidfd_open(child.pid)
     select.select([sys.stdin.buffer, ended], [], [])
     _signal_group(child.pid, signal.SIGTERM)
-    select.select([ended], [], [], GRACE_SECONDS)
+    select.select([ended], [], [], grace_seconds)
     _signal_group(child.pid, signal.SIGKILL)
     return child.wait()
 
@@ -131,4 +144,4 @@ def _ignore(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(_guard(sys.argv[1:]))
+    raise SystemExit(_guard(float(sys.argv[1]), sys.argv[2:]))

@@ -1,37 +1,40 @@
 """The whole sandbox: provider, mail server, AWS and HTTPS front, with the application deployed into it.
 
 Everything listens on 127.0.0.1. Ports are free ones unless MAILGRANT_SANDBOX_PORT and its relatives say
-otherwise; every child ends with this process, however it ends.
+otherwise; every child ends with this process, however it ends. One sandbox runs in one directory.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, Self
 
+from cli.config import CONFIGURATION, SANDBOX_DIRECTORY
 from sandbox.aws.emulator import REGION, Emulator
 from sandbox.aws.front import Front
 from sandbox.certs import Authority
+from sandbox.errors import SandboxError
 from sandbox.mailserver.client import MailServerClient
-from sandbox.processes import Child
+from sandbox.processes import Child, is_free
 from sandbox.provider.control_client import ControlClient
 
 if TYPE_CHECKING:
     from cli.package import Package
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
-DIRECTORY: Final = PROJECT / ".sandbox"
 STAGE: Final = "sandbox"
 ALIAS: Final = "demo"
 """The alias of the function `send` that the demo and the tests invoke."""
 READY_SECONDS: Final = 30.0
 DOUBT_SECONDS: Final = 2
-"""How long a refused grant is doubted before the provider is asked once more; minutes in a real deployment."""
+"""How long a refused grant is doubted before the provider is asked again; minutes in a real deployment."""
+HIGHEST_PORT: Final = 65_535
 
 Say = Callable[[str], None]
 
@@ -40,34 +43,56 @@ Say = Callable[[str], None]
 class Ports:
     """The ports that people look at: 0 takes a free one."""
 
+    VARIABLES: ClassVar[Mapping[str, str]] = {
+        "front": "MAILGRANT_SANDBOX_PORT",
+        "provider": "MAILGRANT_SANDBOX_PROVIDER_PORT",
+        "mail": "MAILGRANT_SANDBOX_MAIL_PORT",
+    }
+
     front: int = 0
     provider: int = 0
     mail: int = 0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Ports:
-        """Reads MAILGRANT_SANDBOX_PORT, MAILGRANT_SANDBOX_PROVIDER_PORT and MAILGRANT_SANDBOX_MAIL_PORT."""
-        names = {"front": "PORT", "provider": "PROVIDER_PORT", "mail": "MAIL_PORT"}
-        return cls(**{field: int(env.get(f"MAILGRANT_SANDBOX_{name}", "0")) for field, name in names.items()})
+        """Reads the VARIABLES. Raises SandboxError for one that is no port."""
+        return cls(**{name: _port(variable, env.get(variable)) for name, variable in cls.VARIABLES.items()})
+
+    def check(self) -> None:
+        """Raises SandboxError for a port that is taken, or wanted twice."""
+        wanted: dict[int, str] = {}
+        for name, variable in self.VARIABLES.items():
+            port: int = getattr(self, name)
+            if port and port in wanted:
+                raise SandboxError(f"{wanted[port]} and {variable} are both {port}: choose two ports")
+            if port and not is_free(port):
+                raise SandboxError(
+                    f"port {port} is taken: end what listens there, or choose another {variable} "
+                    "(0 takes a free one)"
+                )
+            wanted[port] = variable
 
 
 class Sandbox:
     """Starts everything, deploys the application, and stops everything.
 
-    `directory` takes certificates, logs and the configuration of the command line. Use it as a context
-    manager, or call start() and stop(); stop() may be repeated.
+    `directory` takes certificates, logs and the configuration of the command line; it is locked until stop().
+    Use it as a context manager, or call start() and stop(); stop() may be repeated. Raises SandboxError if
+    another sandbox has the directory, or if something else has one of the ports.
     """
 
-    def __init__(self, directory: Path = DIRECTORY, *, ports: Ports | None = None, say: Say = print) -> None:
+    def __init__(self, directory: Path, *, ports: Ports | None = None, say: Say = print) -> None:
         self.directory = directory
-        self._ports = ports or Ports.from_env(os.environ)
+        self._ports = ports or Ports()
         self._say = say
+        self._ports.check()
+        self._lock = _lock(directory)
         self.authority = Authority.create(directory / "tls")
         self.emulator = Emulator(directory / "aws", PROJECT / ".venv-aws" / "bin" / "python")
         self.front = Front(self.authority.issue("front"), self.emulator.port, self._ports.front)
         self._children: list[Child] = []
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         """Starts it."""
         self.start()
         return self
@@ -77,7 +102,10 @@ class Sandbox:
         self.stop()
 
     def start(self) -> None:
-        """Starts the servers and deploys the application. Raises ChildError or StackError, and stops, if it cannot."""
+        """Starts the servers and deploys the application; stops again if it cannot.
+
+        Raises ChildError, StackError or PackageError.
+        """
         try:
             self.start_servers()
             self.deploy()
@@ -97,13 +125,13 @@ class Sandbox:
         self.front.start()
 
     def deploy(self, package: Package | None = None) -> None:
-        """Packages the application (unless a package is given) and deploys both stacks, or updates them."""
-        from cli.package import package as make_package
+        """Packages the application unless a package is given, and deploys or updates both stacks."""
+        from cli.packages import packaged
         from sandbox.aws.deploy import deploy
 
         if package is None:
             self._say("packaging the application")
-            package = make_package(self.directory / "package")
+            package = packaged()
         self.package = package
         self.outputs = deploy(self.emulator.session(), package, STAGE, self.parameters, self._say)
 
@@ -114,11 +142,19 @@ class Sandbox:
         delete_app_stack(self.emulator.session(), STAGE, self._say)
 
     def stop(self) -> None:
-        """Stops everything that was started."""
+        """Stops everything that was started, and frees the directory for another sandbox."""
         self.front.stop()
         self.emulator.stop()
         while self._children:
             self._children.pop().stop()
+        if not self._lock.closed:
+            self.configuration.unlink(missing_ok=True)
+            self._lock.close()
+
+    @property
+    def configuration(self) -> Path:
+        """Where `./mailgrant` finds this sandbox and its key, while it runs."""
+        return self.directory / CONFIGURATION
 
     @property
     def url(self) -> str:
@@ -138,7 +174,7 @@ class Sandbox:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables with which the application's own code runs in this process, as the account's root user."""
+        """The variables with which the application's own code runs here, as root of the account."""
         data = self._data_outputs()
         return {
             "STAGE": STAGE,
@@ -227,17 +263,35 @@ class Sandbox:
 
     def _write_cli_configuration(self) -> None:
         self.key = self.administrator_key()
-        configuration = self.directory / "cli.json"
-        configuration.unlink(missing_ok=True)
-        with os.fdopen(os.open(configuration, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        self.configuration.unlink(missing_ok=True)
+        with os.fdopen(os.open(self.configuration, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump({"url": self.url, "key": self.key, "ca": str(self.authority.cafile)}, file)
 
 
-def rows(sandbox: Sandbox) -> list[tuple[str, str]]:
-    """What the sandbox offers and where, for printing."""
-    return [
-        ("application", sandbox.url),
-        ("OpenID provider", sandbox.provider_url),
-        ("mailboxes", sandbox.mail_url),
-        ("AWS", sandbox.emulator.endpoint),
-    ]
+def _port(variable: str, text: str | None) -> int:
+    """The port that a variable names; 0 if it is unset or empty."""
+    if not text:
+        return 0
+    if not text.isdecimal() or int(text) > HIGHEST_PORT:
+        raise SandboxError(f"{variable} is {text!r}, which is no port: choose one from 1 to {HIGHEST_PORT}")
+    return int(text)
+
+
+def _lock(directory: Path) -> IO[str]:
+    """Locks the directory until the file that is returned is closed, or this process ends."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = (directory / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        process = file.read().strip()
+        file.close()
+        raise SandboxError(
+            f"another sandbox (process {process}) runs in {directory}: end it, or choose another directory "
+            f"by {SANDBOX_DIRECTORY}"
+        ) from error
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file

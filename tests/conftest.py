@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,18 +15,29 @@ if TYPE_CHECKING:
 USUAL_LIFE = 3600
 """Seconds that access tokens last unless a test says otherwise."""
 
+MEASURED = "measured"
+"""The property of a test whose text the end of the run shows."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what tests have measured, also when they ran in other processes."""
+    reports = terminalreporter.getreports("passed")
+    for line in (text for report in reports for name, text in report.user_properties if name == MEASURED):
+        terminalreporter.write_line(str(line), bold=True)
+
 
 @pytest.fixture(scope="session")
 def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """The sandbox with the application deployed into it, and its environment for code that runs in this process."""
-    from sandbox.stack import Ports, Sandbox
+    """The sandbox with the application deployed into it, and its environment for code that runs here."""
+    from sandbox.stack import Sandbox
 
-    directory = Path(os.environ.get("MAILGRANT_TEST_DIRECTORY") or tmp_path_factory.mktemp("sandbox"))
-    with Sandbox(directory, ports=Ports(), say=lambda _: None) as sandbox:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in sandbox.environment.items():
-                patch.setenv(name, value)
-            yield sandbox
+    with (
+        Sandbox(tmp_path_factory.mktemp("sandbox"), say=lambda _: None) as sandbox,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in sandbox.environment.items():
+            patch.setenv(name, value)
+        yield sandbox
 
 
 @pytest.fixture

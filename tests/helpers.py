@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from sandbox.stack import Sandbox
 
 ARRIVAL_SECONDS = 30.0
+SHORT_LIFE = 1
+"""Seconds that the access token of a test lasts which waits for its end."""
 Found = TypeVar("Found")
 
 
@@ -24,6 +27,12 @@ def letter(account: str, **changes: Any) -> dict[str, Any]:
         "text": "Hello.\n",
         **changes,
     }
+
+
+def token_expired(account: dict[str, Any]) -> None:
+    """Waits until the account's access token has ended."""
+    ends_at = datetime.fromisoformat(account["token_expires_at"]).timestamp()
+    time.sleep(max(ends_at - time.time(), 0) + 0.05)
 
 
 def record(cast: Cast, message: str) -> dict[str, Any]:

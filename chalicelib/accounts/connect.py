@@ -65,8 +65,8 @@ class Connect:
         self._secrets.save(connector_id, Secret(secret.strip()))
         self._stores.connectors.secret_saved(connector_id, self._now())
 
-    def begin(self, link_token: str) -> dict[str, Any]:
-        """Begins a sign-in: ``{"authorize_url", "cookie"}``.
+    def begin(self, link_token: str, cookie: str | None = None) -> dict[str, Any]:
+        """Begins a sign-in: ``{"authorize_url", "cookie"}``; the browser's own `cookie` is used on.
 
         Raises NotFound for a link that has ended, Conflict while the connector has no credential.
         """
@@ -74,7 +74,7 @@ class Connect:
         mailbox = self._mailbox(link.account)
         if mailbox.connector.secret_saved_at is None:
             raise _without_secret()
-        authorize_url, cookie = self._sign_ins.begin(mailbox, link)
+        authorize_url, cookie = self._sign_ins.begin(mailbox, link, cookie)
         return {"authorize_url": authorize_url, "cookie": cookie}
 
     def complete(

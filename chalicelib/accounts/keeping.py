@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from chalicelib import clock
 from chalicelib.accounts.access import ACCESS_TOKEN
 from chalicelib.accounts.models import Grant, Identity, SealedToken
-from chalicelib.errors import ConfigurationError, Unavailable
+from chalicelib.errors import Unavailable
 from chalicelib.logs import logger
 from chalicelib.secret import Secret
 
@@ -100,7 +100,8 @@ class Keeper:
                 if self._now() + RESCUE_TIME >= until:
                     break
                 time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
-            except ConfigurationError:
+            except Exception:
+                # Also for a mistake of ours: a token that was received must not be lost.
                 log.exception("a grant cannot be saved", extra={"facts": {"account": grant.account}})
                 break
         self.rescue(grant, until=until)

@@ -125,12 +125,14 @@ class Identity:
     """Who consented, by the provider's own word.
 
     `issuer` and `subject` (``tid`` + ``oid`` at Microsoft, ``sub`` at Google) are the key; `addresses` are
-    the mailbox names that the provider vouches for, in lower case.
+    the mailbox names that the provider vouches for, in lower case. `claimed` are those that it only repeats
+    from somebody else: they prove nothing, are not stored, and serve to explain a refusal.
     """
 
     issuer: str
     subject: str
     addresses: tuple[str, ...]
+    claimed: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

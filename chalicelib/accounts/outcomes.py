@@ -5,7 +5,8 @@ outcome               what its record says besides `account` and `expected` (the
 ====================  =====================================================================================
 connected             nothing more
 refused               the owner declined (`diagnosis`)
-wrong_mailbox         another mailbox signed in: `found`
+wrong_mailbox         another mailbox signed in: `found`; `unproven` where the provider repeats the right
+                      address, but from somebody who may write any address
 scope_missing         the owner unticked `missing_scopes`
 identity_missing      the provider did not say who signed in
 failed                the provider or a check refused (`diagnosis`)
@@ -18,6 +19,7 @@ person has granted to the same client, and so would end the mailbox that this pe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.accounts.models import GrantState
@@ -43,6 +45,20 @@ NO_REFRESH_TOKEN = Diagnosis(
     "no_refresh_token",
     "The provider gave no lasting permission.",
     "Open the connect link again and accept everything that is asked.",
+)
+
+
+IDENTITY_CHANGED = Diagnosis(
+    DiagnosisClass.RECONNECT,
+    "identity_changed",
+    "The provider answered with the token of another person.",
+    "Connect the mailbox again, and tell your administrator: this must not happen.",
+)
+SCOPE_LOST = Diagnosis(
+    DiagnosisClass.RECONNECT,
+    "scope_lost",
+    "The permission to send as this mailbox was taken back.",
+    "Connect the mailbox again and accept everything that is asked.",
 )
 
 
@@ -75,11 +91,24 @@ def objection(
     if identity is None or not identity.addresses:
         return _outcome("identity_missing", account)
     if not _same_mailbox(account, identity, stored):
-        return _outcome("wrong_mailbox", account, found=identity.addresses[0])
+        unproven = _address(account) in identity.claimed
+        return _outcome("wrong_mailbox", account, found=identity.addresses[0], unproven=unproven)
     missing = missing_scopes(facts, tokens)
     if missing:
         return _outcome("scope_missing", account, missing_scopes=missing)
     return failed(account, NO_REFRESH_TOKEN) if tokens.refresh_token is None else None
+
+
+def changed(grant: Grant, facts: ProviderFacts, tokens: TokenSet) -> Diagnosis | None:
+    """Why what a refresh gave is not the grant that was consented to, or None.
+
+    Nobody may send with it then, though the refresh token is kept: the mailbox is held until its owner has
+    connected it again. The issuer is not compared: the endpoint is pinned, and Google spells it in two ways.
+    """
+    if tokens.identity is not None and tokens.identity.subject != grant.identity.subject:
+        return IDENTITY_CHANGED
+    missing = missing_scopes(facts, tokens)
+    return replace(SCOPE_LOST, text=" ".join(missing)) if missing else None
 
 
 def missing_scopes(facts: ProviderFacts, tokens: TokenSet) -> list[str]:
@@ -92,11 +121,15 @@ def missing_scopes(facts: ProviderFacts, tokens: TokenSet) -> list[str]:
 
 def _same_mailbox(account: Account, identity: Identity, stored: Grant | None) -> bool:
     """Whether the address is one of the identity's, and a good grant is not replaced by another person's."""
-    if account.address.strip().lower() not in identity.addresses:
+    if _address(account) not in identity.addresses:
         return False
     if stored is None or account.grant_state is not GrantState.ACTIVE:
         return True
     return (stored.identity.issuer, stored.identity.subject) == (identity.issuer, identity.subject)
+
+
+def _address(account: Account) -> str:
+    return account.address.strip().lower()
 
 
 def _outcome(kind: str, account: Account, **facts: Any) -> Outcome:

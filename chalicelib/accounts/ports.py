@@ -58,6 +58,9 @@ class AccountStore(Protocol):
     def named(self, name: str) -> str | None:
         """The id of the account with that name, in any case of letters."""
 
+    def some(self, accounts: Sequence[str]) -> list[Account]:
+        """Those of at most 100 accounts that exist, read consistently, in the order that was asked for."""
+
     def page(self, limit: int, after: str | None) -> tuple[list[Account], str | None]:
         """At most `limit` accounts after that id in the table's order, and where to go on."""
 
@@ -107,6 +110,9 @@ class GrantStore(Protocol):
 
     def save_refreshed(self, grant: Grant, token: SealedToken, *, owner: str) -> bool:
         """Replaces version `grant.version - 1`, held by `owner`; with it token and account's facts."""
+
+    def save_held(self, grant: Grant, problem: Diagnosis, *, owner: str) -> bool:
+        """Replaces version `grant.version - 1`, held by `owner`, and notes that its owner must reconnect."""
 
     def save_connected(
         self, grant: Grant, token: SealedToken, *, authorization: str, link: str, outcome: Mapping[str, Any]

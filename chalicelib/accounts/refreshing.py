@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from chalicelib import clock
-from chalicelib.accounts import rules
+from chalicelib.accounts import outcomes, rules
 from chalicelib.accounts.keeping import Kept
 from chalicelib.errors import Conflict, Diagnosed, Unavailable
 from chalicelib.logs import logger
@@ -91,10 +91,21 @@ class Refresher:
             self._release(grant, turn)
             raise
         newer, token = self._sealed(grant, mailbox, turn, received)
+        problem = outcomes.changed(grant, mailbox.provider.facts, received.answer)
+        if problem is not None:
+            self._hold(replace(newer, refresh_due_at=None), problem, turn)
         kept = self._keeper.keep(
             newer, lambda: self._grants.save_refreshed(newer, token, owner=turn.owner), until=turn.until
         )
         self._conclude(kept, newer, received.answer, mailbox, turn)
+
+    def _hold(self, newer: Grant, problem: Diagnosis, turn: Turn) -> NoReturn:
+        """Keeps what was received, but not for sending with it."""
+        self._keeper.keep(
+            newer, lambda: self._grants.save_held(newer, problem, owner=turn.owner), until=turn.until
+        )
+        log.error("held", extra={"facts": {"account": newer.account, "code": problem.code}})
+        raise Diagnosed(problem)
 
     def _ask(self, grant: Grant, mailbox: Mailbox, turn: Turn) -> _Received:
         """Fetches everything that can fail, looks at the time, and only then asks."""

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import re
 import secrets
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib import clock, ids
+from chalicelib.accounts import checks
+from chalicelib.accounts.links import LINK_LIFE, is_browser, link_id, live_link
 from chalicelib.accounts.models import Account, ConnectLink, Connector
-from chalicelib.errors import Conflict, InvalidInput, NotFound
+from chalicelib.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from chalicelib.accounts.models import Authorization
     from chalicelib.accounts.ports import AccountStore, AuthorizationStore, ConnectorStore
     from chalicelib.providers.catalogue import ProviderFacts
 
-LINK_LIFE = 7 * clock.DAY
 CUT_OFF = 2 * clock.MINUTE
 """After this a sign-in without an outcome has none: `connect` runs for a minute at most."""
-NAME_LIMIT = 100
-CLIENT_ID_LIMIT = 200
 NAMES_MAILBOXES = ("account", "expected", "found")
 """What of an outcome only the browser that signed in may see."""
-
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,127}")
-_CLIENT_ID = re.compile(rf"[\x21-\x7e]{{1,{CLIENT_ID_LIMIT}}}")
 
 
 class Inviter(Protocol):
@@ -72,17 +65,15 @@ class Registry:
     def new_connector(self, provider: str, name: str, client_id: str, tenant: str = "") -> Connector:
         """A checked connector with a new id, not written yet. Raises InvalidInput."""
         if provider not in self._catalogue:
-            _refuse(
+            checks.refuse(
                 "provider", f"There is no provider {provider[:40]!r}.", f"Use {' or '.join(self._catalogue)}."
             )
-        if not _CLIENT_ID.fullmatch(client_id):
-            _refuse("client_id", "The client id is not one.", "Copy it from the provider's console.")
         return Connector(
             id=ids.new_id("con"),
             provider=provider,
-            name=_name(name or self._catalogue[provider].label),
-            client_id=client_id,
-            tenant=_tenant(provider, tenant),
+            name=checks.name(name or self._catalogue[provider].label),
+            client_id=checks.client_id(client_id),
+            tenant=checks.tenant(provider, tenant),
             created_at=self._now(),
         )
 
@@ -108,14 +99,14 @@ class Registry:
 
         Raises InvalidInput, NotFound (connector) and Conflict (code ``name_taken``).
         """
-        mailbox = _address(address)
+        mailbox = checks.address(address)
         account = Account(
             id=ids.new_id("acc"),
-            name=_name(name or mailbox.lower()),
+            name=checks.account_name(name or mailbox.lower()),
             address=mailbox,
             connector=self.connector(connector).id,
             created_at=self._now(),
-            display_name=_printable("display_name", display_name) if display_name else "",
+            display_name=checks.printable("display_name", display_name) if display_name else "",
         )
         if not self._accounts.add(account):
             raise Conflict(
@@ -128,7 +119,7 @@ class Registry:
 
     def account(self, named: str) -> Account:
         """The account with that id or unique name. Raises NotFound."""
-        known = named if ids.is_id("acc", named) else self._accounts.named(named)
+        known = named if ids.is_id("acc", named) else self._named(named)
         found = self._accounts.get(known) if known else None
         if found is None:
             raise NotFound(
@@ -136,11 +127,19 @@ class Registry:
             )
         return found
 
-    def accounts(self, limit: int, cursor: str | None = None) -> tuple[list[Account], str | None]:
-        """One page of accounts and the cursor of the next page, None on the last. Raises InvalidInput."""
+    def accounts(
+        self, limit: int, cursor: str | None = None, *, among: Collection[str] | None = None
+    ) -> tuple[list[Account], str | None]:
+        """One page of accounts and the cursor of the next page, None on the last. Raises InvalidInput.
+
+        `limit` is 1 to 100. `among` are the ids of the only accounts to list; None lists all there are.
+        """
         if cursor is not None and not ids.is_id("acc", cursor):
-            _refuse("cursor", "The cursor is not one.", "Use the cursor exactly as it was given.")
-        return self._accounts.page(limit, cursor)
+            checks.refuse("cursor", "The cursor is not one.", "Use the cursor exactly as it was given.")
+        if among is None:
+            return self._accounts.page(limit, cursor)
+        rest = sorted(account for account in among if cursor is None or account > cursor)
+        return self._accounts.some(rest[:limit]), rest[limit - 1] if len(rest) > limit else None
 
     def invite(self, account: Account, caller: Inviter) -> tuple[str, int]:
         """A new connect link: its secret token, and when it ends. Older links of the account stay."""
@@ -179,84 +178,11 @@ class Registry:
             return outcome
         return {name: value for name, value in outcome.items() if name not in NAMES_MAILBOXES}
 
+    def _named(self, name: str) -> str | None:
+        """The id of the account with that name; what is too long to be one is not looked for."""
+        return self._accounts.named(name) if 1 <= len(name) <= checks.NAME_LIMIT else None
+
     def _without_outcome(self, authorization: Authorization) -> dict[str, str]:
         """A sign-in that was used up and not concluded in time was cut off."""
         ended = authorization.used_at or authorization.expires_at
         return {"outcome": "failed" if self._now() > ended + CUT_OFF else "pending"}
-
-
-def link_id(token: str) -> str:
-    """The stored name of a connect link; its token cannot be found from it."""
-    return ids.digest(token)
-
-
-def live_link(link: ConnectLink | None, now: int) -> ConnectLink:
-    """The link, if a sign-in may still begin with it. Raises NotFound, whose code says why not."""
-    if link is None:
-        raise NotFound(
-            "There is no such connect link.",
-            fix="Open it exactly as you were given it.",
-            code="link_not_found",
-        )
-    if link.used_at is not None:
-        raise NotFound(
-            "This connect link was used already: its mailbox is connected.",
-            fix="Nothing to do; to connect again, ask for a new link.",
-            code="link_used",
-        )
-    if link.expires_at <= now:
-        raise NotFound("This connect link has expired.", fix="Ask for a new one.", code="link_expired")
-    return link
-
-
-def hash_cookie(cookie: str) -> str:
-    """What is stored of a browser's cookie."""
-    return hashlib.sha256(cookie.encode()).hexdigest()
-
-
-def is_browser(cookie_hash: str, cookie: str | None) -> bool:
-    """Whether the cookie is that of the browser which began the sign-in; compared in constant time."""
-    return cookie is not None and hmac.compare_digest(hash_cookie(cookie), cookie_hash)
-
-
-def _name(name: str) -> str:
-    text = _printable("name", name)
-    if ids.is_id("acc", text) or ids.is_id("con", text):
-        _refuse("name", "The name looks like an id.", "Choose another name.")
-    return text
-
-
-def _printable(field: str, text: str) -> str:
-    stripped = text.strip()
-    if not 1 <= len(stripped) <= NAME_LIMIT or not stripped.isprintable():
-        _refuse(
-            field,
-            f"It needs 1 to {NAME_LIMIT} printable characters.",
-            "Shorten it, and leave out line breaks.",
-        )
-    return stripped
-
-
-def _tenant(provider: str, tenant: str) -> str:
-    if provider != "microsoft":  # only Microsoft has tenants in its addresses
-        if tenant:
-            _refuse("tenant", "Only Microsoft's connectors have a tenant.", "Leave it out.")
-        return ""
-    if tenant and not _TENANT.fullmatch(tenant):
-        _refuse("tenant", "The tenant is not one.", "Use the directory's id or domain, or common.")
-    return tenant.lower() or "common"
-
-
-def _address(address: str) -> str:
-    from email_validator import EmailNotValidError, validate_email
-
-    try:
-        return validate_email(address.strip(), check_deliverability=False).normalized
-    except EmailNotValidError as error:
-        raise InvalidInput(
-            f"The address is not valid: {error}", fix="Correct the address.", field="address"
-        ) from error
-
-
-def _refuse(field: str, message: str, fix: str) -> NoReturn:
-    raise InvalidInput(message, fix=fix, field=field)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock, ids
 from chalicelib.accounts.callback import unknown_state
+from chalicelib.accounts.links import STARTS, exhausted, hash_cookie, is_browser, link_id, live_link
 from chalicelib.accounts.models import Authorization
-from chalicelib.accounts.registry import hash_cookie, is_browser, link_id, live_link
-from chalicelib.errors import Forbidden, NotFound
+from chalicelib.errors import Forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
     from chalicelib.providers.base import Begun
 
 STATE_LIFE = 10 * clock.MINUTE
-STARTS = 20
-"""How often one connect link may begin a sign-in."""
 FLOW_VERSION = 0
 """A flow is written once, so there is only this version of it."""
+
+_COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
+"""The shape of our cookies: 32 random bytes in URL-safe base 64."""
 
 
 class SignIns:
@@ -47,13 +49,17 @@ class SignIns:
         """The connect link with that secret token. Raises NotFound when it has ended."""
         return live_link(self._authorizations.link(link_id(token)), self._now())
 
-    def begin(self, mailbox: Mailbox, link: ConnectLink) -> tuple[str, str]:
-        """Begins a sign-in: where to send the browser, and its cookie. NotFound after STARTS of them."""
+    def begin(self, mailbox: Mailbox, link: ConnectLink, cookie: str | None) -> tuple[str, str]:
+        """Begins a sign-in: where to send the browser, and its cookie. Raises NotFound for an ended link.
+
+        `cookie` is the one that the browser has already. It stays, so that a sign-in of another tab can still
+        come back; one that is not of our making is replaced.
+        """
         if not self._authorizations.start(link.id, now=self._now(), limit=STARTS):
-            raise NotFound(
-                "This connect link was opened too often.", fix="Ask for a new one.", code="link_expired"
-            )
-        state, cookie = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+            live_link(self._authorizations.link(link.id), self._now())
+            raise exhausted()
+        state = secrets.token_urlsafe(32)
+        cookie = cookie if cookie and _COOKIE.fullmatch(cookie) else secrets.token_urlsafe(32)
         redirect_uri = f"{self._public_url()}/oauth/callback/{mailbox.connector.id}"
         begun = mailbox.provider.begin(
             mailbox.connector, redirect_uri=redirect_uri, state=state, login_hint=mailbox.account.address

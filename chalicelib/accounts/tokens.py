@@ -23,7 +23,14 @@ from chalicelib.accounts.keeping import unpacked
 from chalicelib.accounts.models import DueReason, GrantState
 from chalicelib.accounts.refreshing import LEASE, NEEDED, Turn, mailbox_of
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
-from chalicelib.errors import ConfigurationError, Diagnosed, MailgrantError, NotFound, Unavailable
+from chalicelib.errors import (
+    ConfigurationError,
+    Conflict,
+    Diagnosed,
+    MailgrantError,
+    NotFound,
+    Unavailable,
+)
 from chalicelib.ids import SHARDS
 from chalicelib.logs import logger
 
@@ -103,17 +110,23 @@ class Tokens:
             return [account for account, fitted in zip(accounts, done, strict=True) if not fitted]
 
     def drain_rescue(self, *, until: int) -> None:
-        """Saves the grants that could not be saved when they were received."""
-        while self._now() + NEEDED < until:
-            taken = self._keeper.rescued()
-            if not taken:
-                return
-            for receipt, body in taken:
-                try:
-                    self._save_rescued(unpacked(body))
-                    self._keeper.done(receipt)
-                except (MailgrantError, ConfigurationError, ValueError, KeyError, TypeError):
-                    log.exception("a rescued grant stays on its queue")
+        """Saves the grants that could not be saved when they were received. Raises nothing of the queue's.
+
+        A rescue queue that fails is logged: it must not keep the other grants from being refreshed.
+        """
+        try:
+            while self._now() + NEEDED < until and (taken := self._keeper.rescued()):
+                for receipt, body in taken:
+                    self._drain_one(receipt, body)
+        except (Unavailable, ConfigurationError):
+            log.exception("the rescue queue was not drained")
+
+    def _drain_one(self, receipt: str, body: str) -> None:
+        try:
+            self._save_rescued(unpacked(body))
+            self._keeper.done(receipt)
+        except (MailgrantError, ConfigurationError, ValueError, KeyError, TypeError):
+            log.exception("a rescued grant stays on its queue")
 
     def _is_fresh(self, grant: Grant, failed_version: int | None, seen: int | None) -> bool:
         """Whether the stored token will do. One that was made while we waited does, however short-lived."""
@@ -169,16 +182,20 @@ class Tokens:
             self._refreshed_by_us(account, grant, in_use=in_use, until=until)
 
     def _save_rescued(self, rescued: Grant) -> None:
+        """Saves it where it is the newest or the better one. Raises Conflict when the stored one moved on."""
         stored = self._grants.get(rescued.account)
         if stored is None or stored.version == rescued.version - 1:
-            self._grants.save_rescued(replace(rescued, refresh_due_at=self._now()))
+            saved = self._grants.save_rescued(replace(rescued, refresh_due_at=self._now()))
         elif self._is_better(rescued, stored):
-            version = stored.version + 1
-            sealed = self._keeper.prepare(rescued.account).refresh_token(
-                self._keeper.reveal(rescued), version
-            )
-            again = replace(rescued, version=version, refresh_token=sealed, refresh_due_at=self._now())
-            self._grants.save_rescued(again)
+            saved = self._grants.save_rescued(self._resealed(rescued, stored.version + 1))
+        else:
+            return
+        if not saved:
+            raise Conflict("The grant was changed meanwhile.", fix="It is looked at again by itself.")
+
+    def _resealed(self, rescued: Grant, version: int) -> Grant:
+        sealed = self._keeper.prepare(rescued.account).refresh_token(self._keeper.reveal(rescued), version)
+        return replace(rescued, version=version, refresh_token=sealed, refresh_due_at=self._now())
 
     def _is_better(self, rescued: Grant, stored: Grant) -> bool:
         """Whether the stored token was refused, so that the rescued one of the same owner deserves a try."""

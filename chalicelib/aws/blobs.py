@@ -24,7 +24,13 @@ class Bucket:
         with translated(WHAT):
             self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType="message/rfc822")
 
-    def get(self, key: str) -> bytes:
-        """Reads the object. One that is gone is a broken installation: messages outlive their row's work."""
+    def get(self, key: str) -> bytes | None:
+        """Reads the object; None when somebody has deleted it.
+
+        S3 says so only to who may list the bucket; to others it says "denied", which is a ConfigurationError.
+        """
         with translated(WHAT):
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            try:
+                return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            except self._client.exceptions.NoSuchKey:
+                return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,45 +27,56 @@ INVOKE_TIMEOUT = 70
 
 
 class Clients:
-    """Makes every boto3 client in one way. The endpoint comes from AWS_ENDPOINT_URL, which botocore reads."""
+    """Makes every boto3 client in one way. The endpoint comes from AWS_ENDPOINT_URL, which botocore reads.
+
+    Clients may be used by several threads, but a session may not make two at once (boto3, "Multithreading").
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._making = threading.Lock()
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
         """Tables; two retries more than the others, because a refused write of a token costs most."""
-        return self._session.client("dynamodb", config=_config(read_timeout=5, attempts=5))
+        with self._making:
+            return self._session.client("dynamodb", config=_config(read_timeout=5, attempts=5))
 
     @cached_property
     def kms(self) -> KMSClient:
         """Keys."""
-        return self._session.client("kms", config=_config(read_timeout=5))
+        with self._making:
+            return self._session.client("kms", config=_config(read_timeout=5))
 
     @cached_property
     def secretsmanager(self) -> SecretsManagerClient:
         """The credentials of connectors."""
-        return self._session.client("secretsmanager", config=_config(read_timeout=5))
+        with self._making:
+            return self._session.client("secretsmanager", config=_config(read_timeout=5))
 
     @cached_property
     def s3(self) -> S3Client:
         """Message bytes."""
-        return self._session.client("s3", config=_config(read_timeout=20))
+        with self._making:
+            return self._session.client("s3", config=_config(read_timeout=20))
 
     @cached_property
     def sqs(self) -> SQSClient:
         """Wake-ups, chunks of refreshes, rescued tokens; a long poll takes up to 20 s of the read timeout."""
-        return self._session.client("sqs", config=_config(read_timeout=25))
+        with self._making:
+            return self._session.client("sqs", config=_config(read_timeout=25))
 
     @cached_property
     def lambda_(self) -> LambdaClient:
         """Other functions of ours; never retried by botocore, since a repeated invoke runs twice."""
-        return self._session.client("lambda", config=_config(read_timeout=INVOKE_TIMEOUT, attempts=1))
+        with self._making:
+            return self._session.client("lambda", config=_config(read_timeout=INVOKE_TIMEOUT, attempts=1))
 
     @cached_property
     def ssm(self) -> SSMClient:
         """The public URL."""
-        return self._session.client("ssm", config=_config(read_timeout=5))
+        with self._making:
+            return self._session.client("ssm", config=_config(read_timeout=5))
 
     @cached_property
     def _session(self) -> Session:

@@ -5,7 +5,8 @@ botocore                                        ours
 ==============================================  =====================================================
 ConditionalCheckFailed, also in a transaction   ConditionFailed, which the table turns into an answer
 throttling, timeouts, connections, 5xx          errors.Unavailable
-anything else: denied, missing, invalid         errors.ConfigurationError
+anything else: denied, missing, invalid, and    errors.ConfigurationError
+requests that botocore does not even send
 ==============================================  =====================================================
 """
 
@@ -67,12 +68,15 @@ class ConditionFailed(Exception):
 @contextmanager
 def translated(what: str) -> Iterator[None]:
     """Runs AWS calls and translates what they raise; `what` names the thing as in "The table of grants"."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
     try:
         yield
     except ClientError as error:
         raise _ours(what, error) from error
+    except (NoCredentialsError, ParamValidationError) as error:
+        # The text of the second quotes what was to be sent, so it is not taken over.
+        raise ConfigurationError(f"{what}: {type(error).__name__}") from error
     except BotoCoreError as error:
         raise unavailable(what, type(error).__name__) from error
 

@@ -21,7 +21,10 @@ BY_STATUS: dict[int, type[errors.MailgrantError]] = {
         errors.Unauthenticated,
         errors.Forbidden,
         errors.NotFound,
+        errors.MethodNotAllowed,
         errors.Conflict,
+        errors.TooLarge,
+        errors.UnsupportedMediaType,
         errors.InvalidInput,
         errors.Unavailable,
     )

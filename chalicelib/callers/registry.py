@@ -24,6 +24,8 @@ REMEMBERED = 30 * clock.SECOND
 REMEMBERED_CALLERS = 1_000
 
 NAME_LIMIT = 100
+ID_LIMIT = 1_000
+"""Characters; a role's ARN has at most some 600. What is longer is nobody's id and no key of a table."""
 UNQUALIFIED = "lambda"
 """The caller that invokes `send` without naming an alias."""
 
@@ -131,7 +133,7 @@ class Callers:
 
     def revoke(self, caller: str) -> Caller:
         """Revokes a caller for ever; twice is as good as once. Raises NotFound."""
-        revoked = self._store.revoke(caller, self._now())
+        revoked = self._store.revoke(caller, self._now()) if 1 <= len(caller) <= ID_LIMIT else None
         self._remembered.pop(caller, None)
         if revoked is None:
             raise NotFound(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.accounts.models import AccessToken
+from chalicelib.clock import SECOND, Clock
 from chalicelib.mail.models import Envelope, Phase, Reply
 from chalicelib.mail.ports import FreshToken, Mailbox, OpenSession, Session
 from chalicelib.transports.refusals import Concern, Refused
@@ -11,10 +12,13 @@ from chalicelib.transports.refusals import Concern, Refused
 class Connection:
     """Keeps a session that is signed in; its failures are Refused, Diagnosed and Unavailable."""
 
-    def __init__(self, mailbox: Mailbox, open_session: OpenSession, fresh_token: FreshToken) -> None:
+    def __init__(
+        self, mailbox: Mailbox, open_session: OpenSession, fresh_token: FreshToken, clock: Clock
+    ) -> None:
         self._mailbox = mailbox
         self._open_session = open_session
         self._fresh_token = fresh_token
+        self._clock = clock
         self._session: Session | None = None
 
     @property
@@ -22,13 +26,13 @@ class Connection:
         """Whether the server has let us in."""
         return self._session is not None
 
-    def transfer(self, envelope: Envelope, body: bytes) -> dict[str, Reply]:
-        """Everything but the end of the message; returns the refused recipients.
+    def transfer(self, envelope: Envelope, body: bytes, *, until: int) -> dict[str, Reply]:
+        """Everything but the end of the message, and that by `until` (ms); returns the refused recipients.
 
         A connection that has carried messages may have been closed by the server meanwhile, which shows
         at the next MAIL: then, and only then, it is made anew once, and no message is blamed.
         """
-        session = self._signed_in()
+        session = self._signed_in(until)
         try:
             return session.transfer(envelope, body)
         except Refused as refused:
@@ -37,11 +41,13 @@ class Connection:
             if session.sent == 0 or not refused.verdict.passes:
                 raise
         self.drop()
-        return self._signed_in().transfer(envelope, body)
+        return self._signed_in(until).transfer(envelope, body)
 
     def commit(self) -> Reply:
-        """The end of the message, and the server's answer."""
-        return self._signed_in().commit()
+        """The end of the message that was handed over, and the server's answer."""
+        if self._session is None:
+            raise ValueError("no message was handed over")
+        return self._session.commit()
 
     def drop(self) -> None:
         """Cuts the connection: a message without its end is discarded by the server."""
@@ -55,21 +61,24 @@ class Connection:
             self._session.quit()
             self._session = None
 
-    def _signed_in(self) -> Session:
+    def _signed_in(self, until: int) -> Session:
         """The session; a token that is refused is replaced by a fresh one once."""
         if self._session is None:
             account = self._mailbox[0].id
             token = self._fresh_token(account)
             try:
-                self._session = self._opened(token)
+                self._session = self._opened(token, until)
             except Refused as refused:
                 if refused.verdict.concern is not Concern.TOKEN:
                     raise
-                self._session = self._opened(self._fresh_token(account, failed_version=token.version))
+                token = self._fresh_token(account, failed_version=token.version)
+                self._session = self._opened(token, until)
+        self._session.allow((until - self._clock()) / SECOND)
         return self._session
 
-    def _opened(self, token: AccessToken) -> Session:
+    def _opened(self, token: AccessToken, until: int) -> Session:
         session = self._open_session(*self._mailbox)
+        session.allow((until - self._clock()) / SECOND)
         session.connect()
         session.authenticate(token.value)
         return session

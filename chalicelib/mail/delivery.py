@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from chalicelib.clock import MINUTE, Clock
+from chalicelib import ids
+from chalicelib.clock import MINUTE, SECOND, Clock
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
-from chalicelib.errors import Diagnosed, Unavailable
+from chalicelib.errors import ConfigurationError, Diagnosed, Unavailable
 from chalicelib.logs import logger
 from chalicelib.mail import outcomes
 from chalicelib.mail.connection import Connection
@@ -21,7 +23,10 @@ from chalicelib.transports.smtp.session import NoRecipients
 CLAIM = 5 * MINUTE
 """How long a claim lasts without its worker being heard of."""
 
-RECORD_PAUSES = (0.5, 2.0)
+TO_COMMIT = 150 * SECOND
+"""No final dot with less time left: its answer is waited for up to 120 s, and must be recorded then."""
+
+RECORD_PAUSES = (0.5, 2.0, 6.0)
 """Seconds after each failed try to record what a server has said: it cannot be asked again."""
 
 log = logger("delivery")
@@ -36,6 +41,14 @@ class LaneStops(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How an attempt ended: None when somebody else has the message now; `stop` is raised afterwards."""
+
+    outcome: Outcome | None
+    stop: Exception | None = None
+
+
 class Delivery:
     """Relays claimed messages over the connection of a visit."""
 
@@ -45,34 +58,37 @@ class Delivery:
         self._permitted = permitted
         self._clock = clock
 
-    def deliver(self, account: str, message_id: str, worker: str, connection: Connection) -> State | None:
+    def deliver(
+        self, account: str, message_id: str, worker: str, connection: Connection, *, until: int
+    ) -> State | None:
         """Makes one attempt and returns the state it ended in; None when there was nothing to claim.
 
-        Raises LaneStops, after the message was put back, when no other message of the account can go
-        either, and Unavailable when our own stores do not answer: the claim then ends by itself.
+        `until` is when the process ends (ms). Raises LaneStops, after the message was put back, when no other
+        message of the account can go either, and Unavailable when the table of messages does not answer: the
+        claim then ends by itself, and a message that the server may have becomes `unknown`.
         """
         now = self._clock()
         claimed = self._messages.claim(account, message_id, worker=worker, now=now, until=now + CLAIM)
         message = claimed.row
         if message is None or not claimed.done:
             return self._note_lost_worker(message, now)
-        over = self._over(message, now)
-        if over is not None:
-            return self._record(message, over)
-        body = message.body if message.body is not None else self._blobs.get(message.blob or "")
-        try:
-            return self._attempt(message, body, connection)
-        except Refused as refused:
-            return self._refused(message, refused, connection)
-        except (Diagnosed, Unavailable) as error:
-            return self._no_token(message, error)
+        ended = self._attempt(message, connection, until)
+        state = self._record(message, ended.outcome) if ended.outcome is not None else None
+        if ended.stop is not None:
+            raise ended.stop
+        return state
 
-    def expire(self, message: Message, worker: str) -> None:
-        """Ends a held message whose time is over; without its lane's server, so without a connection."""
-        now = self._clock()
+    def end(self, message: Message, diagnosis: Diagnosis) -> None:
+        """Gives a message up that needs no server for that: its time is over, or its account is gone.
+
+        One whose worker died in `committing` becomes `unknown` instead.
+        """
+        now, worker = self._clock(), ids.new_id("wrk")
         claimed = self._messages.claim(message.account, message.id, worker=worker, now=now, until=now + CLAIM)
         if claimed.row is not None and claimed.done:
-            self._record(claimed.row, outcomes.given_up(claimed.row, _never_begun(now, outcomes.EXPIRED)))
+            self._record(claimed.row, outcomes.given_up(claimed.row, _never_begun(now, diagnosis)))
+        else:
+            self._note_lost_worker(claimed.row, now)
 
     def _note_lost_worker(self, found: Message | None, now: int) -> State | None:
         """`committing` whose claim has ended: the final dot may have left, so the outcome is unknown."""
@@ -80,53 +96,74 @@ class Delivery:
             return None
         return self._record(found, outcomes.unknown(found, now, outcomes.WORKER_LOST))
 
-    def _attempt(self, message: Message, body: bytes, connection: Connection) -> State | None:
-        envelope = Envelope(message.envelope.mail_from, message.to_whom())
-        refused = connection.transfer(envelope, body)
-        if not self._may_commit(message, connection):
-            connection.drop()
-            return None
-        reply = connection.commit()
-        return self._record(message, outcomes.accepted(message, reply, self._clock(), _weighed(refused)))
-
-    def _may_commit(self, message: Message, connection: Connection) -> bool:
-        """Writes `committing`. Without it no final dot: somebody else may have the message."""
+    def _attempt(self, message: Message, connection: Connection, until: int) -> _Ended:
+        """The attempt itself; how it ended is written by others, so that no trouble in writing changes it."""
+        phase = Phase.CLAIMED
         try:
-            return self._messages.commit(message, until=self._clock() + CLAIM)
-        except Unavailable as error:
+            over, body = self._prepared(message)
+            if over is not None:
+                return _Ended(over)
+            phase = Phase.TOKEN
+            refused = connection.transfer(
+                Envelope(message.envelope.mail_from, message.to_whom()),
+                body,
+                until=min(until - TO_COMMIT, message.next_attempt_at or until),
+            )
+            phase = Phase.DATA
+            if self._clock() + TO_COMMIT > until:
+                connection.drop()
+                return _Ended(outcomes.deferred(message, Ending(phase, self._clock(), outcomes.TOO_SLOW)))
+            if not self._messages.commit(message, until=self._clock() + CLAIM):
+                # Somebody else has the message: without the final dot the server throws ours away.
+                connection.drop()
+                return _Ended(None)
+            reply = connection.commit()
+        except Refused as no:
+            return self._refused(message, no, connection)
+        except (Diagnosed, Unavailable, ConfigurationError) as error:
             connection.drop()
-            ending = Ending(Phase.DATA, self._clock(), _ours(error))
-            self._record(message, outcomes.deferred(message, ending))
-            raise LaneStops(_ours(error)) from error
+            return self._hindered(message, error, phase)
+        return _Ended(outcomes.accepted(message, reply, self._clock(), _weighed(refused)))
 
-    def _over(self, message: Message, now: int) -> Outcome | None:
-        """The outcome of a message that is not to be sent any more."""
+    def _prepared(self, message: Message) -> tuple[Outcome | None, bytes]:
+        """The outcome of a message that is not to be sent any more, or None and its bytes."""
+        now = self._clock()
         if message.expires_at <= now:
-            return outcomes.given_up(message, _never_begun(now, outcomes.EXPIRED))
+            return outcomes.given_up(message, _never_begun(now, outcomes.EXPIRED)), b""
         if not self._permitted(message.caller, message.account):
-            return outcomes.given_up(message, _never_begun(now, outcomes.NOT_PERMITTED))
-        return None
+            return outcomes.given_up(message, _never_begun(now, outcomes.NOT_PERMITTED)), b""
+        body = message.body if message.body is not None else self._blobs.get(message.blob or "")
+        if body is None:
+            return outcomes.given_up(message, _never_begun(now, outcomes.BODY_GONE)), b""
+        return None, body
 
-    def _refused(self, message: Message, refused: Refused, connection: Connection) -> State | None:
+    def _refused(self, message: Message, refused: Refused, connection: Connection) -> _Ended:
         verdict, now = refused.verdict, self._clock()
         ending = Ending(refused.phase, now, verdict.diagnosis, refused.reply)
         if refused.undecided:
             connection.drop()
-            return self._record(message, outcomes.unknown(message, now))
+            return _Ended(outcomes.unknown(message, now))
         if verdict.concern in (Concern.LANE, Concern.TOKEN, Concern.ACCOUNT):
             connection.drop()
-            self._record(message, outcomes.put_back(message, ending))
-            raise LaneStops(verdict.diagnosis, _closes(refused))
+            return _Ended(outcomes.put_back(message, ending), LaneStops(verdict.diagnosis, _closes(refused)))
         if refused.ends_connection:
             connection.drop()
         each = _weighed(refused.recipients) if isinstance(refused, NoRecipients) else outcomes.NONE_REFUSED
         end = outcomes.deferred if verdict.passes else outcomes.given_up
-        return self._record(message, end(message, ending, each))
+        return _Ended(end(message, ending, each))
 
-    def _no_token(self, message: Message, error: Diagnosed | Unavailable) -> State | None:
+    def _hindered(
+        self, message: Message, error: Diagnosed | Unavailable | ConfigurationError, phase: Phase
+    ) -> _Ended:
+        """Something other than the server keeps the message from going: put back, and no try is counted.
+
+        A broken installation is raised as what it is, so that its operator hears of it.
+        """
         diagnosis = error.diagnosis if isinstance(error, Diagnosed) else _ours(error)
-        self._record(message, outcomes.put_back(message, Ending(Phase.TOKEN, self._clock(), diagnosis)))
-        raise LaneStops(diagnosis, _CLOSING.get(diagnosis.class_)) from error
+        back = outcomes.put_back(message, Ending(phase, self._clock(), diagnosis))
+        if isinstance(error, ConfigurationError):
+            return _Ended(back, error)
+        return _Ended(back, LaneStops(diagnosis, _CLOSING.get(diagnosis.class_)))
 
     def _record(self, message: Message, outcome: Outcome) -> State | None:
         """Writes the outcome, more than once if need be; None when a newer attempt has begun meanwhile."""
@@ -150,6 +187,13 @@ _CLOSING = {
 }
 """What a token's diagnosis closes the lane for; every other class passes by itself."""
 
+_BROKEN = Diagnosis(
+    DiagnosisClass.ADMIN,
+    "configuration_error",
+    "The installation of Mailgrant is broken.",
+    "Its operator looks into the log of the function `relay`.",
+)
+
 
 def _closes(refused: Refused) -> ClosedReason | None:
     """A mailbox that its server refuses is blocked; so is one whose fresh token was refused as well."""
@@ -165,8 +209,10 @@ def _never_begun(now: int, diagnosis: Diagnosis) -> Ending:
     return Ending(Phase.CLAIMED, now, diagnosis)
 
 
-def _ours(error: Unavailable) -> Diagnosis:
-    """Something of ours that did not answer, as a diagnosis."""
+def _ours(error: Unavailable | ConfigurationError) -> Diagnosis:
+    """Trouble of our own, as a diagnosis."""
+    if isinstance(error, ConfigurationError):
+        return _BROKEN
     return Diagnosis(DiagnosisClass.RETRY, error.error_code, error.message, error.fix)
 
 

@@ -3,7 +3,8 @@
 Accept rings: one more in `rung`, due now; it wakes a relay only if no slot is live. A worker takes one
 slot (a lease), drains what is due, looks once more, and gives the slot back on condition that nobody has
 rung since its look. So no mail is left behind, whatever dies in between: a row with work is always due
-some time.
+some time. A lane that was served and has no more work is looked at once, a day later: a message that was
+stored by an accept that died before it rang is found then at the latest.
 
 A closed lane takes no worker; it is due at the earliest `expires_at` of its mail, or when it may be probed.
 A lane that rests waits for its server.
@@ -14,8 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from chalicelib.clock import MINUTE, Clock
+from chalicelib.errors import Unavailable
+from chalicelib.logs import logger
 from chalicelib.mail import schedule
-from chalicelib.mail.models import PROBED, ClosedReason, LaneRow
+from chalicelib.mail.models import PROBED, ClosedReason, LaneRow, Message, Slot
 from chalicelib.mail.ports import Lanes, Messages, Wakeups
 
 LEASE = 5 * MINUTE
@@ -27,18 +30,7 @@ RENEW_BELOW = 3 * MINUTE + MINUTE // 2
 HELD_AT_ONCE = 100
 """How many held messages are looked at for their expiry in one go."""
 
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A worker's place in a lane. `rung` is what it saw last; `probe` says that the lane is closed."""
-
-    account: str
-    number: int
-    owner: str
-    until: int
-    rung: int
-    rests: int = 0
-    probe: bool = False
+log = logger("lane")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +51,34 @@ class Lane:
         self._wakeups = wakeups
         self._clock = clock
 
-    def ring(self, account: str, *, due_at: int, expires_at: int) -> Rung:
-        """Announces mail that is due at `due_at` and, if the lane is closed, expires at `expires_at`."""
+    def announce(self, message: Message) -> None:
+        """Rings for a message that may be due, and wakes a relay where none is at work and none must wait."""
+        rung = self.ring(message.account, expires_at=message.expires_at)
+        if not rung.served and not rung.resting and rung.held is None:
+            self.wake(message.account, message.id)
+
+    def wake(self, account: str, message: str | None = None) -> bool:
+        """Wakes a relay; False if that failed, which costs a minute: a lane that is due is looked at then."""
+        try:
+            self._wakeups.wake(account, message)
+        except Unavailable:
+            log.warning("a relay could not be woken", extra={"facts": {"account": account}})
+            return False
+        return True
+
+    def ring(self, account: str, *, expires_at: int) -> Rung:
+        """Makes the lane due now or, if it is closed, at the time when its new mail expires.
+
+        It is always "now", also for a message that waits for its next attempt: a later time would put off
+        what else is due. The worker who finds nothing sets the right time.
+        """
         while True:
-            rung = self._lanes.ring(account, due_at=due_at)
+            now = self._clock()
+            rung = self._lanes.ring(account, due_at=now)
             if rung.done and rung.row is not None:
-                now = self._clock()
                 return Rung(rung.row.live_slots(now) > 0, rung.row.resting(now), None)
             probe_at = rung.row.probe_at if rung.row is not None else None
-            first = expires_at if probe_at is None else min(expires_at, max(probe_at, due_at))
+            first = expires_at if probe_at is None else min(expires_at, max(probe_at, now))
             held = self._lanes.hold(account, due_at=first)
             if held.row is not None and held.row.closed is not None:
                 return Rung(served=False, resting=False, held=held.row.closed)
@@ -77,22 +88,29 @@ class Lane:
         """The lane as it is stored; an account that has had no mail has an empty one."""
         return self._lanes.get(account) or LaneRow(account)
 
+    def used_at(self, account: str) -> int | None:
+        """When the account's mail was last relayed, or tried to be: now, while a worker is at it."""
+        row, now = self.state(account), self._clock()
+        return now if row.live_slots(now) else row.served_at
+
     def take(self, account: str, worker: str, *, slots: int) -> Slot | None:
-        """A place in the lane, or None: all taken, closed, resting, or nothing due.
+        """A place in the lane, or None: all taken, closed, resting, or nothing due soon.
 
         A lane that is due although it rests is put off again; a closed one is taken if its probe is due.
         """
         for number in range(1, slots + 1):
             now = self._clock()
             taken = self._lanes.take(account, number, owner=worker, now=now, until=now + LEASE)
-            if taken.done and taken.row is not None:
-                return _slot(taken.row, number, worker, now)
             if taken.row is None or taken.row.next_due_at is None:
                 return None
+            if taken.done:
+                return _slot(taken.row, number, worker, now)
             if taken.row.closed is not None:
                 return self._take_probe(taken.row, worker, now)
             if taken.row.resting(now):
-                self._lanes.put_off(account, seen=taken.row.next_due_at, due_at=taken.row.rest_until)
+                self.put_off(taken.row, due_at=taken.row.rest_until)
+                return None
+            if taken.row.next_due_at > now + LEASE:
                 return None
         return None
 
@@ -118,21 +136,23 @@ class Lane:
             if not stuck:
                 return slot
             due_at = now + MINUTE
-        given = self._lanes.give_back(
-            slot.account, slot.number, owner=slot.owner, rung=slot.rung, due_at=due_at
-        )
-        if given.done or given.row is None or given.row.rung == slot.rung:
-            return None
-        return replace(slot, rung=given.row.rung)
+        given = self._lanes.give_back(slot, due_at=due_at or _daily_look(slot, now))
+        seen = slot if given.done or given.row is None else _seen(slot, given.row)
+        return None if seen == slot else seen
 
     def leave(self, slot: Slot, *, due_at: int | None) -> None:
         """Gives the slot back with work left; due at that time (None: as the lane stands)."""
-        self._lanes.leave(slot.account, slot.number, owner=slot.owner, due_at=due_at)
+        self._lanes.leave(slot, due_at=due_at)
 
-    def rest(self, slot: Slot, *, retry_after: int | None = None) -> int:
-        """Gives the slot back and lets the lane rest; returns until when. `retry_after` is in seconds."""
-        until = self._clock() + schedule.backoff(schedule.LANE_STEPS, slot.rests + 1, retry_after=retry_after)
-        self._lanes.rest(slot.account, slot.number, owner=slot.owner, until=until)
+    def rest(self, slot: Slot, *, retry_after: int | None = None, progress: bool = False) -> int:
+        """Gives the slot back and lets the lane rest; returns until when.
+
+        `retry_after` is in seconds. Rests in a row grow longer; `progress` says that something was sent
+        before this one, which begins the row anew.
+        """
+        rests = 1 if progress else slot.rests + 1
+        until = self._clock() + schedule.backoff(schedule.LANE_STEPS, rests, retry_after=retry_after)
+        self._lanes.rest(slot, until=until, rests=rests)
         return until
 
     def close(self, account: str, reason: ClosedReason) -> None:
@@ -148,12 +168,13 @@ class Lane:
         """Opens the lane and wakes a relay for what was held; False when the account has no lane."""
         opened = self._lanes.open(account, now=self._clock())
         if opened.done:
-            self._wakeups.wake(account)
+            self.wake(account)
         return opened.done
 
     def put_off(self, row: LaneRow, *, due_at: int | None) -> None:
-        """Replaces the due time that was seen in the row."""
-        self._lanes.put_off(row.account, seen=row.next_due_at, due_at=due_at)
+        """Replaces the due time that was seen in the row; a newer one stays."""
+        if due_at != row.next_due_at:
+            self._lanes.put_off(row.account, seen=row.next_due_at, due_at=due_at)
 
     def due(self, shard: str, now: int, limit: int) -> list[str]:
         """The accounts of one shard whose lanes are due."""
@@ -179,4 +200,15 @@ class Lane:
 
 
 def _slot(row: LaneRow, number: int, worker: str, now: int) -> Slot:
-    return Slot(row.account, number, worker, now + LEASE, row.rung, row.rests)
+    return Slot(row.account, number, worker, now + LEASE, row.rung, row.rests, row.served_at)
+
+
+def _seen(slot: Slot, row: LaneRow) -> Slot:
+    return replace(slot, rung=row.rung, seen_served_at=row.served_at)
+
+
+def _daily_look(slot: Slot, now: int) -> int | None:
+    """When a lane without work is looked at once more; None for one that has been idle for a day."""
+    served_at = slot.last_served_at()
+    look_at = schedule.daily_look(served_at) if served_at is not None else now
+    return look_at if look_at > now else None

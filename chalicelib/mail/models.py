@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from chalicelib.clock import DAY
 from chalicelib.diagnosis import Diagnosis
 
 
@@ -93,6 +94,16 @@ class Attempt:
     diagnosis: Diagnosis | None = None
 
 
+KEPT = 30 * DAY
+"""How long a message's record is kept after it was accepted. The bucket keeps long bodies a little longer."""
+
+FIRST_KEPT, MOST_KEPT = 10, 50
+"""How many attempts a row holds: the first ones, which show how it began, and the last ones.
+
+A message whose account or server fails for days collects one attempt a visit, and a row has at most 400 KB.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """What became of one RCPT: `sent`, `failed` (with the reply) or still `queued`."""
@@ -109,7 +120,9 @@ class Message:
     The bytes were frozen when it was accepted: `body` holds them where they are small, `blob` names
     the object that holds them otherwise. `fingerprint` is the digest of the request that made it, by
     which a reused idempotency key with other content is recognised. `next_attempt_at` is None when
-    nothing is due any more; in `sending` and `committing` it is the end of the claim.
+    nothing is due any more; in `sending` and `committing` it is the end of the claim. Of more than MOST_KEPT
+    attempts some after the first FIRST_KEPT are left out: `left_out` says how many, `left_out_unknown`
+    whether the outcome of one of them was unknown.
     """
 
     id: str
@@ -129,6 +142,8 @@ class Message:
     next_attempt_at: int | None = None
     claim: str | None = None
     attempts: tuple[Attempt, ...] = ()
+    left_out: int = 0
+    left_out_unknown: bool = False
     recipients: tuple[Recipient, ...] = ()
     resolved_by: str | None = None
 
@@ -140,7 +155,7 @@ class Message:
 
     def perhaps_taken(self) -> bool:
         """Whether an attempt ended without anybody knowing if the server took the message."""
-        return any(attempt.outcome is State.UNKNOWN for attempt in self.attempts)
+        return self.left_out_unknown or any(attempt.outcome is State.UNKNOWN for attempt in self.attempts)
 
 
 class ClosedReason(StrEnum):
@@ -160,10 +175,10 @@ PROBED = frozenset({ClosedReason.MISCONFIGURED, ClosedReason.BLOCKED})
 class LaneRow:
     """What is stored of a lane. All times are in milliseconds; None means "not".
 
-    `rung` counts how often mail was announced. `slots` maps the number of each taken slot to the end of its
-    lease. A closed lane may be probed from `probe_at` on; `probes` counts the closings in a row. A lane that
-    rests (its server could not be reached, or asked for a pause) is not served before `rest_until`; `rests`
-    counts them in a row.
+    `rung` counts how often mail was announced; `served_at` is when a worker last tried to relay something.
+    `slots` maps the number of each taken slot to the end of its lease. A closed lane may be probed from
+    `probe_at` on; `probes` counts the closings in a row. A lane that rests (its server could not be reached,
+    or asked for a pause) is not served before `rest_until`; `rests` counts them in a row.
     """
 
     account: str
@@ -189,3 +204,26 @@ class LaneRow:
     def probe_due(self, now: int) -> bool:
         """Whether the closed lane may try one message."""
         return self.closed in PROBED and self.probe_at is not None and self.probe_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A worker's place in a lane, held until `until`, with what it saw last of the row.
+
+    `rung`, `rests` and `seen_served_at` are from the row. `served_at` is when this worker last tried to relay
+    something, None while it has not. `probe` says that the lane is closed.
+    """
+
+    account: str
+    number: int
+    owner: str
+    until: int
+    rung: int
+    rests: int = 0
+    seen_served_at: int | None = None
+    served_at: int | None = None
+    probe: bool = False
+
+    def last_served_at(self) -> int | None:
+        """When the lane was last served, by this worker or by others."""
+        return max((at for at in (self.served_at, self.seen_served_at) if at is not None), default=None)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib import ids
 from chalicelib.callers.models import Caller, Scope
 from chalicelib.callers.permissions import has, require, require_sight, unknown_account, unknown_message, uses
-from chalicelib.clock import DAY, Clock
+from chalicelib.clock import DAY, SECOND, Clock
 from chalicelib.errors import Conflict, InvalidInput, NotFound
 from chalicelib.mail import shown
 from chalicelib.mail.lane import Lane
-from chalicelib.mail.models import Message, State
-from chalicelib.mail.ports import FindMailbox, Messages, Wakeups
+from chalicelib.mail.models import KEPT, Message, State
+from chalicelib.mail.ports import FindMailbox, Messages, Word
 
 MOST = 100
 RESOLUTIONS = {"sent": State.SENT, "failed": State.FAILED, "resend": State.QUEUED}
@@ -36,13 +36,10 @@ class Listed:
 class Outbox:
     """The records of messages, for whoever may see them."""
 
-    def __init__(
-        self, messages: Messages, lane: Lane, mailbox: FindMailbox, wakeups: Wakeups, clock: Clock
-    ) -> None:
+    def __init__(self, messages: Messages, lane: Lane, mailbox: FindMailbox, clock: Clock) -> None:
         self._messages = messages
         self._lane = lane
         self._mailbox = mailbox
-        self._wakeups = wakeups
         self._clock = clock
 
     def get(self, caller: Caller, message_id: str) -> tuple[Message, bool]:
@@ -81,10 +78,13 @@ class Outbox:
         resolved = self._messages.resolve(
             message.account,
             message.id,
-            state=RESOLUTIONS[as_],
-            by=caller.id,
-            due_at=now if again else None,
-            expires_at=expires_at,
+            Word(
+                state=RESOLUTIONS[as_],
+                by=caller.id,
+                expires_at=expires_at,
+                ttl=max(message.accepted_at + KEPT, expires_at + DAY) // SECOND,
+                due_at=now if again else None,
+            ),
         )
         if not resolved:
             raise Conflict(
@@ -93,8 +93,7 @@ class Outbox:
                 code="not_unknown",
             )
         if again:
-            self._lane.ring(message.account, due_at=now, expires_at=expires_at)
-            self._wakeups.wake(message.account, message.id)
+            self._lane.announce(replace(message, expires_at=expires_at))
         return self.get(caller, message_id)
 
     def _seen(self, caller: Caller, message_id: str) -> Message:

@@ -12,7 +12,7 @@ from chalicelib.mail.models import Message, OnUnknown, Phase, Recipient, Reply, 
 from chalicelib.mail.ports import Outcome
 
 RESEND_AFTER = MINUTE
-"""How long a message of unknown outcome waits for a late answer before it is sent again."""
+"""How long a message of unknown outcome waits at least for a late answer before it is sent again."""
 
 NOBODY_KNOWS = Diagnosis(
     DiagnosisClass.RETRY,
@@ -26,6 +26,27 @@ WORKER_LOST = Diagnosis(
     "worker_lost",
     "The worker stopped while the server may already have had the whole message.",
     "Nothing, unless on_unknown is keep: then look into the mailbox and resolve the message.",
+)
+
+TOO_SLOW = Diagnosis(
+    DiagnosisClass.RETRY,
+    "smtp_too_slow",
+    "Handing the message over took so long that there was no time left to wait for the server's last answer.",
+    "Nothing: it is tried again by itself. If it stays, send it to fewer recipients at a time.",
+)
+
+BODY_GONE = Diagnosis(
+    DiagnosisClass.ADMIN,
+    "body_gone",
+    "The message's bytes are no longer in the bucket.",
+    "Send the message again, and find out who deletes objects of the bucket.",
+)
+
+ACCOUNT_GONE = Diagnosis(
+    DiagnosisClass.ADMIN,
+    "account_gone",
+    "The account, or the connector that it was connected by, no longer exists.",
+    "Send the message by another account.",
 )
 
 EXPIRED = Diagnosis(
@@ -70,8 +91,13 @@ def accepted(message: Message, reply: Reply, now: int, refused: Refusals) -> Out
 
 
 def unknown(message: Message, now: int, diagnosis: Diagnosis = NOBODY_KNOWS) -> Outcome:
-    """Nobody knows; sent again after a while, or kept until somebody says."""
-    due_at = now + RESEND_AFTER if message.on_unknown is OnUnknown.RESEND else None
+    """Nobody knows; sent again after a while, or kept until somebody says.
+
+    The waits grow as for any other attempt: a server that never answers must not hand out a copy a minute.
+    """
+    due_at = None
+    if message.on_unknown is OnUnknown.RESEND:
+        due_at = max(now + RESEND_AFTER, schedule.next_attempt(message, schedule.spent(message) + 1, now))
     return _outcome(message, Ending(Phase.COMMIT, now, diagnosis), State.UNKNOWN, message.recipients, due_at)
 
 

@@ -21,6 +21,7 @@ from chalicelib.mail.models import (
     Message,
     Recipient,
     Reply,
+    Slot,
     State,
 )
 from chalicelib.secret import Secret
@@ -63,6 +64,21 @@ class Outcome:
     attempt: Attempt
     next_attempt_at: int | None = None
     recipients: tuple[Recipient, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a person says of a message of unknown outcome, and who.
+
+    `due_at` is when it is sent again, None where it is not; `ttl` is how long the row is kept from now on, in
+    seconds since 1970.
+    """
+
+    state: State
+    by: str
+    expires_at: int
+    ttl: int
+    due_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +128,7 @@ class Messages(Protocol):
     def finish(self, message: Message, outcome: Outcome) -> bool:
         """Writes how the claimed attempt ended; False when somebody else began a newer one."""
 
-    def resolve(
-        self, account: str, message: str, *, state: State, by: str, due_at: int | None, expires_at: int
-    ) -> bool:
+    def resolve(self, account: str, message: str, word: Word) -> bool:
         """`unknown` → what a person says; False when the message is not `unknown` now."""
 
     def by_accepted(self, account: str, limit: int, cursor: str | None) -> Page:
@@ -146,7 +160,7 @@ class Lanes(Protocol):
         """Makes a closed lane due at that time, or leaves it due earlier; not done if nothing changes."""
 
     def take(self, account: str, number: int, *, owner: str, now: int, until: int) -> Written:
-        """Takes a free slot of a lane that has work and neither is closed nor rests."""
+        """Takes a free slot of a lane that is due before `until` and neither is closed nor rests."""
 
     def take_probe(self, account: str, number: int, *, owner: str, now: int, until: int) -> Written:
         """Takes a free slot of a closed lane whose probe is due, and puts its next probe off to `until`."""
@@ -154,14 +168,14 @@ class Lanes(Protocol):
     def extend(self, account: str, number: int, *, owner: str, until: int) -> Written:
         """Renews the lease; not done when another worker has the slot."""
 
-    def give_back(self, account: str, number: int, *, owner: str, rung: int, due_at: int | None) -> Written:
-        """Frees the slot if nobody has rung since `rung` was read, and ends every rest."""
+    def give_back(self, slot: Slot, *, due_at: int | None) -> Written:
+        """Frees the slot if nobody has rung or served since the row was seen, and ends every rest."""
 
-    def leave(self, account: str, number: int, *, owner: str, due_at: int | None) -> Written:
+    def leave(self, slot: Slot, *, due_at: int | None) -> Written:
         """Frees the slot whatever was rung; `due_at` None leaves the due time as it is."""
 
-    def rest(self, account: str, number: int, *, owner: str, until: int) -> Written:
-        """Frees the slot and lets the lane rest until then."""
+    def rest(self, slot: Slot, *, until: int, rests: int) -> Written:
+        """Frees the slot and lets the lane rest until then, for that many times in a row."""
 
     def close(
         self, account: str, reason: ClosedReason, *, now: int, due_at: int, probe_at: int | None
@@ -184,8 +198,8 @@ class Blobs(Protocol):
     def put(self, key: str, data: bytes) -> None:
         """Writes the object."""
 
-    def get(self, key: str) -> bytes:
-        """Reads the object."""
+    def get(self, key: str) -> bytes | None:
+        """Reads the object; None when it is gone."""
 
 
 class Wakeups(Protocol):
@@ -200,6 +214,9 @@ class Session(Protocol):
 
     sent: int
     """How many messages this connection has carried."""
+
+    def allow(self, seconds: float) -> None:
+        """Bounds the time of all that follows together, but for the answer to the end of a message."""
 
     def connect(self) -> None:
         """Connects and secures the connection; closes it if that fails."""

@@ -1,16 +1,17 @@
 """A message that the caller wrote itself (RFC 5322): checked, and left as it is.
 
 Three things are changed, and nothing else: line ends become CRLF, Bcc fields are taken out, and a Date or a
-Message-ID that is missing is put on top.
+Message-ID that is missing or empty is put on top.
+
+Who a message is from and for is read here and again by servers and mail programs. Where two readers may
+differ, the message is refused: it could show another sender than the account, or miss a recipient.
 """
 
 from __future__ import annotations
 
 import re
-from email.headerregistry import AddressHeader
-from email.message import EmailMessage
-from email.parser import BytesHeaderParser
-from email.policy import SMTP
+from email.headerregistry import AddressHeader, HeaderRegistry
+from email.utils import getaddresses
 
 from chalicelib.accounts.models import Account
 from chalicelib.errors import Forbidden, InvalidInput
@@ -38,7 +39,14 @@ HIDDEN = ("bcc", "resent-bcc")
 
 SHOWN_SUBJECT = 998
 
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:.*\r\n(?:[ \t].*\r\n)*")
+LONGEST_ADDRESSES = 20_000
+"""Octets of one field of addresses; the library's parser takes the square of that in time."""
+
+_FIELD = re.compile(rb"([!-9;-~]+):.*\r\n(?:[ \t].*\r\n)*")
+"""A header field; white space before its colon (RFC 5322, section 4.5) is refused, as most readers do."""
+
+Fields = list[tuple[str, bytes]]
+"""Header fields in order, each with its lower-case name and its exact bytes."""
 
 
 def freeze(
@@ -53,25 +61,20 @@ def freeze(
     head, end, body = frozen.with_crlf(raw).partition(b"\r\n\r\n")
     fields = _fields(head + b"\r\n" if end else head)
     _check_once(fields)
-    kept = [field for name, field in fields if name not in HIDDEN]
-    headers = _headers([field for _, field in fields])
-    _check_sender(headers, account)
-    own_id = str(headers["Message-ID"] or "").strip() or message_id
-    top = _missing(headers, message_id, date)
+    _check_sender(fields, account)
+    own = {"date": date, "message-id": message_id}
+    missing = [name for name in own if not _text(fields, name)]
+    kept = [field for name, field in fields if name not in (*HIDDEN, *missing)]
+    top = [f"{name.title().replace('-Id', '-ID')}: {own[name]}\r\n".encode() for name in missing]
     return Frozen(
-        envelope=Envelope(account.address, _recipients(headers, groups)),
-        body=frozen.with_crlf(b"".join([*top, *kept]) + b"\r\n" + body)
-        if body
-        else b"".join([*top, *kept]) + b"\r\n",
-        message_id=own_id[:SHOWN_SUBJECT],
-        subject="".join(letter if letter.isprintable() else " " for letter in str(headers["Subject"] or ""))[
-            :SHOWN_SUBJECT
-        ],
+        envelope=Envelope(account.address, _recipients(fields, groups)),
+        body=b"".join([*top, *kept, b"\r\n", frozen.with_crlf(body) if body else b""]),
+        message_id=(_text(fields, "message-id") or message_id)[:SHOWN_SUBJECT],
+        subject=_subject(fields),
     )
 
 
-def _fields(head: bytes) -> list[tuple[str, bytes]]:
-    """The header fields, in order, each with its lower-case name and its exact bytes."""
+def _fields(head: bytes) -> Fields:
     found, start = [], 0
     while start < len(head):
         field = _FIELD.match(head, start)
@@ -84,7 +87,7 @@ def _fields(head: bytes) -> list[tuple[str, bytes]]:
     return found
 
 
-def _check_once(fields: list[tuple[str, bytes]]) -> None:
+def _check_once(fields: Fields) -> None:
     names = [name for name, _ in fields]
     for name in SINGLE:
         if names.count(name) > 1:
@@ -93,38 +96,61 @@ def _check_once(fields: list[tuple[str, bytes]]) -> None:
         raise _unreadable("it has no From field")
 
 
-def _headers(fields: list[bytes]) -> EmailMessage:
-    return BytesHeaderParser(policy=SMTP).parsebytes(b"".join(fields) + b"\r\n")
-
-
-def _check_sender(headers: EmailMessage, account: Account) -> None:
-    for name in ("From", "Sender"):
-        people = _people(headers, name)
-        if name in headers and (len(people) != 1 or not addresses.same(people[0], account.address)):
+def _check_sender(fields: Fields, account: Account) -> None:
+    for name in ("from", "sender"):
+        people = _people(fields, name, groups=False)
+        absent = name == "sender" and name not in dict(fields)
+        if not absent and (len(people) != 1 or not addresses.same(people[0], account.address)):
             raise Forbidden(
-                f"The account sends as {account.address} only, and {name} names another.",
-                fix=f"Write the account's own address into {name}.",
+                f"The account sends as {account.address} only, and {name.title()} names another.",
+                fix=f"Write the account's own address into {name.title()}.",
                 field="raw",
                 code="from_not_allowed",
             )
 
 
-def _recipients(headers: EmailMessage, groups: dict[str, list[Address]]) -> tuple[str, ...]:
+def _recipients(fields: Fields, groups: dict[str, list[Address]]) -> tuple[str, ...]:
     named = [one.address for group in groups.values() for one in group]
     if named:
         return addresses.unique(named)
-    found = [address for name in ("To", "Cc", "Bcc") for address in _people(headers, name)]
+    found = [address for name in ("to", "cc", "bcc") for address in _people(fields, name)]
     return addresses.unique(addresses.checked(address, "raw").address for address in found)
 
 
-def _people(headers: EmailMessage, name: str) -> list[str]:
-    header = headers[name]
-    return [one.addr_spec for one in header.addresses] if isinstance(header, AddressHeader) else []
+def _people(fields: Fields, name: str, *, groups: bool = True) -> list[str]:
+    """The addresses of a field, as two parsers read them alike: one decodes words, the other does not."""
+    text = _text(fields, name)
+    if len(text) > LONGEST_ADDRESSES:
+        raise _unreadable(
+            f"its {name.title()} field is longer than {LONGEST_ADDRESSES} bytes; name recipients beside raw"
+        )
+    header = _parsed(name, text)
+    if not isinstance(header, AddressHeader):
+        raise _unreadable(f"its {name.title()} field cannot be read")
+    found = [one.addr_spec for one in header.addresses]
+    grouped = not groups and any(group.display_name is not None for group in header.groups)
+    if grouped or found != [address for _, address in getaddresses([text]) if address]:
+        raise _unreadable(f"its {name.title()} field can be read in more than one way")
+    return found
 
 
-def _missing(headers: EmailMessage, message_id: str, date: str) -> list[bytes]:
-    wanted = {"Date": date, "Message-ID": message_id}
-    return [f"{name}: {value}\r\n".encode() for name, value in wanted.items() if not headers[name]]
+def _subject(fields: Fields) -> str:
+    text = str(_parsed("subject", _text(fields, "subject")[: 2 * SHOWN_SUBJECT]))
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:SHOWN_SUBJECT]
+
+
+def _parsed(name: str, text: str) -> object:
+    try:
+        return HeaderRegistry()(name, text)
+    except Exception as error:
+        # The parser fails in many ways at what it was not made for: ValueError, IndexError, RecursionError.
+        raise _unreadable(f"its {name.title()} field cannot be read") from error
+
+
+def _text(fields: Fields, name: str) -> str:
+    """A field's text on one line, without its name; empty where there is none."""
+    field = dict(fields).get(name, b"")
+    return field.decode("ascii").partition(":")[2].replace("\r\n", "").strip()
 
 
 def _unreadable(why: str) -> InvalidInput:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import msgspec
 
+from chalicelib import reading
 from chalicelib.errors import InvalidInput, MalformedRequest
 
 DAY = 86_400
@@ -47,7 +48,15 @@ class Attachment(Part, frozen=True, omit_defaults=True):
 
 
 class SendRequest(Part, frozen=True, rename={"from_": "from"}):
-    """A message to be sent. docs/api.md describes each field."""
+    """A message to be sent.
+
+    It is written from its fields, or given whole as `raw` (RFC 5322, in base64); beside `raw`, `to`, `cc` and
+    `bcc` replace its recipients. One recipient is needed; a subject, a text or an attachment is not, so that
+    an empty message is sent as one. `from` is the account's own address or left out. `on_unknown` says what
+    happens when nobody knows whether the server took the message: it is sent again (the recipients may get
+    it twice), or kept until somebody resolves it. `expires_in` is in seconds. With the same `idempotency_key`
+    the same request is accepted once.
+    """
 
     account: str
     from_: Who | None = None
@@ -72,15 +81,7 @@ def read(request: bytes | Mapping[str, Any]) -> SendRequest:
     Raises MalformedRequest for what is not one JSON object, and InvalidInput, naming the field, for a
     field that is unknown, missing, or does not fit.
     """
-    value = dict(request) if isinstance(request, Mapping) else _parsed(request)
-    _refuse_surrogates(value)
-    try:
-        found = msgspec.convert(value, SendRequest)
-    except (msgspec.ValidationError, RecursionError) as error:
-        message, _, path = str(error).partition(" - at `")
-        raise InvalidInput(
-            f"{message}.", fix="docs/api.md describes each field.", field=_field(message, path)
-        ) from error
+    found = reading.read(request, SendRequest)
     _check(found)
     return found
 
@@ -134,42 +135,3 @@ def _check(request: SendRequest) -> None:
                 fix=f"Write {shown} into the raw message, or leave raw out.",
                 field=shown,
             )
-
-
-def _parsed(raw: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(raw, object_pairs_hook=_once, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise MalformedRequest("The body is not valid JSON.", fix="Send one JSON object in UTF-8.") from error
-    if not isinstance(value, dict):
-        raise MalformedRequest("The body is not a JSON object.", fix="Send one JSON object in UTF-8.")
-    return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; two values for one key are refused, because readers differ on which one counts."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is repeated")
-    return found
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _refuse_surrogates(value: dict[str, Any]) -> None:
-    """Half a surrogate pair is no text: it could be neither stored nor sent."""
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInput("A text holds half of a surrogate pair.", fix="Send valid Unicode.") from error
-    except (TypeError, ValueError, RecursionError) as error:
-        raise MalformedRequest("The request is not plain JSON.", fix="Send one JSON object.") from error
-
-
-def _field(message: str, path: str) -> str | None:
-    """The field that msgspec names: in its path (``$.to[0]``), or quoted in its sentence."""
-    inner = path.rstrip("`").removeprefix("$").removeprefix(".")
-    quoted = message.partition("field `")[2].partition("`")[0]
-    return ".".join(part for part in (inner, quoted) if part) or None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from chalicelib.clock import HOUR, MINUTE, SECOND
+from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import DiagnosisClass
 from chalicelib.mail.models import Attempt, Message, Phase
 
@@ -36,6 +36,11 @@ def next_attempt(message: Message, tried: int, now: int, *, retry_after: int | N
     """When the message is tried again, at the latest when it expires, so that its expiry is noticed."""
     wished = now + backoff(STEPS, tried, retry_after=retry_after)
     return min(wished, max(message.expires_at, now))
+
+
+def daily_look(served_at: int) -> int:
+    """When a lane without work is looked at once more: about a day after it was served."""
+    return served_at + DAY + random.randint(0, HOUR)  # noqa: S311 - spreads load, guards nothing
 
 
 def _counts(attempt: Attempt) -> bool:

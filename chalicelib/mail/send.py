@@ -11,24 +11,18 @@ from chalicelib import ids
 from chalicelib.accounts.models import Account, Connector, GrantState
 from chalicelib.callers.models import Caller, Scope
 from chalicelib.callers.permissions import unknown_account
-from chalicelib.clock import DAY, SECOND, Clock
-from chalicelib.errors import Conflict, InvalidInput, NotFound, Unavailable
-from chalicelib.logs import logger
+from chalicelib.clock import SECOND, Clock
+from chalicelib.errors import Conflict, InvalidInput, NotFound
 from chalicelib.mail import request as requests
 from chalicelib.mail.compose import compose
 from chalicelib.mail.frozen import Frozen
 from chalicelib.mail.lane import Lane
-from chalicelib.mail.models import FINAL, Message, OnUnknown, State
-from chalicelib.mail.ports import Blobs, FindMailbox, Limits, Messages, Require, Wakeups
+from chalicelib.mail.models import FINAL, KEPT, Message, OnUnknown, State
+from chalicelib.mail.ports import Blobs, FindMailbox, Limits, Messages, Require
 from chalicelib.mail.request import SendRequest
 
 INLINE = 8 * 1024
 """Bytes up to which a body stands in its row: every later write of the row is billed with it."""
-
-KEPT = 30 * DAY
-"""How long a message's record is kept."""
-
-log = logger("send")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +50,6 @@ class Send:
         messages: Messages,
         blobs: Blobs,
         lane: Lane,
-        wakeups: Wakeups,
         limits: Callable[[Connector], Limits],
         clock: Clock,
     ) -> None:
@@ -65,7 +58,6 @@ class Send:
         self._messages = messages
         self._blobs = blobs
         self._lane = lane
-        self._wakeups = wakeups
         self._limits = limits
         self._clock = clock
 
@@ -74,7 +66,7 @@ class Send:
     ) -> Accepted:
         """Takes a message over, and returns its id once it is stored.
 
-        `request` is the JSON of docs/api.md, as bytes or parsed; `idempotency_key` is the one of a header,
+        `request` is a SendRequest as JSON, as bytes or parsed; `idempotency_key` is the one of a header,
         if there was one. The same caller, account, key and request again get the same id, so a caller that
         got no answer asks again. Raises InvalidInput and its like for the request, NotFound for an account
         that the caller may not use, Conflict for one that was never connected, Unavailable when the message
@@ -92,7 +84,9 @@ class Send:
         stored = self._store(message, composed.body, keyed=key is not None)
         if stored is not None:
             self._check_same(stored, message)
-        self._announce(stored or message)
+        if stored is None or _may_be_due(stored):
+            # One that came again is announced again, which mends a death between storing and ringing.
+            self._lane.announce(stored or message)
         return Accepted(message_id, (stored or message).state, replayed=stored is not None)
 
     def _account(self, caller: Caller, named: str) -> tuple[Account, Connector]:
@@ -162,18 +156,6 @@ class Send:
                 code="idempotency_key_reused",
             )
 
-    def _announce(self, message: Message) -> None:
-        """Rings the lane and wakes a relay where none is at work.
 
-        A message that came again and still waits is rung again, which mends a death between put and ring.
-        A wake-up is a hint: without it the lane is found within a minute.
-        """
-        if message.state in FINAL or message.next_attempt_at is None:
-            return
-        rung = self._lane.ring(message.account, due_at=message.next_attempt_at, expires_at=message.expires_at)
-        if rung.served or rung.resting or rung.held is not None:
-            return
-        try:
-            self._wakeups.wake(message.account, message.id)
-        except Unavailable:
-            log.warning("a relay could not be woken", extra={"facts": {"account": message.account}})
+def _may_be_due(message: Message) -> bool:
+    return message.state not in FINAL and message.next_attempt_at is not None

@@ -29,13 +29,15 @@ def message_record(message: Message, *, held: bool) -> dict[str, Any]:
         "may_be_duplicate": may_be_duplicate(message),
         "resolved_by": message.resolved_by,
         "recipients": [_recipient(one) for one in message.recipients],
+        "attempts_left_out": message.left_out,
         "attempts": [_attempt(attempt, last=attempt is message.attempts[-1]) for attempt in message.attempts],
     }
 
 
 def may_be_duplicate(message: Message) -> bool:
     """Whether an attempt was begun after one of which nobody knows how it ended."""
-    return any(attempt.outcome is State.UNKNOWN for attempt in message.attempts[:-1])
+    begun_after = message.attempts[:-1]
+    return message.left_out_unknown or any(attempt.outcome is State.UNKNOWN for attempt in begun_after)
 
 
 def _attempt(attempt: Attempt, *, last: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +22,9 @@ SHORTEST_LIFE = 60
 LONGEST_LIFE = 24 * 3600
 DEFAULT_LIFE = 3600
 """Seconds. RFC 6749, section 5.1, lets a provider leave `expires_in` out; both of ours give an hour."""
+
+
+_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Provider(Protocol):
         """Exchanges a code, once, for a TokenSet with the verified identity of who consented."""
 
     def refresh(self, connector: Connector, secret: Secret, refresh_token: Secret) -> TokenSet:
-        """Exchanges a refresh token with exactly one request."""
+        """Exchanges a refresh token with exactly one request; says whose it is if the provider does."""
 
     def is_issuer(self, connector: Connector, issuer: str, /) -> bool:
         """Whether an `iss` parameter of a callback (RFC 9207) names this provider."""
@@ -74,7 +78,7 @@ def lifetime(expires_in: object) -> int:
 
     What is no lifetime (missing, zero, negative) must not make a token that is refreshed without end.
     """
-    if isinstance(expires_in, str) and expires_in.strip().isdigit():
+    if isinstance(expires_in, str) and _SECONDS.fullmatch(expires_in.strip()):
         expires_in = int(expires_in)
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
         return DEFAULT_LIFE

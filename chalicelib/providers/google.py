@@ -14,7 +14,7 @@ from chalicelib.accounts.models import Identity, TokenSet
 from chalicelib.errors import Diagnosed
 from chalicelib.providers.base import Begun, listed, token_set
 from chalicelib.providers.http import ProviderHttp
-from chalicelib.providers.id_tokens import invalid, verify
+from chalicelib.providers.id_tokens import invalid, read, verify
 from chalicelib.providers.replies import transient
 
 if TYPE_CHECKING:
@@ -84,11 +84,17 @@ class Google:
         )
         try:
             credentials.refresh(transport)  # type: ignore[no-untyped-call]
-        except GoogleAuthError as error:
-            # A refusal never comes here (`ProviderHttp` raises it), only an answer that makes no sense.
-            raise Diagnosed(transient("no_access_token", "Google's answer held no access token.")) from error
+        except (GoogleAuthError, ArithmeticError, TypeError, ValueError) as error:
+            # A refusal never comes here (`ProviderHttp` raises it), only an answer that makes no sense, such
+            # as a life of a million years. What it holds is looked at below, so that no token is lost.
+            if not transport.answer:
+                raise Diagnosed(
+                    transient("no_access_token", "Google's answer held no access token.")
+                ) from error
         answer = transport.answer
-        return token_set(answer, now=self._now(), scopes=listed(answer.get("scope")))
+        claims = read(answer.get("id_token"))
+        identity = _identity(claims) if {"iss", "sub"} <= claims.keys() else None
+        return token_set(answer, now=self._now(), scopes=listed(answer.get("scope")), identity=identity)
 
     def is_issuer(self, _connector: Connector, issuer: str, /) -> bool:
         """See Provider."""

@@ -82,7 +82,7 @@ class ProviderHttp:
             self._busy(response)
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Diagnosed(_not_json(response)) from error
         if not isinstance(values, dict):
             raise Diagnosed(_not_json(response))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +15,20 @@ from chalicelib.accounts.models import Identity, TokenSet
 from chalicelib.errors import Diagnosed, MalformedRequest
 from chalicelib.providers.base import Begun, listed, token_set
 from chalicelib.providers.http import ProviderHttp
-from chalicelib.providers.id_tokens import invalid, verify
-from chalicelib.providers.replies import diagnose
+from chalicelib.providers.id_tokens import invalid, read, verify
+from chalicelib.providers.replies import diagnose, transient
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from msal import ConfidentialClientApplication, TokenCache
 
     from chalicelib.accounts.models import Connector
     from chalicelib.providers.catalogue import ProviderFacts
     from chalicelib.secret import Secret
 
-ANY_TENANT = frozenset({"common", "organizations", "consumers"})
+CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
+"""The tenant of all personal accounts (Microsoft, "ID token claims reference", `tid`)."""
+ANY_TENANT: Mapping[str, str | None] = {"common": None, "organizations": None, "consumers": CONSUMERS}
+"""What may stand in the place of a tenant → the one tenant that it means, or None for many."""
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -46,7 +48,7 @@ class Microsoft:
         """See Provider. The answer comes as a query, because a form post would come without our cookie."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="response_mode=", category=UserWarning)
-            flow = self._application(connector, None).initiate_auth_code_flow(
+            flow = self._application(connector, None, self._http(connector)).initiate_auth_code_flow(
                 list(self.facts.scopes),
                 redirect_uri=redirect_uri,
                 state=state,
@@ -57,7 +59,7 @@ class Microsoft:
 
     def redeem(self, connector: Connector, secret: Secret, flow: Mapping[str, Any], code: str) -> TokenSet:
         """See Provider."""
-        application = self._application(connector, secret)
+        application = self._application(connector, secret, self._http(connector))
         try:
             answer = application.acquire_token_by_auth_code_flow(
                 dict(flow), {"code": code, "state": flow["state"]}, scopes=list(self.facts.scopes)
@@ -68,17 +70,29 @@ class Microsoft:
             raise Diagnosed(invalid("its nonce is another one")) from error
         if "error" in answer:
             raise Diagnosed(diagnose("microsoft", answer))
-        return self._token_set(answer, _identity(self._claims(connector, answer.get("id_token"), flow)))
+        claims = self._claims(connector, answer.get("id_token"), flow)
+        return self._token_set(
+            answer, _identity(claims, one_tenant=(connector.tenant or "common") not in ANY_TENANT)
+        )
 
     def refresh(self, connector: Connector, secret: Secret, refresh_token: Secret) -> TokenSet:
         """See Provider. Asks for one resource only: of several, Microsoft would choose one by itself."""
-        application = self._application(connector, secret)
-        answer = application.acquire_token_by_refresh_token(
-            refresh_token.reveal(), scopes=list(self.facts.required_scopes)
-        )
+        http = self._http(connector)
+        application = self._application(connector, secret, http)
+        try:
+            answer = application.acquire_token_by_refresh_token(
+                refresh_token.reveal(), scopes=list(self.facts.required_scopes)
+            )
+        except (LookupError, TypeError, ValueError):
+            # msal reads the ID token, which may make no sense. What came with it must not be lost for that.
+            if not http.answer:
+                raise
+            answer = http.answer
         if "error" in answer:
             raise Diagnosed(diagnose("microsoft", answer))
-        return self._token_set(answer, None)
+        claims = read(answer.get("id_token"))
+        known = {"iss", "tid", "oid"} <= claims.keys()
+        return self._token_set(answer, _identity(claims, one_tenant=False) if known else None)
 
     def is_issuer(self, connector: Connector, issuer: str, /) -> bool:
         """See Provider."""
@@ -89,35 +103,50 @@ class Microsoft:
     def _token_set(self, answer: Mapping[str, Any], identity: Identity | None) -> TokenSet:
         return token_set(answer, now=self._now(), scopes=listed(answer.get("scope")), identity=identity)
 
-    def _application(self, connector: Connector, secret: Secret | None) -> ConfidentialClientApplication:
+    def _http(self, connector: Connector) -> _MsalHttp:
+        return _MsalHttp(f"{self.facts.login}/{connector.tenant or 'common'}", self._extra_ca)
+
+    def _application(
+        self, connector: Connector, secret: Secret | None, http: _MsalHttp
+    ) -> ConfidentialClientApplication:
         from msal import ConfidentialClientApplication
 
-        tenant = connector.tenant or "common"
         return ConfidentialClientApplication(
             connector.client_id,
             client_credential=secret.reveal() if secret else None,
-            authority=f"{self.facts.login}/{tenant}",
+            authority=http.authority,
             instance_discovery=False,
             azure_region=False,  # otherwise MSAL_FORCE_REGION of the environment would choose the host
-            http_client=_MsalHttp(f"{self.facts.login}/{tenant}", self._extra_ca),
+            http_client=http,
             http_cache={},
             token_cache=_forgetful_cache(),
         )
 
     def _claims(self, connector: Connector, id_token: object, flow: Mapping[str, Any]) -> dict[str, Any]:
-        tenant = connector.tenant or "common"
-        keys = ProviderHttp("microsoft", self._extra_ca).get(
-            f"{self.facts.login}/{tenant}/discovery/v2.0/keys"
-        )
+        keys = self._get(f"{connector.tenant or 'common'}/discovery/v2.0/keys")
         # msal sends the digest of the flow's nonce, and keeps the nonce itself.
         nonce = hashlib.sha256(str(flow["nonce"]).encode()).hexdigest()
-        claims = verify(id_token, keys=keys.values, audience=connector.client_id, nonce=nonce)
+        claims = verify(id_token, keys=keys, audience=connector.client_id, nonce=nonce)
         tid = str(claims.get("tid", ""))
-        if claims["iss"] != f"{self.facts.login}/{tid}/v2.0":
+        if not _GUID.fullmatch(tid) or claims["iss"] != f"{self.facts.login}/{tid}/v2.0":
             raise Diagnosed(invalid("its issuer is another one"))
-        if _GUID.fullmatch(connector.tenant) and tid != connector.tenant:
+        if self._only_tenant(connector) not in (None, tid):
             raise Diagnosed(invalid("its tenant is another one"))
         return claims
+
+    def _only_tenant(self, connector: Connector) -> str | None:
+        """The id of the one tenant that the connector names; None where it takes people of any tenant."""
+        tenant = connector.tenant or "common"
+        if tenant in ANY_TENANT or _GUID.fullmatch(tenant):
+            return ANY_TENANT.get(tenant, tenant)
+        document = self._get(f"{tenant}/v2.0/.well-known/openid-configuration")
+        found = re.fullmatch(rf"{re.escape(self.facts.login)}/([^/]+)/v2\.0", str(document.get("issuer")))
+        if found is None or not _GUID.fullmatch(found.group(1)):
+            raise Diagnosed(transient("tenant_unknown", "Microsoft did not say which tenant the domain has."))
+        return found.group(1)
+
+    def _get(self, path: str) -> dict[str, Any]:
+        return ProviderHttp("microsoft", self._extra_ca).get(f"{self.facts.login}/{path}").values
 
 
 def _forgetful_cache() -> TokenCache:
@@ -131,12 +160,30 @@ def _forgetful_cache() -> TokenCache:
     return ForgetfulCache()
 
 
-def _identity(claims: Mapping[str, Any]) -> Identity:
-    """Who signed in. `tid` and `oid` are the key; the addresses are mailbox names within that tenant."""
-    names = (claims.get(name) for name in ("preferred_username", "email", "upn"))
-    addresses = dict.fromkeys(name.strip().lower() for name in names if isinstance(name, str) and "@" in name)
-    subject = f"{claims.get('tid', '')}.{claims.get('oid') or claims['sub']}"
-    return Identity(str(claims["iss"]), subject, tuple(addresses))
+def _identity(claims: Mapping[str, Any], *, one_tenant: bool) -> Identity:
+    """Who signed in: `tid` and `oid` are the key; sign-in names are addresses, as a tenant owns their domain.
+
+    `email` is what the administrator of the person's own tenant has written, whoever owns its domain. It
+    counts only where that tenant is the connector's one, or Microsoft says that the domain's owner was
+    verified (`xms_edov`), or the account is a personal one, whose address Microsoft itself has verified.
+    """
+    trusted = one_tenant or claims["tid"] == CONSUMERS or claims.get("xms_edov") in (True, 1, "1", "true")
+    names, email = _addresses(claims, "preferred_username", "upn"), _addresses(claims, "email")
+    return Identity(
+        str(claims["iss"]),
+        _subject(claims),
+        tuple(dict.fromkeys((*names, *email))) if trusted else names,
+        claimed=email,
+    )
+
+
+def _subject(claims: Mapping[str, Any]) -> str:
+    return f"{claims.get('tid', '')}.{claims.get('oid') or claims['sub']}"
+
+
+def _addresses(claims: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    found = (claims.get(name) for name in names)
+    return tuple(dict.fromkeys(one.strip().lower() for one in found if isinstance(one, str) and "@" in one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,25 +196,30 @@ class _Answer:
 
 
 class _MsalHttp:
-    """msal's HTTP client: our bounded HTTPS, and the discovery document from constants, without a request."""
+    """msal's HTTP client: our bounded HTTPS, and the discovery document from constants, without a request.
+
+    Keeps the answer to the last POST, in case that msal cannot read it.
+    """
 
     def __init__(self, authority: str, extra_ca: str) -> None:
-        self._authority = authority
+        self.authority = authority
+        self.answer: dict[str, Any] = {}
         self._http = ProviderHttp("microsoft", extra_ca)
 
     def get(self, url: str, **_: Any) -> _Answer:
-        endpoints = f"{self._authority}/oauth2/v2.0"
+        endpoints = f"{self.authority}/oauth2/v2.0"
         document = {
-            "issuer": f"{self._authority}/v2.0",
+            "issuer": f"{self.authority}/v2.0",
             "authorization_endpoint": f"{endpoints}/authorize",
             "token_endpoint": f"{endpoints}/token",
         }
-        if url != f"{self._authority}/v2.0/.well-known/openid-configuration":
+        if url != f"{self.authority}/v2.0/.well-known/openid-configuration":
             raise ValueError("msal asked for something else than the discovery document")
         return _Answer(json.dumps(document), {})
 
     def post(self, url: str, data: Any = None, headers: Any = None, **_: Any) -> _Answer:
         reply = self._http.post(url, data=data, headers=headers)
+        self.answer = reply.values
         return _Answer(reply.text, reply.headers)
 
     def close(self) -> None:

@@ -12,26 +12,28 @@ from chalicelib.web.errors import answering, reshape
 from chalicelib.web.identity import by_key, by_signature
 
 if TYPE_CHECKING:
-    from chalicelib.web.services import GetServices
+    from collections.abc import Callable
+
+    from chalicelib.wiring import Gateway
 
 
-def register(app: Chalice, services: GetServices) -> None:
-    """Registers every route and the middleware. `services` is called by requests, never here."""
+def register(app: Chalice, gateway: Callable[[], Gateway]) -> None:
+    """Registers every route and the middleware. `gateway` is called by requests, never here."""
     app.register_middleware(reshape, "http")
-    app.register_blueprint(api_blueprint(services, by_key, name="chalicelib.web.keys"), url_prefix="/v1")
-    signed = api_blueprint(services, by_signature, name="chalicelib.web.signed", authorizer=IAMAuthorizer())
+    app.register_blueprint(api_blueprint(gateway, by_key, name="chalicelib.web.keys"), url_prefix="/v1")
+    signed = api_blueprint(gateway, by_signature, name="chalicelib.web.signed", authorizer=IAMAuthorizer())
     app.register_blueprint(signed, url_prefix="/iam/v1")
-    app.register_blueprint(connect_blueprint(services))
-    app.register_blueprint(_health(services))
+    app.register_blueprint(connect_blueprint(gateway))
+    app.register_blueprint(_health(gateway))
 
 
-def _health(services: GetServices) -> Blueprint:
+def _health(gateway: Callable[[], Gateway]) -> Blueprint:
     blueprint = Blueprint("chalicelib.web.health")
 
     @blueprint.route("/healthz", methods=["GET", "HEAD"], content_types=["*/*"])
     @answering
     def healthz() -> Response:
         """Whether the function runs and its settings can be read; asks nothing else."""
-        return Response({"status": "ok", "stage": services().settings.stage})
+        return Response({"status": "ok", "stage": gateway().settings.stage})
 
     return blueprint

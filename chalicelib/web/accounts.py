@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from chalice.app import Response
 
 from chalicelib import clock
-from chalicelib.callers.models import Scope
-from chalicelib.callers.permissions import require, require_everything, uses
+from chalicelib.callers.models import ALL_ACCOUNTS, Scope
+from chalicelib.callers.permissions import require, require_everything
 from chalicelib.web import bodies
 from chalicelib.web.calls import Call, decoded
 from chalicelib.web.shown import account_record, connector_record
@@ -66,15 +66,14 @@ def create_account(call: Call) -> Response:
 
 
 def list_accounts(call: Call) -> Response:
-    """One page of accounts and the cursor of the next; it is short where some are not the caller's."""
+    """One page of the caller's accounts and the cursor of the next."""
     require(call.caller, Scope.READ)
-    found, cursor = call.services.registry.accounts(call.limit(), call.query("cursor"))
-    connectors = {connector.id: connector for connector in call.services.registry.connectors()}
-    records = [
-        account_record(account, connectors.get(account.connector))
-        for account in found
-        if uses(call.caller, account.id)
-    ]
+    registry, own = call.services.registry, call.caller.accounts
+    found, cursor = registry.accounts(
+        call.limit(), call.query("cursor"), among=None if ALL_ACCOUNTS in own else own
+    )
+    connectors = {connector.id: connector for connector in registry.connectors()} if found else {}
+    records = [account_record(account, connectors.get(account.connector)) for account in found]
     return Response({"accounts": records, "cursor": cursor})
 
 

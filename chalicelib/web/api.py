@@ -14,7 +14,7 @@ from chalicelib.web.errors import answering
 
 if TYPE_CHECKING:
     from chalicelib.web.identity import Identify
-    from chalicelib.web.services import GetServices
+    from chalicelib.wiring import Gateway
 
 ApiView = Callable[..., Response]
 
@@ -43,9 +43,13 @@ BODY_METHODS = frozenset({"POST", "PUT"})
 
 
 def api_blueprint(
-    services: GetServices, identify: Identify, *, name: str, authorizer: Authorizer | None = None
+    gateway: Callable[[], Gateway],
+    identify: Identify,
+    *,
+    name: str,
+    authorizer: Authorizer | None = None,
 ) -> Blueprint:
-    """The API's Blueprint. `services` is called by each request; `identify` finds the caller of a request.
+    """The API's Blueprint. `gateway` is called by each request; `identify` finds the caller of a request.
 
     `name` tells two Blueprints of one application apart; `authorizer` is API Gateway's, before every route.
     """
@@ -57,17 +61,17 @@ def api_blueprint(
             authorizer=authorizer,
             # Without a body, its content type does not matter: some clients always send one.
             content_types=["application/json"] if method in BODY_METHODS else ["*/*"],
-        )(_door(blueprint, services, identify, view))
+        )(_door(blueprint, gateway, identify, view))
     return blueprint
 
 
-def _door(blueprint: Blueprint, services: GetServices, identify: Identify, view: ApiView) -> ApiView:
+def _door(blueprint: Blueprint, gateway: Callable[[], Gateway], identify: Identify, view: ApiView) -> ApiView:
     """The view behind the check of who is asking; what it raises becomes an answer."""
 
     @answering
     @functools.wraps(view)
     def entered(**path: str) -> Response:
-        request, gateway = blueprint.current_request, services()
-        return view(Call(request, identify(gateway.callers, request), gateway), **path)
+        request, services = blueprint.current_request, gateway()
+        return view(Call(request, identify(services.callers, request), services), **path)
 
     return entered

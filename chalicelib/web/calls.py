@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
+from chalicelib import reading
 from chalicelib.callers.permissions import require, unknown_account
-from chalicelib.errors import InvalidInput, NotFound
+from chalicelib.errors import InvalidInput, NotFound, UnsupportedMediaType
 from chalicelib.web import bodies
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from chalicelib.accounts.models import Account
     from chalicelib.callers.models import Caller, Scope
-    from chalicelib.web.services import Services
+    from chalicelib.wiring import Gateway
 
 Body = TypeVar("Body", bound=bodies.Request)
 
@@ -29,17 +30,25 @@ class Call:
 
     request: Request
     caller: Caller
-    services: Services
+    services: Gateway
 
     @property
     def raw_body(self) -> bytes:
-        """The body as it came; empty where there is none."""
+        """The body as it came; empty where there is none.
+
+        Raises UnsupportedMediaType for a compressed one, unread: a small body could become a huge one.
+        """
+        encoding = self.request.headers.get("content-encoding", "identity")
+        if encoding.strip().lower() not in {"", "identity"}:
+            raise UnsupportedMediaType(
+                "The body is compressed.", fix="Send it as it is, without Content-Encoding."
+            )
         raw = self.request.raw_body
         return raw if isinstance(raw, bytes) else raw.encode()
 
     def body(self, type_: type[Body]) -> Body:
         """The body as that type; raises MalformedRequest or InvalidInput."""
-        return bodies.read(self.raw_body, type_)
+        return reading.read(self.raw_body, type_)
 
     def query(self, name: str) -> str | None:
         """A query parameter, or None. Raises InvalidInput when it is given twice."""

@@ -21,9 +21,9 @@ from chalicelib.web import cookies
 from chalicelib.web.pages import boxes, page, paged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from chalicelib.web.services import GetServices
+    from chalicelib.wiring import Gateway
 
 SEE_OTHER = 303
 """After a POST and after a callback: the next request is a GET that carries nothing on (RFC 9700, 4.12)."""
@@ -34,15 +34,15 @@ _LINK = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _AUTHORIZATION = re.compile(rf"aut_[{ids.ALPHABET}]{{{ids.LONG}}}")
 
 
-def connect_blueprint(services: GetServices) -> Blueprint:
-    """The routes of connecting. `services` is called by each request, never here."""
+def connect_blueprint(gateway: Callable[[], Gateway]) -> Blueprint:
+    """The routes of connecting. `gateway` is called by each request, never here."""
     blueprint = Blueprint("chalicelib.web.connect")
 
     @blueprint.route("/connect/{token}", methods=["GET", "HEAD"], content_types=["*/*"])
     @paged
     def confirm(token: str) -> Response:
         """Says who asks, for which mailbox and for what; starts nothing."""
-        link = services().registry.page(_link(token))
+        link = gateway().registry.page(_link(token))
         return page(
             "confirm",
             leaves=True,
@@ -57,8 +57,10 @@ def connect_blueprint(services: GetServices) -> Blueprint:
     @paged
     def begin(token: str) -> Response:
         """Begins a sign-in in this browser and leads it to the provider."""
-        _require_own_page(blueprint.current_request)
-        begun = services().functions.connect("begin", {"link_token": _link(token)})
+        request = blueprint.current_request
+        _require_own_page(request)
+        payload = {"link_token": _link(token), "cookie": cookies.read(request, cookies.BROWSER)}
+        begun = gateway().functions.connect("begin", payload)
         return _to_provider(begun, token)
 
     @blueprint.route("/oauth/callback/{connector}", methods=["GET"], content_types=["*/*"])
@@ -71,8 +73,8 @@ def connect_blueprint(services: GetServices) -> Blueprint:
             "params": _parameters(request),
             "cookie": cookies.read(request, cookies.BROWSER),
         }
-        outcome = services().functions.connect("complete", payload)
-        return _to_result(services().public_url(), outcome)
+        outcome = gateway().functions.connect("complete", payload)
+        return _to_result(gateway().public_url(), outcome)
 
     @blueprint.route("/oauth/callback/{connector}", methods=["HEAD", "POST"], content_types=["*/*"])
     @paged
@@ -87,7 +89,7 @@ def connect_blueprint(services: GetServices) -> Blueprint:
         request = blueprint.current_request
         if not _AUTHORIZATION.fullmatch(authorization):
             raise _unknown("sign-in")
-        outcome = services().registry.outcome(authorization, cookies.read(request, cookies.BROWSER))
+        outcome = gateway().registry.outcome(authorization, cookies.read(request, cookies.BROWSER))
         return result_page(
             outcome,
             retry=cookies.retry_link(request, authorization),
@@ -105,7 +107,7 @@ def result_page(outcome: Mapping[str, Any], *, retry: str | None, again: bool = 
     if kind in {"connected", "refused"}:
         return shown(kind)
     if kind == "wrong_mailbox":
-        return shown(kind, found=found)
+        return shown(kind, found=found, unproven=outcome.get("unproven", False))
     if kind == "scope_missing":
         return shown(kind, missing=boxes(outcome.get("missing_scopes") or ()))
     message, fix, code = _reason(kind, outcome)

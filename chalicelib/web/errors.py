@@ -15,7 +15,6 @@ from chalice.app import Request, Response
 
 from chalicelib import logs
 from chalicelib.errors import (
-    DOCS,
     Diagnosed,
     MailgrantError,
     MethodNotAllowed,
@@ -23,6 +22,7 @@ from chalicelib.errors import (
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
+    docs_of,
 )
 
 GUARD_HEADERS = {
@@ -109,7 +109,7 @@ def _internal(fix: str) -> dict[str, Any]:
             "code": "internal_error",
             "message": "Something in this installation went wrong; it is not the fault of the request.",
             "fix": fix,
-            "docs": f"{DOCS}#internal-error",
+            "docs": docs_of("internal_error"),
         }
     }
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 
 GONE = 410
-GONE_CODES = frozenset({"link_expired", "link_used"})
+GONE_CODES = frozenset({"link_exhausted", "link_expired", "link_used"})
 """Codes of connect links that did exist: 410, since asking again cannot help (RFC 9110, 15.5.11)."""
 
 BOXES = {
@@ -56,6 +56,7 @@ HEADINGS: Mapping[type[MailgrantError], str] = {
 HEADINGS_OF_CODES = {
     "link_used": "This link has done its work",
     "link_expired": "This link has expired",
+    "link_exhausted": "This link was used too often",
     "cross_site": "This sign-in was not begun by you",
 }
 """The same for codes that say it more precisely."""

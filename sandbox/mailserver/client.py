@@ -9,6 +9,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
 
+from sandbox.errors import SandboxError
+
 if TYPE_CHECKING:
     from sandbox.mailserver.records import (
         ExtensionsRecord,
@@ -22,7 +24,7 @@ _TIMEOUT_SECONDS = 90.0
 _LONGEST_WAIT_SECONDS = 30.0
 
 
-class MailServerError(Exception):
+class MailServerError(SandboxError):
     """The mail server refused a request; the text is the server's own."""
 
 

@@ -50,6 +50,7 @@ class UserOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     aliases: tuple[str, ...] = ()
     tenant: str | None = None
     provider: Literal["microsoft", "google"] | None = None
+    email: str | None = None
 
 
 class SettingsOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

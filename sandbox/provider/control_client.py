@@ -47,7 +47,7 @@ class ControlClient:
         return self._call("POST", "clients", order | options)
 
     def register_user(self, address: str, **options: str | Sequence[str] | None) -> Json:
-        """Register a person; options are ``name``, ``aliases``, ``tenant`` and ``provider``."""
+        """Register a person; options are ``name``, ``aliases``, ``tenant``, ``provider``, ``email``."""
         order: Json = {"address": address}
         return self._call("POST", "users", order | options)
 

@@ -160,7 +160,7 @@ class Microsoft(Dialect):
         if "profile" in scopes:
             claims |= {"preferred_username": user.address, "name": user.name}
         if "email" in scopes:
-            claims["email"] = user.address
+            claims["email"] = user.email or user.address
         return claims
 
     def answer_extras(self, user: User, params: Mapping[str, str], expires_in: int) -> Json:

@@ -23,6 +23,7 @@ class User:
     """A person with a mailbox. ``provider`` None means that the person may sign in at every provider.
 
     ``tenant`` is a domain, a GUID or ``consumers`` for Microsoft; for Google it is the Workspace domain.
+    ``email`` is the address that Microsoft's claim of that name repeats, which the tenant may set at will.
     """
 
     address: str
@@ -30,6 +31,7 @@ class User:
     aliases: tuple[str, ...] = ()
     tenant: str | None = None
     provider: str | None = None
+    email: str | None = None
 
     @property
     def domain(self) -> str:

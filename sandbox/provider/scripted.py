@@ -9,6 +9,8 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from sandbox.errors import SandboxError
+
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
@@ -17,7 +19,7 @@ TIMEOUT_SECONDS = 30
 MAX_STEPS = 12
 
 
-class ConsentError(Exception):
+class ConsentError(SandboxError):
     """The provider's pages did not lead to a callback; the text says what they showed."""
 
 

@@ -1,4 +1,4 @@
-"""Rows F01 F02 F05 F09 F12 F17: what happens to mail when something breaks, judged by the mail server's own log."""
+"""Rows F01 F02 F05 F09 F12 F17: mail when something breaks, judged by the mail server's own log."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def account(cast: Cast) -> dict[str, Any]:
 def accept_and_die(
     sandbox: Sandbox, cast: Cast, message: dict[str, Any], at: tuple[str, str, bool], key: str
 ) -> Api:
-    """Accepts a message in a process that is killed at a step; returns an API client with the same caller's key."""
+    """Accepts a message in a process that is killed at a step; returns an API client of the same caller."""
     from sandbox.api import Api
 
     made = cast.api.post(
@@ -114,10 +114,10 @@ def _empty(sqs: Any, queue: str) -> bool:
 
 @pytest.mark.parametrize("stored", [True, False], ids=["the server has it", "the server has it not"])
 def test_F09_killed_after_the_dot(
-    sandbox: Sandbox, cast: Cast, account: dict[str, Any], later: Callable[[int], Gateway], stored: bool
+    sandbox: Sandbox, cast: Cast, account: dict[str, Any], later: Callable[[int], Gateway], *, stored: bool
 ) -> None:
     """Nobody heard the answer: the message is unknown on record, and the same bytes are sent again."""
-    accepted, worker = killed_after_the_dot(sandbox, cast, account, stored=stored)
+    accepted = killed_after_the_dot(sandbox, cast, account, stored=stored)
 
     later(6 * MINUTE).relay.run_due(until=now() + 15 * MINUTE)
     unknown = record(cast, accepted["id"])
@@ -135,7 +135,7 @@ def test_F09_killed_after_the_dot_and_on_unknown_is_keep(
     sandbox: Sandbox, cast: Cast, account: dict[str, Any], later: Callable[[int], Gateway]
 ) -> None:
     """The message stays unknown until a person says what became of it; it is never sent twice."""
-    accepted, _ = killed_after_the_dot(sandbox, cast, account, stored=True, on_unknown="keep")
+    accepted = killed_after_the_dot(sandbox, cast, account, stored=True, on_unknown="keep")
 
     later(6 * MINUTE).relay.run_due(until=now() + 15 * MINUTE)
     later(60 * MINUTE).relay.run_due(until=now() + 75 * MINUTE)
@@ -149,7 +149,7 @@ def test_F09_killed_after_the_dot_and_on_unknown_is_keep(
 
 def killed_after_the_dot(
     sandbox: Sandbox, cast: Cast, account: dict[str, Any], *, stored: bool, **changes: Any
-) -> tuple[dict[str, Any], int]:
+) -> dict[str, Any]:
     """A message whose worker was killed while the server held back the answer to the final dot."""
     when = "after_store" if stored else "before_store"
     fault = sandbox.mail.inject("DOT", "pause", when=when, user=account["address"])
@@ -167,12 +167,12 @@ def killed_after_the_dot(
     sandbox.mail.wait_for_fault(fault, timeout=30)
     kills.kill(worker)
     sandbox.mail.release(fault, drop=True)
-    return the_only_message(cast, account), worker.pid
+    return the_only_message(cast, account)
 
 
 @pytest.mark.parametrize("stored", [True, False], ids=["the server has it", "the server has it not"])
 def test_F12_the_connection_is_lost_after_the_dot(
-    sandbox: Sandbox, cast: Cast, account: dict[str, Any], later: Callable[[int], Gateway], stored: bool
+    sandbox: Sandbox, cast: Cast, account: dict[str, Any], later: Callable[[int], Gateway], *, stored: bool
 ) -> None:
     """The attempt ends unknown at once, and the same bytes are sent again a while later."""
     when = "after_store" if stored else "before_store"

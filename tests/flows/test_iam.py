@@ -49,9 +49,8 @@ def signed(sandbox: Sandbox, credentials: Credentials, path: str, body: dict[str
     SigV4Auth(credentials, "execute-api", "eu-west-1").add_auth(request)
     with requests.Session() as session:
         session.trust_env = False
-        return session.post(
-            request.url, data=data, headers=dict(request.headers), verify=sandbox.authority.cafile, timeout=30
-        )
+        session.verify = str(sandbox.authority.cafile)
+        return session.post(str(request.url), data=data, headers=dict(request.headers), timeout=30)
 
 
 def test_a_role_sends_once_it_is_allowed(sandbox: Sandbox, cast: Cast, role: tuple[str, Credentials]) -> None:

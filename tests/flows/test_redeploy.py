@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import time
 from typing import TYPE_CHECKING
 
-from tests.helpers import copies, in_state, invoke, letter
+from tests.helpers import SHORT_LIFE, copies, in_state, invoke, letter, token_expired
 
 if TYPE_CHECKING:
     from sandbox.cast import Cast
     from sandbox.stack import Sandbox
-
-SHORT_LIFE = 2
 
 
 def test_deleted_and_deployed_again(sandbox: Sandbox, cast: Cast) -> None:
@@ -22,7 +19,7 @@ def test_deleted_and_deployed_again(sandbox: Sandbox, cast: Cast) -> None:
     sandbox.mail.inject("MAIL", code=451, text="4.3.0 Try again later", user=account["address"])
     waiting = cast.api.post("/v1/messages", letter(account["id"], subject="Queued before"))["id"]
     in_state(cast, waiting, "deferred")
-    time.sleep(SHORT_LIFE)
+    token_expired(account)
 
     sandbox.delete_application()
     sandbox.deploy(sandbox.package)

@@ -1,4 +1,4 @@
-"""What each function's role may reach, tried with the role's own credentials while the emulator enforces policies."""
+"""What each function's role may reach, tried with the role's own credentials."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.package import Package, package
+from cli.packages import packaged
 from sandbox.aws.deploy import deploy
 from sandbox.aws.emulator import Emulator, EmulatorSession
 from sandbox.aws.front import Front
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cli.package import Package
+
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    return package(tmp_path_factory.mktemp("package"))
+def built() -> Package:
+    return packaged()
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,7 @@ def test_a_killed_parent_leaves_nothing(how: signal.Signals, tmp_path: Path) -> 
 def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" + FAMILY
     child = family(tmp_path / "log", stubborn)
+    child.grace_seconds = 0.3
     child.start()
     members = pids(child.wait_for_line("ready ", 20))
 

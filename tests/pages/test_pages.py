@@ -67,6 +67,7 @@ PAGES = {
     "refused": lambda: outcome("refused"),
     "refused-elsewhere": lambda: result_page({"outcome": "refused"}, retry=None),
     "wrong-mailbox": lambda: outcome("wrong_mailbox", found="someone.else@personal.example"),
+    "wrong-mailbox-unproven": lambda: outcome("wrong_mailbox", found="s.one@personal.example", unproven=True),
     "wrong-mailbox-elsewhere": lambda: result_page({"outcome": "wrong_mailbox"}, retry=None),
     "scope-missing": lambda: outcome("scope_missing", missing_scopes=list(GOOGLE.required_scopes)),
     "identity-missing": lambda: outcome("identity_missing"),
@@ -119,7 +120,7 @@ def site() -> Iterator[Site]:
         thread.join()
 
 
-@pytest.fixture(params=["desk", "phone", "dark"])
+@pytest.fixture(params=["desk", "phone", "dark"], scope="module")
 def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[tuple[str, BrowserContext]]:
     """A wide window, a phone, and a window of somebody who likes it dark."""
     context = browser.new_context(
@@ -147,6 +148,7 @@ def test_a_page_fits_and_loads_nothing(name: str, site: Site, context: tuple[str
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate("getComputedStyle(document.querySelector('main')).borderRadius") == "14px"
     assert complaints == ([] if answer.ok else [f"{answer.status}"])
+    page.close()
 
 
 @pytest.mark.parametrize("name", PAGES)

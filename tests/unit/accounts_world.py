@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
+import io
+import json
 import secrets
 import threading
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from chalicelib import clock
-from chalicelib.accounts.access import AccessTokens
-from chalicelib.accounts.connect import Connect
-from chalicelib.accounts.consent import Consents
-from chalicelib.accounts.keeping import Keeper
-from chalicelib.accounts.refreshing import Refresher
-from chalicelib.accounts.registry import Registry
-from chalicelib.accounts.sign_ins import SignIns
-from chalicelib.accounts.stores import Stores
-from chalicelib.accounts.tokens import Tokens
-from chalicelib.aws.queues import Queue
-from chalicelib.aws.secrets import ConnectorSecrets
-from chalicelib.aws.tables.access_tokens import AccessTokensTable
-from chalicelib.aws.tables.accounts import AccountsTable
-from chalicelib.aws.tables.authorizations import AuthorizationsTable
-from chalicelib.aws.tables.connectors import ConnectorsTable
-from chalicelib.aws.tables.grants import GrantsTable
-from chalicelib.aws.vault import Vault
-from chalicelib.providers import providers
-from chalicelib.providers.catalogue import catalogue
+from chalicelib.wiring import Gateway
 from sandbox.certs import Authority
 from sandbox.provider import ControlClient, Provider
 from sandbox.provider.scripted import consent
-from tests.unit.aws_tables import aws
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from chalicelib.accounts.models import Account, Connector
     from chalicelib.settings import Settings
     from tests.unit.aws_tables import Aws
-
-__all__ = ["aws", "people", "world"]
 
 PUBLIC_URL = "https://mail.example"
 
@@ -55,116 +36,56 @@ class Inviter:
     name: str = "Tests"
 
 
-@dataclass
-class World:
-    """The services, and what a test does with them. `now` may be moved forward; `used` plays the lanes."""
+class Invoke:
+    """Lambda's invoke, for the two functions that others invoke: their operations run in this process."""
 
-    aws: Aws
-    provider: Provider
-    control: ControlClient
-    authority: Authority
-    later: int = 0
-    used: dict[str, int] = field(default_factory=dict)
-    opened: list[str] = field(default_factory=list)
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        """The function's answer, through JSON both ways."""
+        event, noun = json.loads(Payload), FunctionName.rpartition("-")[2]
+        if noun == "tokens":
+            until = self._world.now() + clock.MINUTE
+            answer = self._world.token_operations.run(event, until=until)
+        else:
+            answer = self._world.connect_operations.run(event)
+        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
+
+
+class World(Gateway):
+    """The production assembly with a clock that is moved by `later`, and what a test does with it."""
+
+    def __init__(self, aws: Aws, provider: Provider, control: ControlClient, authority: Authority) -> None:
+        super().__init__(_settings(aws, provider.url, authority), clock=self.now)
+        self.aws = aws
+        self.control = control
+        self.authority = authority
+        self.later = 0
+        clients = copy(aws.clients)
+        clients.__dict__["lambda_"] = Invoke(self)
+        self.__dict__["clients"] = clients
+        self.__dict__["public_url"] = lambda: PUBLIC_URL
 
     def now(self) -> int:
         """The time, as far as a test has moved it."""
         return clock.now() + self.later
 
-    @cached_property
-    def settings(self) -> Settings:
-        """The deployment's settings."""
-        url = self.provider.url
-        google = {
-            "authorize": f"{url}/o/oauth2/v2/auth",
-            "token": f"{url}/token",
-            "revoke": f"{url}/revoke",
-            "jwks": f"{url}/oauth2/v3/certs",
-            "issuer": url,
-        }
-        endpoints = {"microsoft": {"login": url}, "google": google}
-        return replace(self.aws.settings, provider_endpoints=endpoints, extra_ca=self.authority.pem)
+    def used(self, account: Account) -> None:
+        """Notes that mail of the account is relayed at this moment."""
+        self.clients.dynamodb.update_item(
+            TableName=self.settings.table("lanes"),
+            Key={"account": {"S": account.id}},
+            UpdateExpression="SET served_at = :now",
+            ExpressionAttributeValues={":now": {"N": str(self.now())}},
+        )
 
-    @cached_property
-    def stores(self) -> Stores:
-        """The tables."""
-        client, table = self.aws.clients.dynamodb, self.settings.table
-        accounts = AccountsTable(client, table("accounts"))
-        authorizations = AuthorizationsTable(client, table("authorizations"))
-        grants = GrantsTable(client, table("grants"), self.access_tokens, accounts, authorizations)
-        return Stores(accounts, ConnectorsTable(client, table("connectors")), authorizations, grants)
-
-    @cached_property
-    def access_tokens(self) -> AccessTokensTable:
-        """The table of access tokens."""
-        return AccessTokensTable(self.aws.clients.dynamodb, self.settings.table("access-tokens"))
-
-    @cached_property
-    def grants_vault(self) -> Vault:
-        """The vault of refresh tokens."""
-        return self.vault("grants", self.settings.grants_key_arn)
-
-    @cached_property
-    def tokens_vault(self) -> Vault:
-        """The vault of access tokens."""
-        return self.vault("access-tokens", self.settings.access_tokens_key_arn)
-
-    def vault(self, noun: str, key: str) -> Vault:
-        """A vault with nothing remembered."""
-        return Vault(self.aws.clients.kms, key, self.settings.table(noun), self.settings.stage)
-
-    @cached_property
-    def secrets(self) -> ConnectorSecrets:
-        """The credentials."""
-        return ConnectorSecrets(self.aws.clients.secretsmanager, self.settings.secret_name)
-
-    @cached_property
-    def rescue(self) -> Queue:
-        """The rescue queue."""
-        return Queue(self.aws.clients.sqs, self.settings.rescue_queue_url)
-
-    @cached_property
-    def keeper(self) -> Keeper:
-        """Seals and saves."""
-        return Keeper(self.stores.grants, self.grants_vault, self.tokens_vault, self.rescue, self.now)
-
-    @cached_property
-    def registry(self) -> Registry:
-        """Connectors, accounts, links."""
-        stores = self.stores
-        facts = catalogue(self.settings.provider_endpoints)
-        return Registry(stores.connectors, stores.accounts, stores.authorizations, facts, self.now)
-
-    @cached_property
-    def connect(self) -> Connect:
-        """Sign-ins."""
-        stores = self.stores
-        consents = Consents(stores.grants, stores.connectors, self.keeper, self.opened.append, self.now)
-        sign_ins = SignIns(stores.authorizations, self.grants_vault, lambda: PUBLIC_URL, self.now)
-        known = providers(self.settings, self.now)
-        return Connect(stores, known, self.secrets, sign_ins, consents, self.now)
-
-    @cached_property
-    def tokens(self) -> Tokens:
-        """The care of tokens."""
-        stores = self.stores
-        refresher = Refresher(stores.grants, stores.connectors, self.secrets, self.keeper, self.now)
-        known = providers(self.settings, self.now)
-        return Tokens(stores, known, refresher, self.keeper, self.used.get, self.now)
-
-    @cached_property
-    def access(self) -> AccessTokens:
-        """What the relay has."""
-
-        def ask(account: str, failed_version: int | None) -> None:
-            self.tokens.ensure(account, failed_version=failed_version)
-
-        return AccessTokens(self.access_tokens, self.tokens_vault.open, ask, self.now)
-
-    def connector(self, provider: Literal["microsoft", "google"], **client: Any) -> Connector:
+    def connector(
+        self, provider: Literal["microsoft", "google"], *, tenant: str = "", **client: Any
+    ) -> Connector:
         """A connector that is registered at the provider."""
         client_id, secret = f"client-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
-        connector = self.registry.new_connector(provider, "", client_id, "")
+        connector = self.registry.new_connector(provider, "", client_id, tenant)
         redirect_uri = f"{PUBLIC_URL}/oauth/callback/{connector.id}"
         self.control.register_client(client_id, secret, [redirect_uri], provider, **client)
         self.connect.save_secret(connector.id, secret)
@@ -213,7 +134,7 @@ class World:
             for request in self.control.token_requests()
         )
 
-    def at_once(self, count: int, work: Any) -> list[Any]:
+    def at_once(self, count: int, work: Callable[[], Any]) -> list[Any]:
         """What `work` returned or raised in that many threads that began together."""
         barrier, found = threading.Barrier(count), []
 
@@ -230,6 +151,18 @@ class World:
         for thread in threads:
             thread.join()
         return found
+
+
+def _settings(aws: Aws, url: str, authority: Authority) -> Settings:
+    google = {
+        "authorize": f"{url}/o/oauth2/v2/auth",
+        "token": f"{url}/token",
+        "revoke": f"{url}/revoke",
+        "jwks": f"{url}/oauth2/v3/certs",
+        "issuer": url,
+    }
+    endpoints = {"microsoft": {"login": url}, "google": google}
+    return replace(aws.settings, provider_endpoints=endpoints, extra_ca=authority.pem)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 STAGE = "unit"
 
+SHARED = ("dynamodb", "kms", "secretsmanager", "s3", "sqs")
+"""Clients that are made once, so that the worlds of single tests share them."""
+
 
 @dataclass(frozen=True)
 class Aws:
@@ -47,6 +50,8 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         )
         clients = Clients(settings)
         clients.__dict__["_session"] = session
+        for name in SHARED:
+            getattr(clients, name)
         yield Aws(emulator, clients, settings)
     finally:
         emulator.stop()

@@ -9,29 +9,20 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chalicelib import clock, ids, network
-from chalicelib.accounts.models import AccessToken, Account, Connector, GrantState
-from chalicelib.aws.blobs import Bucket
-from chalicelib.aws.tables.lanes import LanesTable
-from chalicelib.aws.tables.messages import MessagesTable
-from chalicelib.aws.wakeups import WakeupQueue
+from chalicelib.accounts.models import AccessToken, GrantState
 from chalicelib.callers.models import Caller, CallerKind, Scope
-from chalicelib.callers.permissions import require, unknown_account
 from chalicelib.errors import Diagnosed
-from chalicelib.mail.delivery import Delivery
-from chalicelib.mail.lane import Lane
-from chalicelib.mail.outbox import Outbox
-from chalicelib.mail.ports import Limits
-from chalicelib.mail.relay import Relay
-from chalicelib.mail.send import Send
+from chalicelib.mail.shown import message_record
 from chalicelib.secret import Secret
 from chalicelib.settings import Settings
 from chalicelib.transports.smtp.session import Server, SmtpSession
+from chalicelib.wiring import Gateway
 from sandbox.certs import Authority
 from sandbox.mailserver.client import MailServerClient
 from sandbox.mailserver.server import MailServer
@@ -40,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from chalicelib.accounts.models import Account
     from chalicelib.diagnosis import Diagnosis
     from tests.unit.aws_tables import Aws
 
@@ -82,6 +74,7 @@ class Post:
     microsoft: Server
     google: Server
     tls: ssl.SSLContext
+    ca: str
 
     def session(
         self, user: str, *, server: Server | None = None, tls: ssl.SSLContext | None = None
@@ -109,6 +102,7 @@ def running_post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
                 Server(*server.microsoft),
                 Server(*server.google),
                 network.tls_context(authority.pem),
+                authority.pem,
             )
 
 
@@ -173,86 +167,48 @@ class Tokens:
         return AccessToken(Secret(self.value), self.version, clock.now() + clock.HOUR)
 
 
-class World:
-    """One connected account and everything that sends and relays its mail."""
+class World(Gateway):
+    """The production assembly with one connected account, tokens of the desk, and a clock that is moved."""
 
     def __init__(self, aws: Aws, post: Post) -> None:
+        super().__init__(_settings(aws, post), clock=self.now)
+        self.__dict__["clients"] = aws.clients
         self.post = post
         self.ahead = 0
-        self.permitted = True
-        self.slots = 3
-        table, clients = aws.settings.table, aws.clients
-        self.messages = MessagesTable(clients.dynamodb, table("messages"))
-        self.lanes = LanesTable(clients.dynamodb, table("lanes"))
-        self.blobs = Bucket(clients.s3, aws.settings.bucket)
-        self.sqs, self.queue = clients.sqs, aws.settings.relay_queue_url
-        self.wakeups = WakeupQueue(clients.sqs, aws.settings.relay_queue_url)
-        self.connector = Connector(ids.new_id("con"), "microsoft", "c", "client", "common", clock.now())
-        address = f"ada-{secrets.token_hex(4)}@contoso.test"
-        self.account = Account(
-            id=ids.new_id("acc"),
-            name=address,
-            address=address,
-            connector=self.connector.id,
-            created_at=clock.now(),
-            grant_state=GrantState.ACTIVE,
-            connected_at=clock.now(),
-            display_name="Ada",
-        )
-        self.tokens = Tokens(post.desk, address)
+        self.sqs, self.queue = aws.clients.sqs, aws.settings.relay_queue_url
+        address = f"ada-{secrets.token_hex(4)}@contoso.com"
+        connector = self.registry.new_connector("microsoft", "", "client", "common")
+        self.registry.add_connector(connector)
+        self._account = self.registry.create_account(connector.id, address, display_name="Ada")
+        self.change(grant_state=GrantState.ACTIVE, connected_at=clock.now())
+        self.desk = Tokens(post.desk, address)
+        self.__dict__["access_tokens"] = SimpleNamespace(fresh=self.desk)
         self.caller = _caller(Scope.SEND, Scope.READ, Scope.ADMIN)
-        self.lane = Lane(self.lanes, self.messages, self.wakeups, self.now)
-        self.outbox = Outbox(self.messages, self.lane, self.mailbox, self.wakeups, self.now)
-
-    @cached_property
-    def send(self) -> Send:
-        """Accepts messages."""
-        return Send(
-            mailbox=self.mailbox,
-            require=require,
-            messages=self.messages,
-            blobs=self.blobs,
-            lane=self.lane,
-            wakeups=self.wakeups,
-            limits=lambda _: Limits(recipients=10, size=100_000),
-            clock=self.now,
-        )
-
-    @cached_property
-    def relay(self) -> Relay:
-        """Relays them."""
-        return Relay(
-            messages=self.messages,
-            lane=self.lane,
-            delivery=Delivery(self.messages, self.blobs, lambda *_: self.permitted, self.now),
-            mailbox=self.mailbox,
-            fresh_token=self.tokens,
-            open_session=lambda account, _: self.post.session(account.user),
-            set_transport_block=self.set_transport_block,
-            slots=lambda _: self.slots,
-            wakeups=self.wakeups,
-            clock=self.now,
-        )
+        self.callers_table.add(self.caller)
 
     def now(self) -> int:
         """The time, put forward by `ahead`."""
         return clock.now() + self.ahead
 
-    def mailbox(self, named: str) -> tuple[Account, Connector]:
-        """The account, by id or name."""
-        if named not in (self.account.id, self.account.name):
-            raise unknown_account()
-        return self.account, self.connector
+    @property
+    def account(self) -> Account:
+        """The account as it is now."""
+        return self.registry.account(self._account.id)
 
-    def set_transport_block(self, account: str, diagnosis: Diagnosis | None) -> None:
-        """Writes the account's fact."""
-        assert account == self.account.id
-        self.account = replace(self.account, transport_block=diagnosis)
+    def change(self, **facts: Any) -> None:
+        """Writes facts of the account."""
+        part: Any = self.accounts_table.facts_part(self._account.id, **facts)
+        self.clients.dynamodb.transact_write_items(TransactItems=[part])
+
+    def forget_account(self) -> None:
+        """Takes the account's row away, as nothing in the product does."""
+        key: Any = {"account": {"S": self._account.id}}
+        self.clients.dynamodb.delete_item(TableName=self.settings.table("accounts"), Key=key)
 
     def accept(self, **changes: Any) -> str:
         """A small message's id."""
         asked = {
-            "account": self.account.id,
+            "account": self._account.id,
             "to": ["bob@example.net"],
             "subject": "s",
             "text": "hello",
@@ -262,12 +218,10 @@ class World:
 
     def serve(self, *, minutes: int = 15) -> dict[str, int]:
         """One visit of a worker; what its attempts ended in."""
-        return self.relay.run(self.account.id, until=self.now() + minutes * clock.MINUTE).outcomes
+        return self.relay.run(self._account.id, until=self.now() + minutes * clock.MINUTE).outcomes
 
     def record(self, message: str) -> dict[str, Any]:
         """The record as callers see it."""
-        from chalicelib.mail.shown import message_record
-
         found, held = self.outbox.get(self.caller, message)
         return message_record(found, held=held)
 
@@ -276,9 +230,24 @@ class World:
         own = 0
         while found := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             for one in found:
-                own += self.account.id in one["Body"]
+                own += self._account.id in one["Body"]
                 self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=one["ReceiptHandle"])
         return own
+
+
+def _settings(aws: Aws, post: Post) -> Settings:
+    facts = {
+        "smtp_host": post.microsoft.host,
+        "smtp_port": post.microsoft.port,
+        "max_recipients": 10,
+        "max_size": 100_000,
+    }
+    return replace(
+        aws.settings,
+        provider_endpoints={"microsoft": facts},
+        extra_ca=post.ca,
+        allowed_private_networks=LOOPBACK,
+    )
 
 
 def _caller(*scopes: Scope) -> Caller:

@@ -7,9 +7,10 @@ import json
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from chalicelib import errors
-from chalicelib.aws.functions import Functions
+from chalicelib.aws.functions import BY_STATUS, Functions
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 
 
@@ -48,6 +49,9 @@ def test_an_operation_is_named_in_the_event() -> None:
         errors.Forbidden("No.", fix="Do.", code="wrong_browser"),
         errors.NotFound("No.", fix="Do."),
         errors.Conflict("No.", fix="Do."),
+        errors.MethodNotAllowed("No.", fix="Do."),
+        errors.TooLarge("No.", fix="Do."),
+        errors.UnsupportedMediaType("No.", fix="Do."),
         errors.InvalidInput("No.", fix="Do.", field="name"),
         errors.Unavailable("No.", fix="Do."),
     ],
@@ -76,6 +80,34 @@ def test_an_outcome_with_a_diagnosis_is_an_answer() -> None:
     outcome = {"outcome": "failed", "diagnosis": {"code": "x"}}
 
     assert functions(Lambda(outcome)).connect("complete", {}) == outcome
+
+
+def test_every_kind_of_refusal_is_known_by_its_status() -> None:
+    kinds = {kind for kind in vars(errors).values() if isinstance(kind, type)}
+    answered = {kind for kind in kinds if issubclass(kind, errors.MailgrantError)}
+
+    assert set(BY_STATUS.values()) == answered - {errors.MailgrantError, errors.Diagnosed}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ClientError({"Error": {"Code": "TooManyRequestsException"}}, "Invoke"),
+        ClientError({"Error": {"Code": "ServiceException"}}, "Invoke"),
+        ReadTimeoutError(endpoint_url="https://lambda"),
+        ConnectTimeoutError(endpoint_url="https://lambda"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_an_invoke_that_is_throttled_or_lost_is_tried_again(failure: Exception) -> None:
+    """A deferral that burns no attempt."""
+
+    class Throttled:
+        def invoke(self, **_: Any) -> None:
+            raise failure
+
+    with pytest.raises(errors.Unavailable):
+        functions(cast("Any", Throttled())).tokens("acc_1", None)
 
 
 def test_a_function_that_fails_is_tried_again() -> None:

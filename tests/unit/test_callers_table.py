@@ -10,7 +10,6 @@ import pytest
 from chalicelib import ids
 from chalicelib.aws.tables.callers import CallersTable
 from chalicelib.callers.models import Caller, CallerKind, Scope
-from tests.unit.aws_tables import aws  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from tests.unit.aws_tables import Aws
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.aws
 
 
 @pytest.fixture
-def table(aws: Aws) -> CallersTable:  # noqa: F811 - the fixture
+def table(aws: Aws) -> CallersTable:
     """The table of callers."""
     return CallersTable(aws.clients.dynamodb, aws.settings.table("callers"))
 

@@ -269,7 +269,7 @@ def test_a_message_shows_every_attempt_with_its_reply(server: Server) -> None:
         "began_at": "2026-01-01T00:00:00.000Z",
         "phase": "auth",
         "outcome": "deferred",
-        "reply": {"code": 535, "enhanced": "5.7.3", "text": "Authentication unsuccessful"},
+        "reply": {"code": 535, "enhanced": "5.7.3", "text": "5.7.3 Authentication unsuccessful"},
         "diagnosis": {"message": "The mailbox does not take SMTP.", "fix": "Enable it."},
     }
     record = {"id": MESSAGE, "state": "held", "attempts": [attempt]}
@@ -313,6 +313,18 @@ def test_a_login_is_checked_and_kept_from_others(server: Server, tmp_path: Path)
     assert stat.S_IMODE((tmp_path / "mailgrant" / "config.toml").stat().st_mode) == 0o600
     assert "mg_typed" not in result.output
     assert "mg_typed" not in repr(kept)
+
+
+@pytest.mark.parametrize("url", ["http://mail.example", "ftp://mail.example", "mail.example", "http://[::2]"])
+def test_a_key_is_not_sent_where_others_can_read_it(url: str, tmp_path: Path) -> None:
+    env = {"MAILGRANT_URL": url, "MAILGRANT_KEY": "mg_key", "XDG_CONFIG_HOME": str(tmp_path)}
+
+    asked = CliRunner().invoke(main, ["whoami"], env=env)
+    login = CliRunner().invoke(main, ["login", "--url", url], input="mg_typed\n", env=env)
+
+    assert (asked.exit_code, login.exit_code) == (2, 2)
+    assert "https://" in asked.output
+    assert not (tmp_path / "mailgrant").exists()
 
 
 def test_waiting_for_a_connection_ends_with_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -302,6 +302,33 @@ def test_of_a_raw_message_only_bcc_line_ends_and_missing_ids_change() -> None:
     )
 
 
+def test_a_raw_message_has_its_hidden_recipients_taken_out_however_they_are_folded() -> None:
+    text = (
+        b"From: ada@contoso.test\r\nBCC:\r\n\tb@x.de,\r\n c@x.de\r\nResent-Bcc: d@x.de,\r\n e@x.de\r\n"
+        b"To: Team: f@x.de, g@x.de;\r\nDate: x\r\nMessage-ID: <1@x>\r\n\r\nBcc: in the body\r\n"
+    )
+
+    frozen = composed(raw=raw(text), to=None)
+
+    assert frozen.envelope.recipients == ("f@x.de", "g@x.de", "b@x.de", "c@x.de")
+    assert frozen.body == (
+        b"From: ada@contoso.test\r\nTo: Team: f@x.de, g@x.de;\r\nDate: x\r\nMessage-ID: <1@x>\r\n"
+        b"\r\nBcc: in the body\r\n"
+    )
+
+
+def test_an_empty_date_or_message_id_of_a_raw_message_is_replaced() -> None:
+    text = b"From: ada@contoso.test\r\nTo: b@x.de\r\nDate:\r\nMessage-ID: \r\n\r\nx\r\n"
+
+    frozen = composed(raw=raw(text), to=None)
+
+    assert frozen.body == (
+        b"Date: Tue, 14 Nov 2023 22:13:20 +0000\r\nMessage-ID: <msg_x@contoso.test>\r\n"
+        b"From: ada@contoso.test\r\nTo: b@x.de\r\n\r\nx\r\n"
+    )
+    assert frozen.message_id == "<msg_x@contoso.test>"
+
+
 def test_recipients_of_the_request_replace_those_of_a_raw_message() -> None:
     text = b"From: ada@contoso.test\r\nTo: b@x.de\r\n\r\nx\r\n"
 
@@ -314,6 +341,19 @@ def test_recipients_of_the_request_replace_those_of_a_raw_message() -> None:
         (b"From: boss@contoso.test\r\n\r\nx", "from_not_allowed"),
         (b"From: ada@contoso.test, boss@contoso.test\r\n\r\nx", "from_not_allowed"),
         (b"From: ada@contoso.test\r\nSender: boss@contoso.test\r\n\r\nx", "from_not_allowed"),
+        (b"From: ada@contoso.test\r\nSender:\r\n\r\nx", "from_not_allowed"),
+        # What one reader takes for the account's address and another one for somebody else's.
+        (b"From : boss@contoso.test\r\nTo: b@x.de\r\n\r\nx", "invalid_input"),
+        (b"From: ada@contoso.test <boss@contoso.test>\r\n\r\nx", "invalid_input"),
+        (b"From: <ada@contoso.test> <boss@contoso.test>\r\n\r\nx", "invalid_input"),
+        (b"From: ada@contoso.test;boss@contoso.test\r\n\r\nx", "invalid_input"),
+        (b"From: =?utf-8?q?ada?=@contoso.test\r\n\r\nx", "invalid_input"),
+        (b'From: "ada@contoso.test" <=?utf-8?q?ada?=@contoso.test>\r\n\r\nx', "invalid_input"),
+        (b"From: Team: ada@contoso.test;\r\n\r\nx", "invalid_input"),
+        (b"From: ada@contoso.test\r\nSender: Team: ada@contoso.test;\r\n\r\nx", "invalid_input"),
+        (b"From: =?utf-8?q?a=0D=0ATo=3A_x?= <ada@contoso.test>\r\n\r\nx", "invalid_input"),
+        (b"From: " + b"(\r\n " * 2_000 + b"ada@contoso.test\r\n\r\nx", "invalid_input"),
+        (b"From: ada@contoso.test\r\nBcc : b@x.de\r\n\r\nx", "invalid_input"),
         (b"From: ada@contoso.test\r\nFrom: ada@contoso.test\r\n\r\nx", "invalid_input"),
         (b"From: ada@contoso.test\r\nMessage-ID: <1@x>\r\nMessage-ID: <2@x>\r\n\r\nx", "invalid_input"),
         (b"From: ada@contoso.test\r\nSubject: \xff\r\n\r\nx", "invalid_input"),
@@ -329,6 +369,16 @@ def test_a_raw_message_that_cannot_be_sent_is_refused(text: bytes, code: str) ->
 
     assert error.error_code == code
     assert error.field == "raw"
+
+
+@pytest.mark.parametrize(
+    "to", [b"b@x.de <c@x.de>", b"=?utf-8?q?b?=@x.de", b"b@x.de" + b",\r\n b@x.de" * 2_500, b"b@[127.0.0.1]"]
+)
+def test_recipients_of_a_raw_message_that_are_not_plain_are_refused(to: bytes) -> None:
+    text = b"From: ada@contoso.test\r\nTo: " + to + b"\r\n\r\nx"
+
+    assert refusal(raw=raw(text), to=None).field == "raw"
+    assert composed(raw=raw(text), to=["z@x.de"]).envelope.recipients == ("z@x.de",)
 
 
 def test_a_fingerprint_is_of_what_is_asked_not_of_how() -> None:

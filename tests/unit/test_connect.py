@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import secrets
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from chalicelib.accounts.models import GrantState
 from chalicelib.clock import DAY, MINUTE
 from chalicelib.errors import Forbidden, MalformedRequest, NotFound
-from tests.unit.accounts_world import PUBLIC_URL, aws, people, world
+from chalicelib.mail.models import ClosedReason
+from tests.unit.accounts_world import PUBLIC_URL, world
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.unit.accounts_world import World
 
-__all__ = ["aws", "people", "world"]
+__all__ = ["world"]
 
 PROVIDERS: list[Literal["microsoft", "google"]] = ["microsoft", "google"]
 
@@ -27,31 +31,40 @@ def test_a_mailbox_owner_connects_the_mailbox(world: World, provider: Literal["m
     outcome = world.sign_in(account)
 
     connected = world.read(account)
-    grant = world.stores.grants.get(account.id)
+    grant = world.grants_table.get(account.id)
     assert outcome["outcome"] == "connected"
     assert connected.grant_state is GrantState.ACTIVE
     assert connected.connected_at is not None
     assert grant is not None
     assert grant.version == 1
     assert grant.identity.addresses == (account.address,)
-    assert world.opened == [account.id]
-    assert world.access.fresh(account.id).version == 1
+    assert world.access_tokens.fresh(account.id).version == 1
+
+
+def test_reconnecting_opens_the_lane(world: World) -> None:
+    account = world.connected("google")
+    world.lanes_table.ring(account.id, due_at=world.now())
+    world.lane.close(account.id, ClosedReason.NEEDS_RECONNECT)
+
+    world.sign_in(account)
+
+    assert world.lane.state(account.id).closed is None
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_tables_hold_no_token_in_clear(world: World, provider: Literal["microsoft", "google"]) -> None:
     account = world.connected(provider)
 
-    token = world.access.fresh(account.id).value.reveal()
+    token = world.access_tokens.fresh(account.id).value.reveal()
 
-    grant = world.stores.grants.get(account.id)
-    stored = world.access_tokens.get(account.id)
+    grant = world.grants_table.get(account.id)
+    stored = world.access_tokens_table.get(account.id)
     assert grant is not None
     assert stored is not None
     refresh_token = world.keeper.reveal(grant).reveal()
     assert refresh_token.encode() not in grant.refresh_token
     assert token.encode() not in stored.token
-    assert token not in repr(world.access.fresh(account.id))
+    assert token not in repr(world.access_tokens.fresh(account.id))
     assert refresh_token not in repr(grant)
 
 
@@ -143,7 +156,7 @@ def test_b07_error_and_code_together_are_an_error(world: World) -> None:
     outcome = world.connect.complete(account.connector, params, cookie)
 
     assert outcome["outcome"] == "refused"
-    assert world.stores.grants.get(account.id) is None
+    assert world.grants_table.get(account.id) is None
 
 
 def test_b09_an_answer_of_another_issuer_is_refused(world: World) -> None:
@@ -175,8 +188,38 @@ def test_b12_another_mailbox_is_not_saved(world: World, provider: Literal["micro
 
     assert outcome["outcome"] == "wrong_mailbox"
     assert (outcome["expected"], outcome["found"]) == (account.address, "eve@mail.example")
-    assert world.stores.grants.get(account.id) is None
+    assert world.grants_table.get(account.id) is None
     assert world.read(account).grant_state is GrantState.NONE
+
+
+def sign_in_with_adas_address(world: World, tenant: str, home: str | None = None) -> Mapping[str, Any]:
+    """The outcome for somebody whose own tenant `home` has written ada's address into the claim `email`."""
+    ada, mallory = f"ada-{secrets.token_hex(4)}@mail.example", f"mallory-{secrets.token_hex(4)}@evil.example"
+    account = world.registry.create_account(world.connector("microsoft", tenant=tenant).id, ada)
+    world.control.register_user(mallory, provider="microsoft", email=ada, tenant=home)
+    return world.sign_in(account, mallory)
+
+
+def test_b12_an_address_that_another_tenant_has_written_proves_nothing(world: World) -> None:
+    outcome = sign_in_with_adas_address(world, "common")
+
+    assert outcome["outcome"] == "wrong_mailbox"
+    assert outcome["unproven"]
+    assert outcome["found"].startswith("mallory-")
+
+
+@pytest.mark.parametrize(
+    ("tenant", "home"),
+    [
+        ("evil.example", "evil.example"),
+        ("8bb3e5de-8b4c-4f4b-9b60-5c1d0e5a8d10", "8bb3e5de-8b4c-4f4b-9b60-5c1d0e5a8d10"),
+        ("common", "consumers"),
+        ("consumers", "consumers"),
+    ],
+    ids=["one tenant by domain", "one tenant by id", "a personal account", "personal accounts only"],
+)
+def test_an_address_whose_writer_is_trusted_counts(world: World, tenant: str, home: str) -> None:
+    assert sign_in_with_adas_address(world, tenant, home)["outcome"] == "connected"
 
 
 def test_b13_the_case_of_the_address_does_not_matter(world: World) -> None:
@@ -194,7 +237,7 @@ def test_b15_an_unticked_scope_is_not_saved(world: World) -> None:
 
     assert outcome["outcome"] == "scope_missing"
     assert outcome["missing_scopes"] == ["https://mail.google.com/"]
-    assert world.stores.grants.get(account.id) is None
+    assert world.grants_table.get(account.id) is None
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -227,11 +270,11 @@ def test_reconnecting_keeps_the_account(world: World, provider: Literal["microso
 
     outcome = world.sign_in(account)
 
-    grant = world.stores.grants.get(account.id)
+    grant = world.grants_table.get(account.id)
     assert outcome["outcome"] == "connected"
     assert grant is not None
     assert grant.version == 2
-    assert world.access.fresh(account.id, failed_version=1).version == 2
+    assert world.access_tokens.fresh(account.id, failed_version=1).version == 2
 
 
 def test_reconnecting_as_somebody_else_leaves_the_good_grant(world: World) -> None:
@@ -241,7 +284,7 @@ def test_reconnecting_as_somebody_else_leaves_the_good_grant(world: World) -> No
     outcome = world.sign_in(account, "mallory@mail.example")
 
     assert outcome["outcome"] == "wrong_mailbox"
-    assert world.access.fresh(account.id).version == 1
+    assert world.access_tokens.fresh(account.id).version == 1
 
 
 def test_a_connect_link_dies_with_its_success(world: World) -> None:
@@ -272,8 +315,36 @@ def test_a_connect_link_is_started_at_most_twenty_times(world: World) -> None:
     for _ in range(20):
         world.connect.begin(token)
 
-    with pytest.raises(NotFound):
-        world.connect.begin(token)
+    for refused in (world.connect.begin, world.registry.page):
+        with pytest.raises(NotFound) as raised:
+            refused(token)
+        assert raised.value.error_code == "link_exhausted"
+
+
+def test_two_sign_ins_of_one_browser_both_come_back(world: World) -> None:
+    first, second = (world.account(world.connector("google")) for _ in range(2))
+    begun = world.connect.begin(world.invite(first))
+    again = world.connect.begin(world.invite(second), begun["cookie"])
+    cookie = again["cookie"]  # what the browser holds now
+
+    outcomes = [
+        world.connect.complete(
+            account.connector, world.approve(one["authorize_url"], account.address), cookie
+        )["outcome"]
+        for account, one in ((first, begun), (second, again))
+    ]
+
+    assert outcomes == ["connected", "connected"]
+
+
+@pytest.mark.parametrize("cookie", ["", "x" * 42, "x" * 44, "é" * 43], ids=["empty", "short", "long", "é"])
+def test_a_cookie_of_another_shape_is_replaced(world: World, cookie: str) -> None:
+    account = world.account(world.connector("google"))
+
+    begun = world.connect.begin(world.invite(account), cookie)
+
+    assert begun["cookie"] != cookie
+    assert len(begun["cookie"]) == 43
 
 
 def test_a_connect_link_ends_after_seven_days(world: World) -> None:
@@ -323,11 +394,11 @@ def test_o14_no_secret_is_logged(
     params = world.approve(url, account.address)
     caplog.clear()  # what the browser logged
     world.connect.complete(account.connector, params, cookie)
-    refreshed = world.access.fresh(account.id, failed_version=1)
+    refreshed = world.access_tokens.fresh(account.id, failed_version=1)
 
-    grant = world.stores.grants.get(account.id)
+    grant = world.grants_table.get(account.id)
     assert grant is not None
-    secrets = [
+    hidden = [
         params["code"][0],
         params["state"][0],
         cookie,
@@ -337,4 +408,4 @@ def test_o14_no_secret_is_logged(
     ]
     logged += caplog.text
     assert "refreshed" in logged
-    assert [secret for secret in secrets if secret in logged] == []
+    assert [secret for secret in hidden if secret in logged] == []

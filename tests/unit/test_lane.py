@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.aws.tables.lanes import shard_of
 from chalicelib.clock import DAY, HOUR, MINUTE
 from chalicelib.errors import InvalidInput
+from chalicelib.ids import shard_of
 from chalicelib.mail import wakeup
-from chalicelib.mail.lane import LEASE, Slot
-from chalicelib.mail.models import ClosedReason
-from tests.unit.aws_tables import aws
+from chalicelib.mail.lane import LEASE
+from chalicelib.mail.models import ClosedReason, Slot
 from tests.unit.mail_world import post, running_post, world
 
 if TYPE_CHECKING:
     from tests.unit.mail_world import World
 
-__all__ = ["aws", "post", "running_post", "world"]
+__all__ = ["post", "running_post", "world"]
 
 
 def ring(world: World) -> None:
-    world.lane.ring(world.account.id, due_at=world.now(), expires_at=world.now() + DAY)
+    world.lane.ring(world.account.id, expires_at=world.now() + DAY)
 
 
 def take(world: World, worker: str = "wrk_1", slots: int = 3) -> Slot:
@@ -33,9 +32,9 @@ def take(world: World, worker: str = "wrk_1", slots: int = 3) -> Slot:
 
 
 def test_ringing_makes_the_lane_due_and_tells_whether_somebody_is_there(world: World) -> None:
-    first = world.lane.ring(world.account.id, due_at=world.now(), expires_at=world.now() + DAY)
+    first = world.lane.ring(world.account.id, expires_at=world.now() + DAY)
     take(world)
-    second = world.lane.ring(world.account.id, due_at=world.now(), expires_at=world.now() + DAY)
+    second = world.lane.ring(world.account.id, expires_at=world.now() + DAY)
 
     assert (first.served, second.served) == (False, True)
     assert world.account.id in world.lane.due(shard_of(world.account.id), world.now(), 1000)
@@ -102,7 +101,7 @@ def test_a_slot_given_back_leaves_the_lane_due_at_the_next_attempt(world: World)
     message = world.accept()
     slot = take(world)
     due_at = world.now() + HOUR
-    claimed = world.messages.claim(
+    claimed = world.messages_table.claim(
         world.account.id, message, worker=slot.owner, now=world.now(), until=due_at
     )
 
@@ -146,7 +145,7 @@ def test_a_resting_lane_is_not_served_even_when_rung(world: World) -> None:
     ring(world)
     until = world.lane.rest(take(world), retry_after=600)
 
-    rung = world.lane.ring(world.account.id, due_at=world.now(), expires_at=world.now() + DAY)
+    rung = world.lane.ring(world.account.id, expires_at=world.now() + DAY)
 
     assert rung.resting
     assert world.lane.take(world.account.id, "wrk", slots=3) is None
@@ -170,8 +169,8 @@ def test_a_closed_lane_is_due_when_its_first_message_expires(world: World) -> No
     world.accept(expires_in=7200)
     world.lane.close(world.account.id, ClosedReason.NEEDS_RECONNECT)
     first = world.lane.state(world.account.id).next_due_at
-    later = world.lane.ring(world.account.id, due_at=world.now(), expires_at=world.now() + DAY)
-    world.lane.ring(world.account.id, due_at=world.now(), expires_at=world.now() + HOUR)
+    later = world.lane.ring(world.account.id, expires_at=world.now() + DAY)
+    world.lane.ring(world.account.id, expires_at=world.now() + HOUR)
 
     assert first is not None
     assert later.held is ClosedReason.NEEDS_RECONNECT

@@ -15,21 +15,22 @@ from chalicelib.errors import Conflict, Forbidden, InvalidInput, MailgrantError,
 from chalicelib.mail import outcomes
 from chalicelib.mail.models import Phase, Reply, State
 from chalicelib.mail.outcomes import Ending
-from tests.unit.aws_tables import aws
 from tests.unit.mail_world import post, running_post, world
 
 if TYPE_CHECKING:
     from chalicelib.mail.models import Message
     from tests.unit.mail_world import World
 
-__all__ = ["aws", "post", "running_post", "world"]
+__all__ = ["post", "running_post", "world"]
 
 OK = Reply(250, "2.0.0", "2.0.0 OK")
 
 
 def claim(world: World, message: str, worker: str = "wrk_1") -> Message:
     now = world.now()
-    claimed = world.messages.claim(world.account.id, message, worker=worker, now=now, until=now + 5 * MINUTE)
+    claimed = world.messages_table.claim(
+        world.account.id, message, worker=worker, now=now, until=now + 5 * MINUTE
+    )
     assert claimed.done
     assert claimed.row is not None
     return claimed.row
@@ -141,7 +142,7 @@ def test_a_caller_without_the_scope_may_not_send(world: World) -> None:
 
 
 def test_an_account_that_was_never_connected_takes_no_mail(world: World) -> None:
-    world.account = replace(world.account, grant_state=GrantState.NONE)
+    world.change(grant_state=GrantState.NONE)
 
     with pytest.raises(Conflict) as caught:
         world.accept()
@@ -150,7 +151,7 @@ def test_an_account_that_was_never_connected_takes_no_mail(world: World) -> None
 
 
 def test_an_account_that_needs_its_owner_holds_its_mail(world: World) -> None:
-    world.account = replace(world.account, grant_state=GrantState.NEEDS_RECONNECT)
+    world.change(grant_state=GrantState.NEEDS_RECONNECT)
 
     assert world.record(world.accept())["state"] == "queued"
 
@@ -159,7 +160,7 @@ def test_only_one_worker_has_a_message(world: World) -> None:
     message = world.accept()
     claim(world, message)
 
-    second = world.messages.claim(
+    second = world.messages_table.claim(
         world.account.id, message, worker="wrk_2", now=world.now(), until=world.now() + HOUR
     )
 
@@ -172,17 +173,17 @@ def test_a_worker_whose_claim_was_taken_can_write_nothing(world: World) -> None:
     world.ahead = 6 * MINUTE
     claim(world, message, "wrk_2")
 
-    assert not world.messages.commit(lost, until=world.now())
-    assert not world.messages.finish(lost, outcomes.accepted(lost, OK, world.now(), {}))
+    assert not world.messages_table.commit(lost, until=world.now())
+    assert not world.messages_table.finish(lost, outcomes.accepted(lost, OK, world.now(), {}))
 
 
 def test_a_late_yes_turns_unknown_into_sent(world: World) -> None:
     message = world.accept()
     claimed = claim(world, message)
-    world.messages.commit(claimed, until=world.now() + MINUTE)
-    world.messages.finish(claimed, outcomes.unknown(claimed, world.now()))
+    world.messages_table.commit(claimed, until=world.now() + MINUTE)
+    world.messages_table.finish(claimed, outcomes.unknown(claimed, world.now()))
 
-    assert world.messages.finish(claimed, outcomes.accepted(claimed, OK, world.now(), {}))
+    assert world.messages_table.finish(claimed, outcomes.accepted(claimed, OK, world.now(), {}))
 
     assert world.record(message)["state"] == "sent"
     assert world.record(message)["next_attempt_at"] is None
@@ -191,12 +192,12 @@ def test_a_late_yes_turns_unknown_into_sent(world: World) -> None:
 def test_a_late_yes_is_too_late_when_a_newer_attempt_has_begun(world: World) -> None:
     message = world.accept()
     claimed = claim(world, message)
-    world.messages.commit(claimed, until=world.now() + MINUTE)
-    world.messages.finish(claimed, outcomes.unknown(claimed, world.now()))
+    world.messages_table.commit(claimed, until=world.now() + MINUTE)
+    world.messages_table.finish(claimed, outcomes.unknown(claimed, world.now()))
     world.ahead = 2 * MINUTE
     claim(world, message, "wrk_2")
 
-    assert not world.messages.finish(claimed, outcomes.accepted(claimed, OK, world.now(), {}))
+    assert not world.messages_table.finish(claimed, outcomes.accepted(claimed, OK, world.now(), {}))
 
     assert world.record(message)["may_be_duplicate"] is True
 
@@ -204,7 +205,7 @@ def test_a_late_yes_is_too_late_when_a_newer_attempt_has_begun(world: World) -> 
 def test_giving_up_what_may_have_arrived_is_no_failure(world: World) -> None:
     message = world.accept()
     claimed = claim(world, message)
-    world.messages.finish(claimed, outcomes.unknown(claimed, world.now()))
+    world.messages_table.finish(claimed, outcomes.unknown(claimed, world.now()))
     world.ahead = 2 * MINUTE
     again = claim(world, message, "wrk_2")
 
@@ -218,14 +219,14 @@ def test_giving_up_what_may_have_arrived_is_no_failure(world: World) -> None:
 def test_a_person_decides_what_nobody_knows(world: World, word: str, state: str) -> None:
     message = world.accept(on_unknown="keep")
     claimed = claim(world, message)
-    world.messages.finish(claimed, outcomes.unknown(claimed, world.now()))
+    world.messages_table.finish(claimed, outcomes.unknown(claimed, world.now()))
 
     world.outbox.resolve(world.caller, message, word)
 
     record = world.record(message)
     assert record["state"] == state
     assert record["resolved_by"] == world.caller.id
-    assert not world.messages.finish(claimed, outcomes.accepted(claimed, OK, world.now(), {}))
+    assert not world.messages_table.finish(claimed, outcomes.accepted(claimed, OK, world.now(), {}))
     with pytest.raises(Conflict):
         world.outbox.resolve(world.caller, message, word)
 
@@ -301,7 +302,7 @@ def _plain(value: Any) -> bool:
 
 def test_accepting_costs_two_calls_while_a_relay_is_at_work_and_three_before(world: World) -> None:
     calls: list[str] = []
-    for client in (world.messages._client, world.sqs):
+    for client in (world.clients.dynamodb, world.sqs):
         client.meta.events.register(
             "before-call", lambda model, **_: calls.append(model.name), unique_id="count"
         )
@@ -312,7 +313,7 @@ def test_accepting_costs_two_calls_while_a_relay_is_at_work_and_three_before(wor
         calls.clear()
         world.accept()
     finally:
-        for client in (world.messages._client, world.sqs):
+        for client in (world.clients.dynamodb, world.sqs):
             client.meta.events.unregister("before-call", unique_id="count")
 
     assert idle == ["PutItem", "UpdateItem", "SendMessage"]
@@ -323,7 +324,7 @@ def test_relaying_costs_three_calls_a_message_and_four_a_visit(world: World) -> 
     for _ in range(5):
         world.accept()
     calls: list[str] = []
-    events = world.messages._client.meta.events
+    events = world.clients.dynamodb.meta.events
     events.register("before-call", lambda model, **_: calls.append(model.name), unique_id="count")
     try:
         world.serve()

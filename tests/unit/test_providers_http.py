@@ -23,6 +23,7 @@ ANSWERS: dict[str, tuple[int, bytes, dict[str, str]]] = {
     "/good": (200, b'{"access_token": "abc"}', {}),
     "/html": (200, b"<html>", {}),
     "/list": (200, b"[]", {}),
+    "/deep": (200, b"[" * 60_000, {}),
     "/large": (200, json.dumps({"a": "x" * LIMIT}).encode(), {}),
     "/500": (500, b'{"error": "invalid_grant"}', {}),
     "/429": (429, b"slow down", {"Retry-After": "7"}),
@@ -92,6 +93,7 @@ def test_a_json_object_is_given(server: Server) -> None:
     [
         ("/html", "not_json"),
         ("/list", "not_json"),
+        ("/deep", "not_json"),
         ("/large", "answer_too_large"),
         ("/500", "http_500"),
         ("/429", "http_429"),

@@ -13,6 +13,7 @@ from chalicelib.clock import HOUR
 from chalicelib.errors import Diagnosed
 from chalicelib.providers.base import lifetime, token_set
 from chalicelib.providers.id_tokens import verify
+from chalicelib.providers.microsoft import CONSUMERS, _identity
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -62,6 +63,10 @@ def test_b11_a_wrong_id_token_proves_nothing(token: str | None) -> None:
         (10**9, 86_400),
         ("soon", 3600),
         (True, 3600),
+        ("²", 3600),
+        ("9" * 5_000, 3600),
+        (float("nan"), 60),
+        (float("inf"), 86_400),
     ],
 )
 def test_r13_a_life_is_between_a_minute_and_a_day(expires_in: object, seconds: int) -> None:
@@ -79,3 +84,29 @@ def test_f39_an_answer_may_hold_the_access_token_alone() -> None:
 def test_an_answer_without_an_access_token_is_none() -> None:
     with pytest.raises(Diagnosed):
         token_set({"refresh_token": "r"}, now=0, scopes=None)
+
+
+@pytest.mark.parametrize(
+    ("claims", "one_tenant", "counts"),
+    [
+        ({}, False, False),
+        ({}, True, True),
+        ({"xms_edov": True}, False, True),
+        ({"xms_edov": "1"}, False, True),
+        ({"xms_edov": False}, False, False),
+        ({"xms_edov": "false"}, False, False),
+        ({"tid": CONSUMERS}, False, True),
+    ],
+)
+def test_o10_the_claim_email_counts_where_its_writer_is_trusted(
+    claims: dict[str, Any],
+    one_tenant: bool,  # noqa: FBT001 - a table
+    counts: bool,  # noqa: FBT001 - a table
+) -> None:
+    written = {"iss": "https://p", "tid": "t", "oid": "o", "preferred_username": "Eve@evil.example"}
+
+    identity = _identity(written | {"email": "ada@mail.example"} | claims, one_tenant=one_tenant)
+
+    assert ("ada@mail.example" in identity.addresses) is counts
+    assert identity.addresses[0] == "eve@evil.example"
+    assert identity.claimed == ("ada@mail.example",)

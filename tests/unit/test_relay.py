@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,13 +12,12 @@ from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Unavailable
 from chalicelib.mail.models import ClosedReason, State
-from tests.unit.aws_tables import aws
 from tests.unit.mail_world import post, running_post, world
 
 if TYPE_CHECKING:
     from tests.unit.mail_world import World
 
-__all__ = ["aws", "post", "running_post", "world"]
+__all__ = ["post", "running_post", "world"]
 
 RECONNECT = Diagnosis(DiagnosisClass.RECONNECT, "invalid_grant", "The consent is gone.", "Connect again.")
 
@@ -35,7 +33,7 @@ def test_an_accepted_message_arrives_byte_for_byte(world: World) -> None:
     assert record["state"] == "sent"
     assert record["recipients"] == [{"address": "bob@example.net", "state": "sent", "reply": None}]
     assert record["attempts"][0]["reply"]["code"] == 250
-    stored = world.messages.get(world.account.id, message)
+    stored = world.messages_table.get(world.account.id, message)
     assert stored is not None
     assert world.post.client.raw(1) == stored.body
     assert entry["message_id"] == record["message_id"]
@@ -49,7 +47,7 @@ def test_a_long_message_goes_by_the_bucket(world: World) -> None:
 
     world.serve()
 
-    stored = world.messages.get(world.account.id, message)
+    stored = world.messages_table.get(world.account.id, message)
     assert stored is not None
     assert stored.body is None
     assert world.post.client.raw(1) == world.blobs.get(stored.blob or "")
@@ -63,7 +61,7 @@ def test_many_messages_share_one_connection_and_one_token(world: World) -> None:
 
     assert outcomes == {"sent": 30}
     assert len(world.post.client.sessions()) == 1
-    assert world.tokens.asked == [None]
+    assert world.desk.asked == [None]
 
 
 def test_a_wake_up_for_a_lane_without_work_opens_no_connection(world: World) -> None:
@@ -92,13 +90,13 @@ def test_two_workers_at_once_send_each_message_once(world: World) -> None:
 
 
 def test_a_refused_token_is_replaced_once(world: World) -> None:
-    world.post.desk.users.pop(world.tokens.value)
+    world.post.desk.users.pop(world.desk.value)
     world.accept()
 
     outcomes = world.serve()
 
     assert outcomes == {"sent": 1}
-    assert world.tokens.asked == [None, 1]
+    assert world.desk.asked == [None, 1]
 
 
 def test_a_server_that_refuses_fresh_tokens_blocks_the_account(world: World) -> None:
@@ -109,7 +107,7 @@ def test_a_server_that_refuses_fresh_tokens_blocks_the_account(world: World) -> 
 
     record = world.record(message)
     lane = world.lane.state(world.account.id)
-    assert world.tokens.asked == [None, 1]
+    assert world.desk.asked == [None, 1]
     assert record["state"] == "held"
     assert world.account.transport_block is not None
     assert world.account.transport_block.code == "smtp_535_5.7.3"
@@ -122,7 +120,7 @@ def test_a_blocked_lane_is_probed_and_opens_when_the_server_lets_it_in(world: Wo
     world.post.client.inject("AUTH", code=535, text=text)
     ids = [world.accept(), world.accept()]
     world.serve()
-    assert world.tokens.asked == [None]
+    assert world.desk.asked == [None]
     assert world.serve() == {}
 
     world.ahead = 16 * MINUTE
@@ -135,14 +133,14 @@ def test_a_blocked_lane_is_probed_and_opens_when_the_server_lets_it_in(world: Wo
 
 
 def test_a_lost_consent_holds_the_mail_until_the_lane_is_opened(world: World) -> None:
-    world.tokens.refusal = RECONNECT
+    world.desk.refusal = RECONNECT
     message = world.accept()
     world.serve()
     assert world.record(message)["state"] == "held"
     assert world.accept() != message
     world.wakeups_sent()
 
-    world.tokens.refusal = None
+    world.desk.refusal = None
     world.lane.open(world.account.id)
 
     assert world.wakeups_sent() == 1
@@ -150,17 +148,17 @@ def test_a_lost_consent_holds_the_mail_until_the_lane_is_opened(world: World) ->
 
 
 def test_a_reconnect_between_refusal_and_closing_is_not_overlooked(world: World) -> None:
-    world.tokens.refusal = RECONNECT
+    world.desk.refusal = RECONNECT
     message = world.accept()
-    close = world.lanes.close
+    close = world.lanes_table.close
 
     def reconnected_meanwhile(*arguments: object, **named: object) -> None:
-        world.account = replace(world.account, connected_at=world.now() + 1)
-        world.tokens.refusal = None
+        world.change(connected_at=world.now() + 1)
+        world.desk.refusal = None
         world.lane.open(world.account.id)
         close(*arguments, **named)  # type: ignore[arg-type]
 
-    world.lanes.close = reconnected_meanwhile  # type: ignore[method-assign]
+    world.lanes_table.close = reconnected_meanwhile  # type: ignore[method-assign]
     world.serve()
 
     world.serve()
@@ -168,12 +166,12 @@ def test_a_reconnect_between_refusal_and_closing_is_not_overlooked(world: World)
 
 
 def test_held_mail_expires_on_time(world: World) -> None:
-    world.tokens.refusal = RECONNECT
+    world.desk.refusal = RECONNECT
     message = world.accept(expires_in=3600)
     world.serve()
     assert (
         world.lane.state(world.account.id).next_due_at
-        == world.messages.waiting(world.account.id, 1)[0].expires_at
+        == world.messages_table.waiting(world.account.id, 1)[0].expires_at
     )
 
     world.ahead = HOUR + SECOND
@@ -279,12 +277,12 @@ def test_a_worker_that_died_in_committing_leaves_an_unknown_message(world: World
     message = world.accept()
     now = world.now()
     slot = world.lane.take(world.account.id, "wrk_dead", slots=3)
-    claimed = world.messages.claim(
+    claimed = world.messages_table.claim(
         world.account.id, message, worker="wrk_dead", now=now, until=now + 5 * MINUTE
     )
     assert slot is not None
     assert claimed.row is not None
-    assert world.messages.commit(claimed.row, until=now + 5 * MINUTE)
+    assert world.messages_table.commit(claimed.row, until=now + 5 * MINUTE)
 
     world.ahead = 6 * MINUTE
     assert world.serve() == {"unknown": 1}
@@ -299,7 +297,7 @@ def test_a_worker_that_died_before_the_dot_costs_nothing(world: World) -> None:
     message = world.accept()
     now = world.now()
     world.lane.take(world.account.id, "wrk_dead", slots=3)
-    world.messages.claim(world.account.id, message, worker="wrk_dead", now=now, until=now + 5 * MINUTE)
+    world.messages_table.claim(world.account.id, message, worker="wrk_dead", now=now, until=now + 5 * MINUTE)
 
     world.ahead = 6 * MINUTE
     world.serve()
@@ -312,15 +310,15 @@ def test_a_worker_that_died_before_the_dot_costs_nothing(world: World) -> None:
 
 def test_a_worker_that_lost_its_claim_drops_the_message_before_the_dot(world: World) -> None:
     message = world.accept()
-    commit = world.messages.commit
+    commit = world.messages_table.commit
 
     def too_late(*arguments: object, **named: object) -> bool:
-        world.messages.claim(
+        world.messages_table.claim(
             world.account.id, message, worker="other", now=world.now() + HOUR, until=world.now() + DAY
         )
         return commit(*arguments, **named)  # type: ignore[arg-type]
 
-    world.messages.commit = too_late  # type: ignore[method-assign]
+    world.messages_table.commit = too_late  # type: ignore[method-assign]
     outcomes = world.serve()
 
     assert outcomes == {"skipped": 1}
@@ -331,15 +329,15 @@ def test_a_worker_that_lost_its_claim_drops_the_message_before_the_dot(world: Wo
 @pytest.mark.parametrize("landed", [True, False], ids=["the write landed", "it did not"])
 def test_when_committing_cannot_be_written_there_is_no_dot(world: World, landed: bool) -> None:  # noqa: FBT001
     message = world.accept()
-    commit = world.messages.commit
+    commit = world.messages_table.commit
 
     def unanswered(*arguments: object, **named: object) -> bool:
-        world.messages.commit = commit  # type: ignore[method-assign]
+        world.messages_table.commit = commit  # type: ignore[method-assign]
         if landed:
             commit(*arguments, **named)  # type: ignore[arg-type]
         raise Unavailable("The table did not answer.", fix="Try again.")
 
-    world.messages.commit = unanswered  # type: ignore[method-assign]
+    world.messages_table.commit = unanswered  # type: ignore[method-assign]
     assert world.relay.run(world.account.id, until=world.now() + HOUR).stopped == "unavailable"
     assert world.record(message)["state"] == "deferred"
     assert world.post.client.log() == []
@@ -386,14 +384,14 @@ def test_a_connection_that_the_server_has_closed_is_made_anew(world: World) -> N
     second = world.accept()
     fault = world.post.client.inject("MAIL", "drop")
     world.post.client.clear_faults()
-    finish = world.messages.finish
+    finish = world.messages_table.finish
 
     def then_the_server_leaves(*arguments: object, **named: object) -> bool:
-        world.messages.finish = finish  # type: ignore[method-assign]
+        world.messages_table.finish = finish  # type: ignore[method-assign]
         world.post.client.inject("MAIL", code=421, text="4.4.2 idle")
         return finish(*arguments, **named)  # type: ignore[arg-type]
 
-    world.messages.finish = then_the_server_leaves  # type: ignore[method-assign]
+    world.messages_table.finish = then_the_server_leaves  # type: ignore[method-assign]
     outcomes = world.serve()
 
     assert fault
@@ -404,7 +402,7 @@ def test_a_connection_that_the_server_has_closed_is_made_anew(world: World) -> N
 
 def test_a_caller_whose_permission_was_taken_sends_no_more(world: World) -> None:
     message = world.accept()
-    world.permitted = False
+    world.callers.revoke(world.caller.id)
 
     world.serve()
 

@@ -12,19 +12,19 @@ from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import DiagnosisClass
 from chalicelib.errors import Diagnosed, Unavailable
 from chalicelib.providers.replies import diagnose
-from tests.unit.accounts_world import aws, people, world
+from tests.unit.accounts_world import world
 
 if TYPE_CHECKING:
     from chalicelib.accounts.models import Account, Grant
     from tests.unit.accounts_world import World
 
-__all__ = ["aws", "people", "world"]
+__all__ = ["world"]
 
 PROVIDERS: list[Literal["microsoft", "google"]] = ["microsoft", "google"]
 
 
 def grant_of(world: World, account: Account) -> Grant:
-    grant = world.stores.grants.get(account.id)
+    grant = world.grants_table.get(account.id)
     assert grant is not None
     return grant
 
@@ -40,7 +40,7 @@ def test_an_expired_token_is_refreshed_when_it_is_asked_for(
     account = world.connected(provider)
     world.later = 2 * HOUR
 
-    token = world.access.fresh(account.id)
+    token = world.access_tokens.fresh(account.id)
 
     assert token.version == 2
     assert world.control.introspect(token.value.reveal())["active"]
@@ -51,7 +51,7 @@ def test_an_expired_token_is_refreshed_when_it_is_asked_for(
 def test_a_token_that_is_good_is_read_and_nobody_is_asked(world: World) -> None:
     account = world.connected()
 
-    token = world.access.fresh(account.id)
+    token = world.access_tokens.fresh(account.id)
 
     assert token.version == 1
     assert world.refreshes(account) == 0
@@ -60,8 +60,8 @@ def test_a_token_that_is_good_is_read_and_nobody_is_asked(world: World) -> None:
 def test_the_version_that_failed_is_replaced_once(world: World) -> None:
     account = world.connected()
 
-    first = world.access.fresh(account.id, failed_version=1)
-    second = world.access.fresh(account.id, failed_version=1)
+    first = world.access_tokens.fresh(account.id, failed_version=1)
+    second = world.access_tokens.fresh(account.id, failed_version=1)
 
     assert (first.version, second.version) == (2, 2)
     assert world.refreshes(account) == 1
@@ -71,7 +71,7 @@ def test_r08_google_keeps_its_refresh_token(world: World) -> None:
     account = world.connected("google")
     before = world.keeper.reveal(grant_of(world, account)).reveal()
 
-    world.access.fresh(account.id, failed_version=1)
+    world.access_tokens.fresh(account.id, failed_version=1)
 
     assert world.keeper.reveal(grant_of(world, account)).reveal() == before
 
@@ -80,7 +80,7 @@ def test_a_rotated_refresh_token_replaces_the_one_before(world: World) -> None:
     account = world.connected("microsoft")
     before = world.keeper.reveal(grant_of(world, account)).reveal()
 
-    world.access.fresh(account.id, failed_version=1)
+    world.access_tokens.fresh(account.id, failed_version=1)
 
     assert world.keeper.reveal(grant_of(world, account)).reveal() != before
 
@@ -93,7 +93,7 @@ def test_f24_twenty_workers_need_one_expired_token_and_the_provider_is_asked_onc
     world.later = 2 * HOUR
     world.control.set_lifetime(access=lifetime)
 
-    tokens = world.at_once(20, lambda: world.access.fresh(account.id))
+    tokens = world.at_once(20, lambda: world.access_tokens.fresh(account.id))
 
     assert {getattr(token, "version", token) for token in tokens} == {2}
     assert world.refreshes(account) == 1
@@ -102,10 +102,10 @@ def test_f24_twenty_workers_need_one_expired_token_and_the_provider_is_asked_onc
 def test_r01_a_worker_whose_lease_has_ended_is_followed_by_another(world: World) -> None:
     account = world.connected()
     grant = grant_of(world, account)
-    assert world.stores.grants.lease(grant, owner="dead", now=world.now(), until=world.now() + MINUTE)
+    assert world.grants_table.lease(grant, owner="dead", now=world.now(), until=world.now() + MINUTE)
     world.later = 2 * HOUR
 
-    token = world.access.fresh(account.id)
+    token = world.access_tokens.fresh(account.id)
 
     assert token.version == 2
 
@@ -113,12 +113,12 @@ def test_r01_a_worker_whose_lease_has_ended_is_followed_by_another(world: World)
 def test_r02_a_worker_that_slept_through_its_lease_saves_nothing(world: World) -> None:
     account = world.connected()
     slow = grant_of(world, account)
-    world.stores.grants.lease(slow, owner="slow", now=world.now(), until=world.now() - 1)
-    world.access.fresh(account.id, failed_version=1)
+    world.grants_table.lease(slow, owner="slow", now=world.now(), until=world.now() - 1)
+    world.access_tokens.fresh(account.id, failed_version=1)
     newest = grant_of(world, account)
 
     diagnosis = diagnose("microsoft", {"error": "invalid_grant"})
-    done = world.stores.grants.save_refused(slow, diagnosis, GrantState.NEEDS_RECONNECT, owner="slow")
+    done = world.grants_table.save_refused(slow, diagnosis, GrantState.NEEDS_RECONNECT, owner="slow")
 
     assert not done
     assert grant_of(world, account) == newest
@@ -130,11 +130,11 @@ def test_r06_a_refused_grant_is_believed_at_the_second_refusal(world: World) -> 
     world.control.revoke(account.address)
 
     with pytest.raises(Diagnosed) as first:
-        world.access.fresh(account.id, failed_version=1)
+        world.access_tokens.fresh(account.id, failed_version=1)
     doubted = world.read(account)
     world.later = 5 * MINUTE + SECOND
     with pytest.raises(Diagnosed) as second:
-        world.access.fresh(account.id, failed_version=1)
+        world.access_tokens.fresh(account.id, failed_version=1)
 
     assert first.value.diagnosis.class_ is DiagnosisClass.RETRY
     assert doubted.grant_state is GrantState.ACTIVE
@@ -149,13 +149,13 @@ def test_r07_a_dead_grant_is_never_asked_for_again_by_itself(world: World) -> No
     for later in (0, 6 * MINUTE):
         world.later = later
         with pytest.raises(Diagnosed):
-            world.access.fresh(account.id, failed_version=1)
+            world.access_tokens.fresh(account.id, failed_version=1)
     before = world.refreshes(account)
 
     for later in (7 * MINUTE, DAY):
         world.later = later
         with pytest.raises(Diagnosed) as refused:
-            world.access.fresh(account.id, failed_version=1)
+            world.access_tokens.fresh(account.id, failed_version=1)
         world.tokens.refresh_due(until=until(world))
 
     assert refused.value.diagnosis.class_ is DiagnosisClass.RECONNECT
@@ -169,13 +169,13 @@ def test_reconnecting_a_dead_grant_revives_the_account(world: World) -> None:
     for later in (0, 6 * MINUTE):
         world.later = later
         with pytest.raises(Diagnosed):
-            world.access.fresh(account.id, failed_version=1)
+            world.access_tokens.fresh(account.id, failed_version=1)
 
     outcome = world.sign_in(world.read(account))
 
     assert outcome["outcome"] == "connected"
     assert world.read(account).problem is None
-    assert world.access.fresh(account.id, failed_version=1).version == 2
+    assert world.access_tokens.fresh(account.id, failed_version=1).version == 2
 
 
 def test_f23_a_throttle_that_looks_like_a_revocation_keeps_the_grant(world: World) -> None:
@@ -183,7 +183,7 @@ def test_f23_a_throttle_that_looks_like_a_revocation_keeps_the_grant(world: Worl
     world.control.inject("token", error="AADSTS50196", user=account.address)
 
     with pytest.raises(Diagnosed) as refused:
-        world.access.fresh(account.id, failed_version=1)
+        world.access_tokens.fresh(account.id, failed_version=1)
 
     assert refused.value.diagnosis.class_ is DiagnosisClass.RETRY
     assert refused.value.diagnosis.retry_after == 3600
@@ -209,11 +209,11 @@ def test_f21_a_failing_provider_is_asked_once_and_later_again(
     world.control.inject("token", times=None, **fault)
 
     with pytest.raises(Diagnosed) as refused:
-        world.access.fresh(account.id, failed_version=1)
+        world.access_tokens.fresh(account.id, failed_version=1)
     asked = len(world.control.token_requests()) - before
     world.control.clear_faults()
     world.later = 10 * SECOND
-    token = world.access.fresh(account.id, failed_version=1)
+    token = world.access_tokens.fresh(account.id, failed_version=1)
 
     assert refused.value.diagnosis.class_ is DiagnosisClass.RETRY
     assert asked == 1
@@ -234,10 +234,10 @@ def test_f22_a_limit_rests_the_whole_connector(
 
     for account in (first, second):
         with pytest.raises(Diagnosed):
-            world.access.fresh(account.id, failed_version=1)
+            world.access_tokens.fresh(account.id, failed_version=1)
     asked = len(world.control.token_requests()) - before
     world.later = 70 * SECOND
-    token = world.access.fresh(second.id, failed_version=1)
+    token = world.access_tokens.fresh(second.id, failed_version=1)
 
     assert asked == 1
     assert token.version == 2
@@ -248,7 +248,7 @@ def test_r09_a_failed_refresh_does_not_shorten_the_life_of_a_token(world: World)
     world.control.inject("token", status=500, times=None)
     world.later = HOUR - 90 * SECOND
 
-    token = world.access.fresh(account.id)
+    token = world.access_tokens.fresh(account.id)
 
     assert token.version == 1
 
@@ -261,10 +261,10 @@ def test_a_wrong_secret_is_one_fact_and_ends_with_a_new_one(world: World) -> Non
     world.connect.save_secret(connector.id, "another secret")
 
     with pytest.raises(Diagnosed) as refused:
-        world.access.fresh(account.id, failed_version=1)
+        world.access_tokens.fresh(account.id, failed_version=1)
     broken = world.registry.connector(connector.id)
     world.connect.save_secret(connector.id, good)
-    token = world.access.fresh(account.id, failed_version=1)
+    token = world.access_tokens.fresh(account.id, failed_version=1)
 
     assert refused.value.diagnosis.class_ is DiagnosisClass.ADMIN
     assert broken.problem is not None
@@ -292,9 +292,9 @@ def test_r15_an_idle_mailbox_is_kept_alive_and_no_more(world: World) -> None:
 
 def test_a_mailbox_in_use_is_refreshed_before_its_token_expires(world: World) -> None:
     account = world.connected("microsoft")
-    world.access.fresh(account.id, failed_version=1)
+    world.access_tokens.fresh(account.id, failed_version=1)
     world.later = 55 * MINUTE
-    world.used[account.id] = world.now()
+    world.used(account)
 
     world.tokens.refresh_due(until=until(world))
 
@@ -306,7 +306,7 @@ def test_a_mailbox_in_use_is_refreshed_before_its_token_expires(world: World) ->
 
 def test_a_mailbox_that_is_used_no_more_is_left_alone(world: World) -> None:
     account = world.connected("microsoft")
-    world.access.fresh(account.id, failed_version=1)
+    world.access_tokens.fresh(account.id, failed_version=1)
     world.later = 55 * MINUTE
 
     world.tokens.refresh_due(until=until(world))
@@ -365,7 +365,7 @@ def test_f27_a_token_that_cannot_be_saved_is_rescued_and_saved_later(
         raise Unavailable("The table of grants did not answer.", fix="Try again.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(world.stores.grants), "save_refreshed", refused)
+        patched.setattr(type(world.grants_table), "save_refreshed", refused)
         patched.setattr("chalicelib.accounts.keeping.RESCUE_TIME", HOUR)
         with pytest.raises(Unavailable):
             world.tokens.ensure(account.id, failed_version=1)
@@ -373,13 +373,13 @@ def test_f27_a_token_that_cannot_be_saved_is_rescued_and_saved_later(
     world.tokens.drain_rescue(until=until(world))
     rescued = grant_of(world, account)
     world.later = MINUTE + SECOND
-    token = world.access.fresh(account.id, failed_version=1)
+    token = world.access_tokens.fresh(account.id, failed_version=1)
 
     assert unsaved.version == 1
     assert rescued.version == 2
     assert rescued.refresh_token != unsaved.refresh_token
     assert token.version == 3
-    assert world.rescue.take() == []
+    assert world.rescue_queue.take() == []
 
 
 def test_f28_without_keys_the_provider_is_not_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,6 +402,6 @@ def test_an_account_that_was_never_connected_needs_its_owner(world: World) -> No
     account = world.account(world.connector("google"))
 
     with pytest.raises(Diagnosed) as refused:
-        world.access.fresh(account.id)
+        world.access_tokens.fresh(account.id)
 
     assert refused.value.diagnosis.class_ is DiagnosisClass.RECONNECT

@@ -10,14 +10,11 @@ import pytest
 from chalicelib import ids
 from chalicelib.aws.vault import KEY_LIFE, KEY_USES, Unreadable, Vault
 from chalicelib.errors import ConfigurationError
-from tests.unit.aws_tables import aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.unit.aws_tables import Aws
-
-__all__ = ["aws"]
 
 FIELD, VERSION, VALUE = "refresh_token", 3, b"1//a-token"
 

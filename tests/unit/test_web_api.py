@@ -10,6 +10,7 @@ import pytest
 from chalicelib.callers.models import Scope
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import ConfigurationError, Diagnosed, Forbidden, Unavailable
+from chalicelib.web import bodies
 from tests.unit.web_services import (
     ACCOUNT,
     CONNECTOR,
@@ -190,6 +191,28 @@ def test_what_nobody_foresaw_tells_only_where_to_look(
     assert response.status_code == 500
     assert error_of(response)["code"] == "internal_error"
     assert b"canary" not in response.body
+
+
+def test_a_body_does_not_show_its_values() -> None:
+    """It may hold a client secret, and a repr may come into a log."""
+    asked = bodies.NewConnector(provider="google", name="n", client_id="c", client_secret="canary")
+
+    assert "canary" not in f"{asked!r} {asked} {bodies.NewSecret('canary')!r}"
+
+
+def test_a_caller_that_is_too_long_to_be_one_is_unknown(
+    http: Client, services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DynamoDB takes no key above 2,048 bytes."""
+
+    def refused(*_: object) -> None:
+        raise ConfigurationError("The table of callers: AWS answered ValidationException")
+
+    monkeypatch.setattr(services.store, "revoke", refused)
+
+    response = http.http.delete(f"/v1/callers?id={'x' * 3_000}", headers=bearer(services.key()))
+
+    assert response.status_code == 404
 
 
 def test_a_new_account_comes_with_its_connect_link(http: Client, services: FakeServices) -> None:

@@ -72,7 +72,7 @@ def test_the_page_says_who_asks_for_what(http: Client) -> None:
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [("link_not_found", 404), ("link_expired", 410), ("link_used", 410)],
+    [("link_not_found", 404), ("link_expired", 410), ("link_used", 410), ("link_exhausted", 410)],
 )
 def test_a_link_that_does_not_work_says_so(
     http: Client, services: FakeServices, code: str, status: int
@@ -97,7 +97,14 @@ def test_the_button_binds_the_browser_and_leads_to_the_provider(http: Client, se
     assert again.startswith(f"__Host-mailgrant-retry={AUTHORIZATION}.{LINK};")
     for cookie in (bound, again):
         assert {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
-    assert services.laid.asked == [("begin", {"link_token": LINK})]
+    assert services.laid.asked == [("begin", {"link_token": LINK, "cookie": None})]
+
+
+def test_the_button_hands_on_the_browsers_own_cookie(http: Client, services: FakeServices) -> None:
+    """A sign-in that was begun in another tab can still come back."""
+    http.http.post(f"/connect/{LINK}", headers={**FORM, "Cookie": f"{cookies.BROWSER}=first"})
+
+    assert services.laid.asked == [("begin", {"link_token": LINK, "cookie": "first"})]
 
 
 def test_another_site_cannot_press_the_button(http: Client, services: FakeServices) -> None:
@@ -198,6 +205,10 @@ def test_b04_a_second_callback_says_that_it_was_done(http: Client, services: Fak
         (
             {"outcome": "wrong_mailbox", "expected": "a@x.example", "found": "b@x.example"},
             ["a@x.example", "b@x.example", "nothing was saved"],
+        ),
+        (
+            {"outcome": "wrong_mailbox", "expected": "a@x.example", "found": "b@x.example", "unproven": True},
+            ["a@x.example", "b@x.example", "it proves nothing", "tenant (its id or domain)"],
         ),
         (
             {"outcome": "scope_missing", "missing_scopes": ["https://mail.google.com/"]},

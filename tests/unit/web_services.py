@@ -113,8 +113,11 @@ class FakeRegistry:
                 return account
         raise NotFound("no such account", fix="look")
 
-    def accounts(self, limit: int, cursor: str | None) -> tuple[list[Account], str | None]:
-        return list(self._laid.accounts.values())[:limit], None
+    def accounts(
+        self, limit: int, cursor: str | None, *, among: frozenset[str] | None
+    ) -> tuple[list[Account], str | None]:
+        known = self._laid.accounts.values()
+        return [account for account in known if among is None or account.id in among][:limit], None
 
     def invite(self, account: Account, caller: Caller) -> tuple[str, int]:
         return "L" * 32, 1_700_000_000_000

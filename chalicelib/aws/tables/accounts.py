@@ -12,6 +12,8 @@ from chalicelib.diagnosis import Diagnosis
 from chalicelib.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mypy_boto3_dynamodb import DynamoDBClient
 
 NEW = "attribute_not_exists(#account)"
@@ -57,6 +59,12 @@ class AccountsTable:
             if after is None:
                 break
         return found, after
+
+    def some(self, accounts: Sequence[str]) -> list[Account]:
+        """Those of at most BATCH accounts that exist, read consistently, in the order that was asked for."""
+        rows = self._table.get_some([{"account": account} for account in accounts])
+        found = {row["account"]: _account(row) for row in rows}
+        return [found[account] for account in accounts if account in found]
 
     def set_transport_block(self, account: str, diagnosis: Diagnosis | None) -> None:
         """Notes why the mail server does not take the account's mail, or that it does again."""

@@ -68,12 +68,14 @@ class GrantsTable:
 
     def save_refreshed(self, grant: Grant, token: SealedToken, *, owner: str) -> bool:
         """Replaces version `grant.version - 1`, held by `owner`; with it token and account's facts."""
-        changes = {name: value for name, value in _row(grant).items() if name != "account"}
-        part = self._table.update_part(
-            _key(grant.account), changes, HELD, version=grant.version - 1, owner=owner
-        )
         facts = self._accounts.facts_part(grant.account, **_active(grant, token))
-        return self._transact([part, self._access_tokens.put_part(token), facts])
+        return self._transact([self._newer_part(grant, owner), self._access_tokens.put_part(token), facts])
+
+    def save_held(self, grant: Grant, problem: Diagnosis, *, owner: str) -> bool:
+        """Replaces version `grant.version - 1`, held by `owner`, and notes that its owner must reconnect."""
+        facts: Row = {"grant_state": GrantState.NEEDS_RECONNECT, "problem": problem.to_json()}
+        part = self._accounts.facts_part(grant.account, **facts)
+        return self._transact([self._newer_part(grant, owner), part])
 
     def save_connected(
         self, grant: Grant, token: SealedToken, *, authorization: str, link: str, outcome: Mapping[str, Any]
@@ -129,6 +131,12 @@ class GrantsTable:
                 Limit=limit,
             )
         return [str(from_item(item)["account"]) for item in answer["Items"]]
+
+    def _newer_part(self, grant: Grant, owner: str) -> Part:
+        changes = {name: value for name, value in _row(grant).items() if name != "account"}
+        return self._table.update_part(
+            _key(grant.account), changes, HELD, version=grant.version - 1, owner=owner
+        )
 
     def _change(self, grant: Grant, changes: Row, condition: str, **values: Any) -> bool:
         try:

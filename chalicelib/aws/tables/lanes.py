@@ -6,13 +6,13 @@ with ``closed_at``, ``probe_at`` and ``probes``, ``rest_until`` and ``rests``, `
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables.codec import from_item, to_item
-from chalicelib.mail.models import ClosedReason, LaneRow
+from chalicelib.ids import SHARDS, shard_of
+from chalicelib.mail.models import ClosedReason, LaneRow, Slot
 from chalicelib.mail.ports import Written
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 WHAT = "The table of lanes"
 
 BY_DUE = "by_due"
-
-SHARDS = ("0", "1", "2", "3")
-"""Partitions of the index, so that no single one takes every lane's writes."""
 
 _SLOT = re.compile(r"slot(\d+)_until")
 
@@ -63,20 +60,23 @@ class LanesTable:
         )
 
     def take(self, account: str, number: int, *, owner: str, now: int, until: int) -> Written:
-        """Due at the lease's end, so that a worker that dies is found."""
+        """Due at the lease's end, so that a worker that dies is found.
+
+        A lane that is due before that end has work, or a worker already: those after it are left alone.
+        """
         return self._write(
             account,
-            put=_lease(number, owner, now, until),
-            when=f"{_free(number)} AND attribute_exists(next_due_at) AND attribute_not_exists(closed)"
+            put=_lease(number, owner, until),
+            when=f"{_free(number)} AND next_due_at <= :until AND attribute_not_exists(closed)"
             " AND (attribute_not_exists(rest_until) OR rest_until <= :now)",
-            values={":now": now},
+            values={":now": now, ":until": until},
         )
 
     def take_probe(self, account: str, number: int, *, owner: str, now: int, until: int) -> Written:
         """`probe_at` moves with it, so that one worker probes at a time."""
         return self._write(
             account,
-            put={**_lease(number, owner, now, until), "probe_at": until},
+            put={**_lease(number, owner, until), "probe_at": until},
             when=f"{_free(number)} AND attribute_exists(closed) AND probe_at <= :now",
             values={":now": now},
         )
@@ -90,35 +90,39 @@ class LanesTable:
             values={":owner": owner},
         )
 
-    def give_back(self, account: str, number: int, *, owner: str, rung: int, due_at: int | None) -> Written:
-        """`rung` is the proof that nothing came since the last look."""
+    def give_back(self, slot: Slot, *, due_at: int | None) -> Written:
+        """What was seen in the row is the proof that nothing came since the last look.
+
+        `served_at` is part of it: otherwise a worker that found nothing would take the daily look away that
+        another one, who served meanwhile, has left.
+        """
+        unchanged = "attribute_not_exists(served_at)" if slot.seen_served_at is None else "served_at = :seen"
         return self._write(
-            account,
-            put=_due(account, due_at),
-            drop=(*_slot(number), "rest_until", "rests", *_never(due_at)),
-            when=f"{_mine(number)} AND rung = :rung",
-            values={":owner": owner, ":rung": rung},
+            slot.account,
+            put={**_due(slot.account, due_at), **_served(slot)},
+            drop=(*_slot(slot.number), "rest_until", "rests", *_never(due_at)),
+            when=f"{_mine(slot.number)} AND rung = :rung AND {unchanged}",
+            values={":owner": slot.owner, ":rung": slot.rung, ":seen": slot.seen_served_at},
         )
 
-    def leave(self, account: str, number: int, *, owner: str, due_at: int | None) -> Written:
+    def leave(self, slot: Slot, *, due_at: int | None) -> Written:
         """Frees the slot; another worker goes on when the lane is due."""
         return self._write(
-            account,
-            put=_due(account, due_at),
-            drop=_slot(number),
-            when=_mine(number),
-            values={":owner": owner},
+            slot.account,
+            put={**_due(slot.account, due_at), **_served(slot)},
+            drop=_slot(slot.number),
+            when=_mine(slot.number),
+            values={":owner": slot.owner},
         )
 
-    def rest(self, account: str, number: int, *, owner: str, until: int) -> Written:
+    def rest(self, slot: Slot, *, until: int, rests: int) -> Written:
         """Frees the slot; nobody serves the lane before `until`."""
         return self._write(
-            account,
-            put={**_due(account, until), "rest_until": until},
-            add={"rests": 1},
-            drop=_slot(number),
-            when=_mine(number),
-            values={":owner": owner},
+            slot.account,
+            put={**_due(slot.account, until), **_served(slot), "rest_until": until, "rests": rests},
+            drop=_slot(slot.number),
+            when=_mine(slot.number),
+            values={":owner": slot.owner},
         )
 
     def close(
@@ -193,11 +197,6 @@ class LanesTable:
         return Written(done=True, row=_lane(done["Attributes"]))
 
 
-def shard_of(account: str) -> str:
-    """The shard of an account; it never changes."""
-    return SHARDS[hashlib.sha256(account.encode()).digest()[0] % len(SHARDS)]
-
-
 def _expression(
     put: Mapping[str, Any], add: Mapping[str, int], drop: tuple[str, ...]
 ) -> tuple[str, dict[str, Any]]:
@@ -223,9 +222,13 @@ def _slot(number: int) -> tuple[str, str]:
     return (f"slot{number}_owner", f"slot{number}_until")
 
 
-def _lease(number: int, owner: str, now: int, until: int) -> dict[str, Any]:
+def _lease(number: int, owner: str, until: int) -> dict[str, Any]:
     names = _slot(number)
-    return {names[0]: owner, names[1]: until, "served_at": now, "next_due_at": until}
+    return {names[0]: owner, names[1]: until, "next_due_at": until}
+
+
+def _served(slot: Slot) -> dict[str, Any]:
+    return {} if slot.served_at is None else {"served_at": slot.served_at}
 
 
 def _free(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Messages as rows, and back. An attempt's number is its place in the list, so it is not stored."""
+"""Messages as rows, and back. An attempt's number follows from its place in the list, so it is not stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from typing import Any
 from chalicelib.aws.tables.codec import from_item, to_item
 from chalicelib.diagnosis import Diagnosis
 from chalicelib.errors import InvalidInput
-from chalicelib.mail.models import Attempt, Envelope, Message, OnUnknown, Phase, Recipient, Reply, State
+from chalicelib.mail.models import (
+    FIRST_KEPT,
+    Attempt,
+    Envelope,
+    Message,
+    OnUnknown,
+    Phase,
+    Recipient,
+    Reply,
+    State,
+)
 
 FIELDS = (
     *("account", "message", "caller", "state", "mail_from", "rcpt_to", "size", "message_id"),
@@ -25,7 +35,7 @@ FIELDS = (
         "claim",
         "attempts",
     ),
-    *("recipients", "resolved_by"),
+    *("left_out", "left_out_unknown", "recipients", "resolved_by"),
 )
 
 WITHOUT_BODY = {
@@ -63,6 +73,7 @@ def to_row(message: Message) -> dict[str, Any]:
 
 def from_row(row: dict[str, Any]) -> Message:
     """The message of a row."""
+    left_out = row.get("left_out", 0)
     return Message(
         id=row["message"],
         account=row["account"],
@@ -80,7 +91,12 @@ def from_row(row: dict[str, Any]) -> Message:
         blob=row.get("blob"),
         next_attempt_at=row.get("next_attempt_at"),
         claim=row.get("claim"),
-        attempts=tuple(_attempt(number, one) for number, one in enumerate(row["attempts"], start=1)),
+        attempts=tuple(
+            _attempt(place + (left_out if place > FIRST_KEPT else 0), one)
+            for place, one in enumerate(row["attempts"], start=1)
+        ),
+        left_out=left_out,
+        left_out_unknown=row.get("left_out_unknown", False),
         recipients=tuple(_recipient(one) for one in row["recipients"]),
         resolved_by=row.get("resolved_by"),
     )

@@ -12,8 +12,8 @@ from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables import message_rows
 from chalicelib.aws.tables.codec import from_item, to_item
 from chalicelib.aws.tables.message_rows import from_row, to_row
-from chalicelib.mail.models import CLAIMABLE, Attempt, Message, OnUnknown, State
-from chalicelib.mail.ports import Claimed, Outcome, Page
+from chalicelib.mail.models import CLAIMABLE, FIRST_KEPT, MOST_KEPT, Attempt, Message, OnUnknown, State
+from chalicelib.mail.ports import Claimed, Outcome, Page, Word
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 WHAT = "The table of messages"
 
 DUE, ACCEPTED = "by_next_attempt", "by_accepted"
+
+RESERVED = ("#state", "#ttl")
+"""Attributes whose names are words of DynamoDB's own."""
 
 CLAIM = (
     "SET #state = :sending, claim = :worker, next_attempt_at = :until,"
@@ -91,7 +94,8 @@ class MessagesTable:
         try:
             return Claimed(done=True, row=self._update(_key(account, message), CLAIM, CLAIM_IF, values))
         except ConditionFailed as failed:
-            return Claimed(done=False, row=from_row(from_item(failed.item)) if failed.item else None)
+            found = from_row(from_item(failed.item)) if failed.item else None
+            return Claimed(done=found is not None and _is_claim_of(found, worker, until), row=found)
 
     def commit(self, message: Message, *, until: int) -> bool:
         """Written just before the final dot: whoever cannot write it must not write the dot."""
@@ -99,7 +103,8 @@ class MessagesTable:
             _key(message.account, message.id),
             "SET #state = :committing, next_attempt_at = :until,"
             f" attempts[{len(message.attempts) - 1}].phase = :phase",
-            "#state = :sending AND claim = :claim",
+            # Also from `committing`: the client repeats a write whose answer was lost.
+            "#state IN (:sending, :committing) AND claim = :claim",
             {
                 **_states(State.SENDING, State.COMMITTING),
                 ":claim": message.claim,
@@ -118,31 +123,40 @@ class MessagesTable:
             ":recipients": [message_rows.recipient_row(one) for one in outcome.recipients],
             ":next": outcome.next_attempt_at,
         }
-        update = (
-            f"SET #state = :state, attempts[{len(message.attempts) - 1}] = :attempt, recipients = :recipients"
-        )
-        update += (
-            ", next_attempt_at = :next" if outcome.next_attempt_at is not None else " REMOVE next_attempt_at"
-        )
+        sets = [
+            "#state = :state",
+            f"attempts[{len(message.attempts) - 1}] = :attempt",
+            "recipients = :recipients",
+        ]
+        removes = []
+        if outcome.next_attempt_at is None:
+            removes.append("next_attempt_at")
+        else:
+            sets.append("next_attempt_at = :next")
+        if outcome.state is State.DEFERRED and len(message.attempts) > MOST_KEPT:
+            # Only here: after any other outcome the same attempt may be written once more, by its place.
+            removes.append(f"attempts[{FIRST_KEPT}]")
+            sets.append("left_out = :left_out, left_out_unknown = :left_out_unknown")
+            values.update(_one_less(message))
+        update = f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else "")
         condition = "claim = :claim AND #state IN (:sending, :committing, :unknown)"
         return self._done(_key(message.account, message.id), update, condition, values)
 
-    def resolve(
-        self, account: str, message: str, *, state: State, by: str, due_at: int | None, expires_at: int
-    ) -> bool:
+    def resolve(self, account: str, message: str, word: Word) -> bool:
         """What a person says where nobody knows; the claim goes, so that no worker contradicts."""
-        update = "SET #state = :state, resolved_by = :by, expires_at = :expires_at"
+        update = "SET #state = :state, resolved_by = :by, expires_at = :expires_at, #ttl = :ttl"
         update += (
             ", next_attempt_at = :due REMOVE claim"
-            if due_at is not None
+            if word.due_at is not None
             else " REMOVE claim, next_attempt_at"
         )
         values = {
             **_states(State.UNKNOWN),
-            ":state": state,
-            ":by": by,
-            ":expires_at": expires_at,
-            ":due": due_at,
+            ":state": word.state,
+            ":by": word.by,
+            ":expires_at": word.expires_at,
+            ":ttl": word.ttl,
+            ":due": word.due_at,
         }
         return self._done(_key(account, message), update, "#state = :unknown", values)
 
@@ -213,7 +227,7 @@ class MessagesTable:
                 Key=key,
                 UpdateExpression=update,
                 ConditionExpression=condition,
-                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeNames={name: name[1:] for name in RESERVED if name in update + condition},
                 ExpressionAttributeValues=to_item(values),
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -223,6 +237,20 @@ class MessagesTable:
 
 def _key(account: str, message: str) -> dict[str, Any]:
     return to_item({"account": account, "message": message})
+
+
+def _is_claim_of(found: Message, worker: str, until: int) -> bool:
+    """Whether the claim was written after all: the client repeats a write whose answer was lost."""
+    return found.state is State.SENDING and found.claim == worker and found.next_attempt_at == until
+
+
+def _one_less(message: Message) -> dict[str, Any]:
+    """What the row remembers of attempts that it no longer holds."""
+    unknown = message.attempts[FIRST_KEPT].outcome is State.UNKNOWN
+    return {
+        ":left_out": message.left_out + 1,
+        ":left_out_unknown": message.left_out_unknown or unknown,
+    }
 
 
 def _states(*states: State) -> dict[str, str]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.aws.failures import translated
+from chalicelib.aws.failures import translated, unavailable
 from chalicelib.aws.tables.codec import from_item, to_item
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Part = dict[str, Any]
 """One part of a transaction, as TransactWriteItems takes it."""
+
+BATCH = 100
+"""Rows that DynamoDB reads in one request (BatchGetItem)."""
+BATCH_TRIES = 5
 
 _NAME = re.compile(r"#(\w+)")
 
@@ -38,6 +42,23 @@ class Table:
         with translated(self.what):
             found = self.client.get_item(TableName=self.name, Key=to_item(key), ConsistentRead=True)
         return from_item(found["Item"]) if "Item" in found else None
+
+    def get_some(self, keys: Sequence[Row]) -> list[Row]:
+        """The rows that exist of at most BATCH keys, read consistently, in no order. Raises Unavailable."""
+        found: list[Row] = []
+        asked = [to_item(key) for key in keys]
+        for _ in range(BATCH_TRIES):
+            if not asked:
+                return found
+            with translated(self.what):
+                answer = self.client.batch_get_item(
+                    RequestItems={self.name: {"Keys": asked, "ConsistentRead": True}}
+                )
+            found += [from_item(item) for item in answer["Responses"].get(self.name, [])]
+            # DynamoDB answers what fits its throughput and 16 MB, and hands back the rest.
+            left = answer["UnprocessedKeys"].get(self.name)
+            asked = list(left["Keys"]) if left else []
+        raise unavailable(self.what, "UnprocessedKeys")
 
     def put(self, row: Row, condition: str = "", **values: Any) -> None:
         """Writes a row. Raises ConditionFailed."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import smtplib
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -41,14 +43,22 @@ class SmtpSession:
         self._resolve = resolve
         self._wire: Wire | None = None
         self._clean = True
+        self._deadline = math.inf
         self.phase = Phase.CLAIMED
         self.sent = 0
+
+    def allow(self, seconds: float) -> None:
+        """Bounds the time of all that follows together, but for the answer to the final dot."""
+        self._deadline = time.monotonic() + seconds
+        if self._wire is not None:
+            self._wire.deadline = self._deadline
 
     def connect(self) -> None:
         """Connects, demands STARTTLS and verifies chain, name and TLS 1.2. Nothing secret is sent before."""
         with self._during(Phase.CONNECT):
             wire = Wire(self._server.host, self._resolve(self._server.host, self._server.port), self._tls)
             self._wire = wire
+            wire.deadline = self._deadline
             self._expect(wire.open(self._server.port), 220)
             self._expect(wire.hello(), 250)
         with self._during(Phase.STARTTLS):

@@ -6,10 +6,12 @@ successful AUTH, waits for ever and puts no bound on a reply.
 
 from __future__ import annotations
 
+import math
 import re
 import smtplib
 import socket
 import ssl
+import time
 from collections.abc import Iterable
 
 from chalicelib.mail.models import Reply
@@ -35,8 +37,11 @@ class Wire(smtplib.SMTP):
     """One connection to a server whose addresses were checked beforehand.
 
     `name` is the configured host name, which the certificate must bear; it is never looked up here.
-    Raises what smtplib and the socket raise; whoever uses it translates.
+    Raises what smtplib and the socket raise; whoever uses it translates. After `deadline` (of the monotonic
+    clock, in seconds) nothing is begun but the final dot: then a TimeoutError is raised.
     """
+
+    deadline: float = math.inf
 
     def __init__(self, name: str, addresses: Iterable[str], tls: ssl.SSLContext) -> None:
         # A local name is given because smtplib would look one up otherwise.
@@ -48,16 +53,17 @@ class Wire(smtplib.SMTP):
     def open(self, port: int) -> Reply:
         """Connects to the first address that answers; returns the banner."""
         code, text = self.connect(self._host, port)
-        self._wait(COMMAND_SECONDS)
         return replies.reply(code, text)
 
     def hello(self) -> Reply:
         """EHLO with our address literal (RFC 5321, section 4.1.3)."""
+        self._wait(COMMAND_SECONDS)
         code, text = self.ehlo(_literal(self._socket().getsockname()[0]))
         return replies.reply(code, text)
 
     def secure(self) -> Reply:
         """STARTTLS with the certificate and the name verified; what was learnt before is forgotten."""
+        self._wait(COMMAND_SECONDS)
         code, text = self.starttls(context=self._tls)
         return replies.reply(code, text)
 
@@ -70,12 +76,12 @@ class Wire(smtplib.SMTP):
 
         An error challenge is answered with the empty line that gets the final reply.
         """
-        code, text = self.docmd("AUTH", sasl.MECHANISM)
+        code, text = self._exchange(f"AUTH {sasl.MECHANISM}")
         if code == CONTINUE:
-            code, text = self.docmd(response)
+            code, text = self._exchange(response)
         if code == CONTINUE:
             status = sasl.refused_status(text.decode("ascii", "replace"))
-            code, text = self.docmd("")
+            code, text = self._exchange("")
             text += f" (the token's status is {status})".encode() if status else b""
         return replies.reply(code, text)
 
@@ -98,6 +104,7 @@ class Wire(smtplib.SMTP):
         """
         stuffed = re.sub(rb"(?:^|(?<=\r\n))\.", b"..", content)
         for start in range(0, len(stuffed), CHUNK):
+            self._wait(COMMAND_SECONDS)
             self._socket().sendall(stuffed[start : start + CHUNK])
 
     def check_quiet(self) -> None:
@@ -110,16 +117,14 @@ class Wire(smtplib.SMTP):
         try:
             connection.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
-            self._wait(COMMAND_SECONDS)
             return
         raise smtplib.SMTPServerDisconnected("the server left during the message")
 
     def dot(self) -> Reply:
         """Writes the final dot and waits for the answer."""
-        self._wait(COMMIT_SECONDS)
+        self._socket().settimeout(COMMIT_SECONDS)
         self._socket().sendall(b".\r\n")
         code, text = self.getreply()
-        self._wait(COMMAND_SECONDS)
         return replies.reply(code, text)
 
     def reset(self) -> Reply:
@@ -128,7 +133,7 @@ class Wire(smtplib.SMTP):
 
     def leave(self) -> None:
         """QUIT. The answer changes nothing, so it is not waited for longer than a moment."""
-        self._wait(QUIT_SECONDS)
+        self._socket().settimeout(QUIT_SECONDS)
         self.quit()
 
     def getreply(self) -> tuple[int, bytes]:
@@ -156,21 +161,32 @@ class Wire(smtplib.SMTP):
 
     def _command(self, line: str) -> Reply:
         self.command_encoding = "ascii" if line.isascii() else "utf-8"
-        code, text = self.docmd(line)
+        code, text = self._exchange(line)
         return replies.reply(code, text)
+
+    def _exchange(self, line: str) -> tuple[int, bytes]:
+        self._wait(COMMAND_SECONDS)
+        return self.docmd(line)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         """The hook of smtplib: connects to the checked addresses instead of the name."""
         failure: OSError = OSError(f"{host} has no address")
         for address in self._addresses:
             try:
-                return socket.create_connection((address, port), timeout)
+                return socket.create_connection((address, port), min(timeout, self._left()))
             except OSError as error:
                 failure = error
         raise failure
 
     def _wait(self, seconds: float) -> None:
-        self._socket().settimeout(seconds)
+        """Bounds the wait for the next answer."""
+        self._socket().settimeout(min(seconds, self._left()))
+
+    def _left(self) -> float:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("there is no time left")
+        return left
 
     def _socket(self) -> socket.socket:
         if self.sock is None:

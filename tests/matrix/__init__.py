@@ -1,0 +1,1 @@
+"""Which promise is shown by which test: see rows.toml, and `make matrix`."""
