@@ -3,22 +3,34 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest
+NONE := 5# pytest's exit code when ARGS leave no test
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
 UV_COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command "make lock" --upgrade
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check package format lock clean install install-aws python chromium
+.PHONY: help demo test matrix conditions check package format lock clean install install-aws python chromium
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: install install-aws ## Start the sandbox, deploy into it and send mail; ONCE=1 ends after the last message, EML=path sends a file
 	@exec $(BIN)/python -m sandbox --end-with-parent $(if $(ONCE),--once) $(if $(EML),--eml "$(EML)")
 
 test: install install-aws chromium ## Run all tests; ARGS="-k name" for some
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not idle" $(ARGS); parallel=$$?; \
+	test $$parallel = 0 -o $$parallel = $(NONE) || exit $$parallel; \
+	echo "Measuring on an idle system"; \
+	$(PYTEST) -m idle $(or $(ARGS),tests/flows/test_latency.py); idle=$$?; \
+	test $$idle = $(NONE) && exit $$parallel; exit $$idle
+
+matrix: install ## Print which promise is shown by which test; fails for a gap
+	@$(BIN)/python -m tests.matrix
+
+conditions: install install-aws ## Take the condition of each write away in turn: a test must fail
+	@$(BIN)/python -m tests.conditions
 
 check: install install-aws ## Lint, types and packaging: what must pass besides the tests
 	@echo "Linting"

@@ -26,7 +26,7 @@ SAMPLE: Final = PROJECT / "sandbox" / "samples" / "hello.eml"
 GOOGLE_MAILBOX: Final = "grace@example.org"
 INVITED_MAILBOX: Final = "mary@example.net"
 ARRIVAL_SECONDS: Final = 30.0
-SHORT_LIFE: Final = 8
+SHORT_LIFE: Final = 4
 """Seconds that the demo's short-lived access token lasts."""
 USUAL_LIFE: Final = 3600
 _POLL_SECONDS: Final = 1.0

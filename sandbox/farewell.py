@@ -6,7 +6,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from cli.config import SANDBOX_DIRECTORY, load
+from cli.config import SANDBOX_DIRECTORY, user_file
 
 if TYPE_CHECKING:
     from sandbox.stack import Sandbox
@@ -19,7 +19,7 @@ Everything is up; Ctrl-C ends it.
 
   application      {sandbox.url}
   OpenID provider  {sandbox.provider_url}
-  mailboxes        {sandbox.mail_url}
+  mailboxes        {sandbox.mail_url}   (what has arrived)
   AWS              {sandbox.emulator.endpoint}
   logs             {sandbox.directory}
 
@@ -37,8 +37,8 @@ In another terminal:
 
 
 def _choice(sandbox: Sandbox) -> str:
-    """The line that makes `./mailgrant` speak to this sandbox, where it would not by itself."""
-    environment = {name: value for name, value in os.environ.items() if name != SANDBOX_DIRECTORY}
-    if load(environment).url == sandbox.url:
+    """The line that makes `./mailgrant` speak to this sandbox, where it would speak to another one."""
+    elsewhere = any(os.environ.get(name) for name in ("MAILGRANT_URL", SANDBOX_DIRECTORY))
+    if not elsewhere and not user_file(os.environ).exists():
         return ""
     return f"  unset MAILGRANT_URL; export {SANDBOX_DIRECTORY}={shlex.quote(str(sandbox.directory))}\n"

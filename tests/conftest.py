@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from chalicelib.wiring import Gateway
     from sandbox.cast import Cast
     from sandbox.stack import Sandbox
+    from tests.canary.watch import Watch
 
 USUAL_LIFE = 3600
 """Seconds that access tokens last unless a test says otherwise."""
@@ -26,13 +27,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(str(line), bold=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def canaries() -> Iterator[Watch]:
+    """The secrets of this process; the run fails if one is found where it may not be (see tests/canary)."""
+    from tests.canary.watch import Watch
+
+    watch = Watch()
+    with watch.process():
+        yield watch
+
+
 @pytest.fixture(scope="session")
-def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def shared_sandbox(tmp_path_factory: pytest.TempPathFactory, canaries: Watch) -> Iterator[Sandbox]:
     """The sandbox with the application deployed into it, and its environment for code that runs here."""
     from sandbox.stack import Sandbox
 
     with (
         Sandbox(tmp_path_factory.mktemp("sandbox"), say=lambda _: None) as sandbox,
+        canaries.sandbox(sandbox),
         pytest.MonkeyPatch.context() as patch,
     ):
         for name, value in sandbox.environment.items():

@@ -1,4 +1,4 @@
-"""What connectors and accounts may be called and hold; each check returns the value or raises InvalidInput."""
+"""What connectors and accounts may be called and hold. A check returns the value, or raises InvalidInput."""
 
 from __future__ import annotations
 

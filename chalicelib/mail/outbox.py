@@ -10,7 +10,7 @@ from chalicelib.callers.models import Caller, Scope
 from chalicelib.callers.permissions import has, require, require_sight, unknown_account, unknown_message, uses
 from chalicelib.clock import DAY, SECOND, Clock
 from chalicelib.errors import Conflict, InvalidInput, NotFound
-from chalicelib.mail import shown
+from chalicelib.mail import outcomes, shown
 from chalicelib.mail.lane import Lane
 from chalicelib.mail.models import KEPT, Message, State
 from chalicelib.mail.ports import FindMailbox, Messages, Word
@@ -75,11 +75,13 @@ class Outbox:
         require(caller, Scope.ADMIN, message.account)
         now, again = self._clock(), as_ == "resend"
         expires_at = max(message.expires_at, now + DAY) if again else message.expires_at
+        state = RESOLUTIONS[as_]
         resolved = self._messages.resolve(
             message.account,
             message.id,
             Word(
-                state=RESOLUTIONS[as_],
+                state=state,
+                recipients=outcomes.resolved(message, state),
                 by=caller.id,
                 expires_at=expires_at,
                 ttl=max(message.accepted_at + KEPT, expires_at + DAY) // SECOND,

@@ -118,10 +118,22 @@ def given_up(message: Message, ending: Ending, refused: Refusals = NONE_REFUSED)
     """Nothing more is tried. That is a failure only if no attempt can have reached anybody."""
     recipients = _recipients(message, refused, State.FAILED)
     if any(one.state is State.SENT for one in recipients):
-        state = State.SENT
-    else:
-        state = State.UNKNOWN if message.perhaps_taken() else State.FAILED
-    return _outcome(message, ending, state, recipients)
+        return _outcome(message, ending, State.SENT, recipients)
+    if message.perhaps_taken():
+        return _outcome(message, ending, State.UNKNOWN, _recipients(message, refused, State.QUEUED))
+    return _outcome(message, ending, State.FAILED, recipients)
+
+
+def resolved(message: Message, state: State) -> tuple[Recipient, ...]:
+    """The recipients after a person has said what became of a message that was `unknown`.
+
+    One that is to be sent again (`queued`) goes to all that have not got it for certain, also to those that a
+    server has refused.
+    """
+    if state is not State.QUEUED:
+        return _recipients(message, NONE_REFUSED, state)
+    known = _recipients(message, NONE_REFUSED, State.QUEUED)
+    return tuple(one if one.state is State.SENT else Recipient(one.address, state) for one in known)
 
 
 def _recipients(message: Message, refused: Refusals, others: State) -> tuple[Recipient, ...]:

@@ -68,7 +68,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a person says of a message of unknown outcome, and who.
+    """What a person says of a message of unknown outcome, who says it, and what that makes of its recipients.
 
     `due_at` is when it is sent again, None where it is not; `ttl` is how long the row is kept from now on, in
     seconds since 1970.
@@ -76,6 +76,7 @@ class Word:
 
     state: State
     by: str
+    recipients: tuple[Recipient, ...]
     expires_at: int
     ttl: int
     due_at: int | None = None

@@ -1,4 +1,4 @@
-"""HTTP: the API, the pages of connecting a mailbox, and the health check."""
+"""HTTP: the API, the pages of connecting a mailbox, and what needs no key."""
 
 from __future__ import annotations
 
@@ -24,16 +24,25 @@ def register(app: Chalice, gateway: Callable[[], Gateway]) -> None:
     signed = api_blueprint(gateway, by_signature, name="chalicelib.web.signed", authorizer=IAMAuthorizer())
     app.register_blueprint(signed, url_prefix="/iam/v1")
     app.register_blueprint(connect_blueprint(gateway))
-    app.register_blueprint(_health(gateway))
+    app.register_blueprint(_keyless(gateway))
 
 
-def _health(gateway: Callable[[], Gateway]) -> Blueprint:
-    blueprint = Blueprint("chalicelib.web.health")
+def _keyless(gateway: Callable[[], Gateway]) -> Blueprint:
+    """What everybody may ask."""
+    blueprint = Blueprint("chalicelib.web.keyless")
 
     @blueprint.route("/healthz", methods=["GET", "HEAD"], content_types=["*/*"])
     @answering
     def healthz() -> Response:
         """Whether the function runs and its settings can be read; asks nothing else."""
         return Response({"status": "ok", "stage": gateway().settings.stage})
+
+    @blueprint.route("/openapi.json", methods=["GET", "HEAD"], content_types=["*/*"])
+    @answering
+    def described() -> Response:
+        """The API's description (OpenAPI 3.1)."""
+        from chalicelib.web.openapi import document
+
+        return Response(document())
 
     return blueprint

@@ -115,7 +115,7 @@ def _internal(fix: str) -> dict[str, Any]:
 
 
 _FOREIGN: dict[int, tuple[type[MailgrantError], str]] = {
-    404: (NotFound, "Check the path; docs/api.md lists them all."),
+    404: (NotFound, "Check the path; /openapi.json lists them all."),
     405: (MethodNotAllowed, "Use one of the methods in the Allow header."),
     415: (UnsupportedMediaType, "Send Content-Type: application/json."),
 }

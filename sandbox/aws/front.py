@@ -12,6 +12,9 @@ import logging
 import re
 import ssl
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +45,21 @@ _HOP_BY_HOP: Final = frozenset(
 _UNVERIFIED_KEY: Final = re.compile(r"Credential=(test|\d{12})?(/|%2F)", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """A request and what was answered, for whoever watches the front."""
+
+    method: str
+    path: str
+    authorization: str
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    content: bytes
+
+
+Watcher = Callable[[Exchange], None]
+
+
 class Front:
     """A TLS reverse proxy on 127.0.0.1:`port` (0: a free one) for the emulator on `backend_port`.
 
@@ -57,6 +75,10 @@ class Front:
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.1,), name="front", daemon=True
         )
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell the watcher of every exchange from now on, in the request's own thread."""
+        self._server.watchers.append(watcher)
 
     @property
     def url(self) -> str:
@@ -88,6 +110,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, handler)
         self.context = context
         self.backend_port = backend_port
+        self.watchers: list[Watcher] = []
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Do the TLS handshake in the request's own thread, where a slow client holds up nobody else."""
@@ -119,9 +142,23 @@ class _Handler(BaseHTTPRequestHandler):
             log.warning("the emulator does not answer: %s", type(error).__name__)
             self._refuse(502, "unavailable", "The sandbox's AWS does not answer.", "Start the sandbox again.")
             return
+        self._tell(answer, content)
         self._answer(answer, content)
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - http.server's names
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_GET  # noqa: N815 - http.server's
+
+    def send_error(
+        self,
+        code: int,
+        message: str | None = None,
+        explain: str | None = None,  # noqa: ARG002 - as http.server has it
+    ) -> None:
+        """Refuse what is no request that can be passed on, in the shape of every error."""
+        if code == HTTPStatus.NOT_IMPLEMENTED and self._read_body() is not None:
+            self._refuse(405, "method_not_allowed", "There is no such method.", "Use a method of HTTP.")
+        elif code != HTTPStatus.NOT_IMPLEMENTED:
+            said = f"{message or 'This is no request'}."
+            self._refuse(code, "malformed_request", said, "Send one by RFC 9112.")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as http.server has them
         """Log nothing: a request line may hold a code, a state or the token of a connect link."""
@@ -150,6 +187,18 @@ class _Handler(BaseHTTPRequestHandler):
             return answer, answer.read()
         finally:
             connection.close()
+
+    def _tell(self, answer: http.client.HTTPResponse, content: bytes) -> None:
+        exchange = Exchange(
+            self.command,
+            self.path,
+            self.headers.get("Authorization", ""),
+            answer.status,
+            tuple(answer.headers.items()),
+            content,
+        )
+        for watcher in self.server.watchers:
+            watcher(exchange)
 
     def _forwarded_headers(self, length: int) -> list[tuple[str, str]]:
         kept = [

@@ -2,7 +2,8 @@
 
 JSON in, JSON out, loopback only.
 
-No call answers with the value of a token, a code or a secret.
+No call answers with the value of a token, a code or a secret, but for `secrets`: with its answer tests search
+the places where none may be.
 """
 
 # ruff: noqa: ARG002 - every call takes the request
@@ -151,6 +152,10 @@ class Control:
     def token_requests(self, request: Request) -> Json:
         """Return the log of all token requests."""
         return {"token_requests": [dataclasses.asdict(entry) for entry in self._store.token_requests()]}
+
+    def secrets(self, request: Request) -> Json:
+        """Return every secret that was issued, registered or presented, by kind; a reset forgets none."""
+        return {"secrets": self._store.secrets()}
 
     def introspect(self, request: Request) -> Json:
         """Say what an access token is good for; in the shape of RFC 7662, from JSON or a form."""

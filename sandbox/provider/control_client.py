@@ -89,6 +89,10 @@ class ControlClient:
         """Return the log of all token requests, oldest first."""
         return [TokenRequest(**entry) for entry in self._call("GET", "token-requests")["token_requests"]]
 
+    def secrets(self) -> dict[str, list[str]]:
+        """Return every secret that the provider has seen, by kind."""
+        return dict(self._call("GET", "secrets")["secrets"])
+
     def introspect(self, token: str) -> Json:
         """Return what an access token is good for: ``active``, and if it is user, aud, scope, expires_at."""
         return self._call("POST", "introspect", {"token": token})

@@ -35,10 +35,11 @@ class Store:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self._lock = threading.RLock()
+        self._secrets: dict[str, set[str]] = {}
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget everything but the secrets."""
         with self._lock:
             self.lifetimes = Lifetimes()
             self._serial = 0
@@ -59,10 +60,23 @@ class Store:
         with self._lock:
             yield
 
+    # Secrets: all that were ever seen, for a search of places where none may be
+
+    def note_secret(self, kind: str, value: str) -> None:
+        """Remember a secret for as long as this process lives."""
+        with self._lock:
+            self._secrets.setdefault(kind, set()).add(value)
+
+    def secrets(self) -> dict[str, list[str]]:
+        """Return all secrets by kind."""
+        with self._lock:
+            return {kind: sorted(values) for kind, values in self._secrets.items()}
+
     # Registrations
 
     def add_client(self, client: Client) -> None:
         """Add or replace a client registration."""
+        self.note_secret("client secret", client.client_secret)
         with self._lock:
             self._clients[client.client_id] = client
 
@@ -143,6 +157,7 @@ class Store:
 
     def add_code(self, code: Code) -> None:
         """Keep a code that was handed out."""
+        self.note_secret("code", code.value)
         with self._lock:
             self._codes[code.value] = code
 
@@ -169,6 +184,7 @@ class Store:
 
     def add_refresh_token(self, token: RefreshToken) -> None:
         """Keep a refresh token that was handed out."""
+        self.note_secret("refresh token", token.value)
         with self._lock:
             self._refresh_tokens[token.value] = token
 
@@ -184,6 +200,7 @@ class Store:
 
     def add_access_token(self, token: AccessToken) -> None:
         """Keep an access token that was handed out."""
+        self.note_secret("access token", token.value)
         with self._lock:
             self._access_tokens[token.value] = token
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 View = Callable[[], Response]
 MAX_REQUEST_BYTES = 65536
+PRESENTED = {"state": "state", "code_verifier": "verifier", "client_secret": "client secret"}
+"""Parameters of requests that are secrets, and the kinds under which they are noted."""
 
 # endpoint names are "<dialect>.<endpoint>", "pages.<step>" and "control.<call>".
 URLS = Map(
@@ -58,6 +60,7 @@ URLS = Map(
                 Rule("/revoke", endpoint="control.revoke", methods=["POST"]),
                 Rule("/tokens", endpoint="control.tokens", methods=["GET"]),
                 Rule("/token-requests", endpoint="control.token_requests", methods=["GET"]),
+                Rule("/secrets", endpoint="control.secrets", methods=["GET"]),
                 Rule("/introspect", endpoint="control.introspect", methods=["POST"]),
                 Rule("/reset", endpoint="control.reset", methods=["POST"]),
             ],
@@ -118,6 +121,9 @@ class Application:
         oauth = ProviderRequest(
             request.method, request.url, request.args, request.form, request.headers, tenant
         )
+        for parameter, kind in PRESENTED.items():
+            if value := oauth.payload.data.get(parameter):
+                self._store.note_secret(kind, value)
         if name == "token":
             return self._token(server, oauth)
         dialect = server.dialect
@@ -192,7 +198,13 @@ class Application:
             self._log(facts, oauth, fault, None)
             raise
         self._log(facts, oauth, fault, response)
+        self._note_identity(response)
         return response
+
+    def _note_identity(self, response: Response) -> None:
+        body: Any = response.get_json(silent=True)
+        if isinstance(body, dict) and isinstance(body.get("id_token"), str):
+            self._store.note_secret("ID token", body["id_token"])
 
     def _facts(self, server: OAuthServer, oauth: ProviderRequest) -> RequestFacts:
         form = oauth.form

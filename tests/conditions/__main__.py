@@ -41,6 +41,10 @@ class Check:
             self._without(write, items[test])
         unknown = set(self.dropping.seen) - set(self.known.tests)
         self.faults += [f"{write}: a conditional write that map.toml does not know" for write in unknown]
+        bare = self.dropping.bare - set(self.known.bare)
+        self.faults += [
+            f"{write}: a write without a condition, and map.toml does not say why" for write in bare
+        ]
 
     def _without(self, write: str, item: pytest.Item) -> None:
         before = self.dropping.seen[write]

@@ -13,7 +13,7 @@ FILE = Path(__file__).with_name("map.toml")
 
 @dataclass(frozen=True)
 class Map:
-    """`tests` by conditional write; `bare` are the writing methods that have no condition, and why."""
+    """`tests` by conditional write; `bare` are the writes that have no condition, and why."""
 
     tests: Mapping[str, str]
     bare: Mapping[str, str]
@@ -26,7 +26,7 @@ class Map:
 
     def faults(self, methods: set[str]) -> list[str]:
         """What does not fit the methods that write, as sentences."""
-        mapped = {write.partition("/")[0] for write in self.tests} | set(self.bare)
+        mapped = {write.partition("/")[0] for write in (*self.tests, *self.bare)}
         return [
             *(f"{method}: it writes, and map.toml does not know it" for method in sorted(methods - mapped)),
             *(

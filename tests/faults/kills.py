@@ -44,6 +44,26 @@ gateway = Gateway(Settings.from_env())
 gateway.relay.run(sys.argv[1], until=int(time.time() * 1000) + 900_000)
 """
 
+RELAY_AND_DIE = """
+import importlib, os, signal, sys
+
+module, name, method, when = sys.argv[2:]
+owner = getattr(importlib.import_module(module), name)
+original = getattr(owner, method)
+
+
+def dies(self, *arguments, **named):
+    if when == "after":
+        original(self, *arguments, **named)
+    if when == "halfway":
+        original(self, arguments[0][: len(arguments[0]) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+setattr(owner, method, dies)
+"""
+"""Put before RELAY: a worker that dies before, after or halfway through a method (of one long argument)."""
+
 
 def start(sandbox: Sandbox, script: str, *arguments: str) -> subprocess.Popen[bytes]:
     """Starts a script with the application's code and the sandbox's environment."""

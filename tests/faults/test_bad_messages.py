@@ -10,7 +10,9 @@ import base64
 import gzip
 import json
 import secrets
+from datetime import datetime
 from email import message_from_bytes
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -113,9 +115,7 @@ def test_B26_an_address_that_would_add_a_parameter(connected: Letter, door: Door
 
 @pytest.mark.parametrize("sign", ["\0", "\r\n", "\x7f", "\x85"], ids=["NUL", "CRLF", "DEL", "NEL"])
 @pytest.mark.parametrize("place", ["local", "domain", "name"])
-def test_B27_a_control_character_in_an_address(
-    connected: Letter, door: Door, sign: str, place: str
-) -> None:
+def test_B27_a_control_character_in_an_address(connected: Letter, door: Door, sign: str, place: str) -> None:
     who = {
         "local": {"address": f"a{sign}@example.net"},
         "domain": {"address": f"a@example{sign}.net"},
@@ -190,9 +190,7 @@ def test_B34_from_is_somebody_else(connected: Letter, door: Door, form: str) -> 
     assert error["code"] == "from_not_allowed"
 
 
-def test_B35_a_forbidden_account_and_an_unknown_one(
-    sandbox: Sandbox, cast: Cast, connected: Letter
-) -> None:
+def test_B35_a_forbidden_account_and_an_unknown_one(sandbox: Sandbox, cast: Cast, connected: Letter) -> None:
     """The same status and the same body, by id and by name."""
     other = cast.account(cast.connector("google"), f"other-{secrets.token_hex(4)}@example.com")
     caller = {"kind": "key", "name": "stranger", "scopes": ["send", "read"], "accounts": [other["id"]]}
@@ -221,16 +219,16 @@ def test_B40_a_header_that_may_stand_once_stands_twice(connected: Letter, door: 
 def test_B40_a_missing_date_is_set_once_when_the_message_is_accepted(
     sandbox: Sandbox, cast: Cast, connected: Letter, door: Door
 ) -> None:
-    """The same Date travels again when the first try was refused for a while."""
-    sandbox.mail.inject("RCPT", "reply", code=451, text="4.3.0 later", times=1)
-    accepted = door.accepts(raw(connected, f"To: a@example.net\r\nMessage-ID: <{secrets.token_hex(8)}@x>\r\n"))
+    accepted = door.accepts(
+        raw(connected, f"To: a@example.net\r\nMessage-ID: <{secrets.token_hex(8)}@x>\r\n")
+    )
     sent = in_state(cast, accepted, "sent")
 
     arrived = message_from_bytes(sandbox.mail.raw(sandbox.mail.wait_for(sent["message_id"])["number"]))
 
     (date,) = arrived.get_all("Date") or []
-    assert date
-    assert len(copies(sandbox, sent["message_id"])) == 1
+    accepted_at = datetime.fromisoformat(sent["accepted_at"])
+    assert parsedate_to_datetime(date) == accepted_at.replace(microsecond=0)
 
 
 SURROGATES: dict[str, Callable[[str], Letter]] = {
@@ -286,9 +284,7 @@ def test_B46_one_byte_over_the_size_limit(
     asked = letter(connected["id"], text="a" * 20_000)
     size = cast.api.get(f"/v1/messages/{cast.api.post('/v1/messages', asked)['id']}")["size"]
     fits, over = (
-        doors.in_process(
-            name, doors.gateway_with(sandbox, max_size=limit), sandbox, alias, connected["id"]
-        )
+        doors.in_process(name, doors.gateway_with(sandbox, max_size=limit), sandbox, alias, connected["id"])
         for limit in (size, size - 1)
     )
     stored = _objects(sandbox, connected["id"])
@@ -302,7 +298,7 @@ def test_B46_one_byte_over_the_size_limit(
 
 def _objects(sandbox: Sandbox, account: str) -> int:
     """How many long bodies the account has in the bucket."""
-    s3, bucket = sandbox.emulator.session().client("s3"), sandbox.environment["BUCKET"]
+    s3, bucket = doors.aws(sandbox, "s3"), sandbox.environment["BUCKET"]
     return int(s3.list_objects_v2(Bucket=bucket, Prefix=f"messages/{account}/")["KeyCount"])
 
 
@@ -428,9 +424,7 @@ def test_B54_a_wrong_content_type(sandbox: Sandbox, cast: Cast, connected: Lette
         ({"attachments": [{"filename": "a", "contents": ""}]}, "attachments[0].contents", "content"),
     ],
 )
-def test_B55_an_unknown_field(
-    connected: Letter, door: Door, change: Letter, field: str, meant: str
-) -> None:
+def test_B55_an_unknown_field(connected: Letter, door: Door, change: Letter, field: str, meant: str) -> None:
     error = door.refuses(letter(connected["id"], **change), 422, field)
 
     assert f"Did you mean {meant}?" in error["fix"]

@@ -1,4 +1,4 @@
-"""Rows F01 F02 F05 F09 F12 F17: mail when something breaks, judged by the mail server's own log."""
+"""Rows F01 F02 F05-F10 F12 F17: mail when something breaks, judged by the mail server's own log."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.clock import MINUTE, now
+from chalicelib.secret import Secret
 from tests.faults import kills
 from tests.helpers import copies, in_state, invoke, letter, record, until
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from sandbox.api import Api
     from sandbox.cast import Cast
     from sandbox.stack import Sandbox
+
+    Killed = Callable[..., list[str]]
+
+SESSION = ("chalicelib.transports.smtp.session", "SmtpSession")
+WIRE = ("chalicelib.transports.smtp.wire", "Wire")
+MESSAGES = ("chalicelib.aws.tables.messages", "MessagesTable")
 
 
 @pytest.fixture
@@ -112,6 +119,65 @@ def _empty(sqs: Any, queue: str) -> bool:
     return all(int(counts[name]) == 0 for name in names)
 
 
+def test_F06_killed_before_connecting(killed: Killed) -> None:
+    """The claim ends, and the message is delivered once."""
+    assert killed(*SESSION, "connect", "before") == []
+
+
+def test_F07_killed_between_auth_and_mail(killed: Killed) -> None:
+    """The claim ends, and the message is delivered once."""
+    assert killed(*SESSION, "authenticate", "after")[-1] == "AUTH"
+
+
+def test_F08_killed_in_the_body(killed: Killed) -> None:
+    """The server throws half a message away; the claim ends, and the message is delivered once."""
+    assert killed(*WIRE, "body", "halfway")[-1] == "DATA"
+
+
+@pytest.fixture
+def killed(
+    sandbox: Sandbox, cast: Cast, account: dict[str, Any], gateway: Gateway, later: Callable[[int], Gateway]
+) -> Killed:
+    """Kills a worker at a step before the final dot, and returns what it had said to the server by then.
+
+    Checks that nobody touches the message while its claim lasts, and that it arrives once afterwards.
+    """
+
+    def at(*step: str) -> list[str]:
+        message = accept_silently(gateway, sandbox, account, text="A line.\n" * 1_000)
+        relay_and_die(sandbox, account, *step)
+        said = commands_of(sandbox, account)
+        gateway.relay.run(account["id"], until=now() + 15 * MINUTE)
+        assert record(cast, message)["state"] == "sending"
+        later(6 * MINUTE).relay.run(account["id"], until=now() + 21 * MINUTE)
+
+        sent = record(cast, message)
+        assert [attempt["outcome"] for attempt in sent["attempts"]] == ["abandoned", "sent"]
+        assert sent["may_be_duplicate"] is False
+        assert len(copies(sandbox, sent["message_id"])) == 1
+        return said
+
+    return at
+
+
+def commands_of(sandbox: Sandbox, account: dict[str, Any]) -> list[str]:
+    """The verbs that the mail server has heard from the mailbox, those before its sign-in included."""
+    sessions = [one for one in sandbox.mail.sessions() if one["user"] == account["address"]]
+    return [one["command"].split()[0].upper() for session in sessions for one in session["commands"]]
+
+
+def accept_silently(gateway: Gateway, sandbox: Sandbox, account: dict[str, Any], **changes: Any) -> str:
+    """The id of a message for which no relay was woken."""
+    gateway.lane.wake = lambda *_: True  # type: ignore[method-assign]
+    caller = gateway.callers.check(Secret(sandbox.key))
+    return gateway.send.accept(caller, letter(account["id"], **changes)).id
+
+
+def relay_and_die(sandbox: Sandbox, account: dict[str, Any], *step: str) -> None:
+    """Serves the account in a process that is killed at a step of the relay."""
+    kills.dies(kills.start(sandbox, kills.RELAY_AND_DIE + kills.RELAY, account["id"], *step))
+
+
 @pytest.mark.parametrize("stored", [True, False], ids=["the server has it", "the server has it not"])
 def test_F09_killed_after_the_dot(
     sandbox: Sandbox, cast: Cast, account: dict[str, Any], later: Callable[[int], Gateway], *, stored: bool
@@ -168,6 +234,33 @@ def killed_after_the_dot(
     kills.kill(worker)
     sandbox.mail.release(fault, drop=True)
     return the_only_message(cast, account)
+
+
+@pytest.mark.parametrize("on_unknown", ["resend", "keep"])
+def test_F10_killed_after_the_answer(  # noqa: PLR0913 - each is a fixture
+    sandbox: Sandbox,
+    cast: Cast,
+    account: dict[str, Any],
+    gateway: Gateway,
+    later: Callable[[int], Gateway],
+    *,
+    on_unknown: str,
+) -> None:
+    """What the server said is lost with the worker: unknown on record, and never sent again in silence."""
+    message = accept_silently(gateway, sandbox, account, on_unknown=on_unknown)
+    relay_and_die(sandbox, account, *MESSAGES, "finish", "before")
+
+    later(6 * MINUTE).relay.run(account["id"], until=now() + 21 * MINUTE)
+    unknown = record(cast, message)
+    later(20 * MINUTE).relay.run(account["id"], until=now() + 35 * MINUTE)
+
+    last = record(cast, message)
+    arrived = copies(sandbox, last["message_id"])
+    assert unknown["attempts"][0]["diagnosis"]["code"] == "worker_lost"
+    assert last["state"] == ("unknown" if on_unknown == "keep" else "sent")
+    assert last["may_be_duplicate"] is True
+    assert len(arrived) == (1 if on_unknown == "keep" else 2)
+    assert len({entry["sha256"] for entry in arrived}) == 1
 
 
 @pytest.mark.parametrize("stored", [True, False], ids=["the server has it", "the server has it not"])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chalice.app import Response
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, Page
 
 LARGEST = 30_000
 LINK = "L" * 32
@@ -120,35 +120,43 @@ def site() -> Iterator[Site]:
         thread.join()
 
 
+@dataclass
+class Window:
+    """One browser window: how it looks, and what its console complains of."""
+
+    look: str
+    page: Page
+    complaints: list[str]
+
+
 @pytest.fixture(params=["desk", "phone", "dark"], scope="module")
-def context(request: pytest.FixtureRequest, browser: Browser) -> Iterator[tuple[str, BrowserContext]]:
-    """A wide window, a phone, and a window of somebody who likes it dark."""
+def window(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Window]:
+    """A wide window, a phone, and a window of somebody who likes it dark; one for all pages."""
     context = browser.new_context(
         viewport={"width": 360 if request.param == "phone" else 1000, "height": 800},
         color_scheme="dark" if request.param == "dark" else "light",
     )
-    yield request.param, context
+    page = context.new_page()
+    yield Window(request.param, page, watch(page))
     context.close()
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_and_loads_nothing(name: str, site: Site, context: tuple[str, BrowserContext]) -> None:
+def test_a_page_fits_and_loads_nothing(name: str, site: Site, window: Window) -> None:
     """No complaint in the console, no other request, no sideways scrolling; small."""
-    look, browser_context = context
-    page = browser_context.new_page()
-    complaints = watch(page)
+    page = window.page
+    window.complaints.clear()
     site.requests.clear()
 
     answer = page.goto(f"{site.url}/{name}")
-    page.screenshot(path=SCREENSHOTS / f"{name}-{look}.png", full_page=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}-{window.look}.png", full_page=True)
 
     assert answer is not None
     assert len(answer.body()) < LARGEST
     assert site.requests == [f"/{name}"]
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate("getComputedStyle(document.querySelector('main')).borderRadius") == "14px"
-    assert complaints == ([] if answer.ok else [f"{answer.status}"])
-    page.close()
+    assert window.complaints == ([] if answer.ok else [f"{answer.status}"])
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from chalicelib.accounts.models import Account, Connector
     from chalicelib.settings import Settings
+    from tests.canary.watch import Watch
     from tests.unit.aws_tables import Aws
 
 PUBLIC_URL = "https://mail.example"
@@ -166,13 +167,16 @@ def _settings(aws: Aws, url: str, authority: Authority) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Provider, ControlClient, Authority]]:
+def people(
+    tmp_path_factory: pytest.TempPathFactory, canaries: Watch
+) -> Iterator[tuple[Provider, ControlClient, Authority]]:
     """The sandbox's provider."""
     authority = Authority.create(tmp_path_factory.mktemp("tls"))
     certificate = authority.issue("provider")
     with Provider(certfile=certificate.certfile, keyfile=certificate.keyfile) as provider:
         control = ControlClient(provider.url, authority.cafile)
         yield provider, control, authority
+        canaries.learn(control)
         control.close()
 
 

@@ -15,6 +15,8 @@ from sandbox.aws.emulator import REGION, Emulator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.canary.watch import Watch
+
 STAGE = "unit"
 
 SHARED = ("dynamodb", "kms", "secretsmanager", "s3", "sqs")
@@ -31,7 +33,7 @@ class Aws:
 
 
 @pytest.fixture(scope="session")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+def aws(tmp_path_factory: pytest.TempPathFactory, canaries: Watch) -> Iterator[Aws]:
     """One emulator with an empty data stack for the whole run; tests use accounts of their own."""
     emulator = Emulator(tmp_path_factory.mktemp("aws") / "ministack")
     emulator.start()
@@ -52,6 +54,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         clients.__dict__["_session"] = session
         for name in SHARED:
             getattr(clients, name)
-        yield Aws(emulator, clients, settings)
+        with canaries.emulator(emulator):
+            yield Aws(emulator, clients, settings)
     finally:
         emulator.stop()

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from chalicelib.diagnosis import Diagnosis
     from tests.unit.aws_tables import Aws
 
+SOME = 2
+
 LOOPBACK = Settings.from_env(
     {"STAGE": "x", "AWS_REGION": "x", "BUCKET": "x", "ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8"}
 ).allowed_private_networks
@@ -153,12 +155,15 @@ class Tokens:
         self._user = user
         self.asked: list[int | None] = []
         self.refusal: Diagnosis | None = None
+        self.trouble: Exception | None = None
         self.version = 1
         self.value = desk.issue(user)
 
     def __call__(self, account: str, *, failed_version: int | None = None) -> AccessToken:
         """The token, a new one if this one has failed."""
         self.asked.append(failed_version)
+        if self.trouble is not None:
+            raise self.trouble
         if self.refusal is not None:
             raise Diagnosed(self.refusal)
         if failed_version == self.version:
@@ -191,6 +196,11 @@ class World(Gateway):
         return clock.now() + self.ahead
 
     @property
+    def account_id(self) -> str:
+        """The account's id, also when the account is gone."""
+        return self._account.id
+
+    @property
     def account(self) -> Account:
         """The account as it is now."""
         return self.registry.account(self._account.id)
@@ -219,6 +229,20 @@ class World(Gateway):
     def serve(self, *, minutes: int = 15) -> dict[str, int]:
         """One visit of a worker; what its attempts ended in."""
         return self.relay.run(self._account.id, until=self.now() + minutes * clock.MINUTE).outcomes
+
+    def serve_two_then(self, **fault: Any) -> None:
+        """A visit whose server takes two messages and then answers MAIL with the fault."""
+        finish, begun = self.messages_table.finish, []
+
+        def counting(*arguments: Any) -> bool:
+            begun.append(arguments)
+            if len(begun) == SOME:
+                self.post.client.inject("MAIL", **fault)
+                self.messages_table.finish = finish  # type: ignore[method-assign]
+            return finish(*arguments)
+
+        self.messages_table.finish = counting  # type: ignore[method-assign, assignment]
+        self.serve()
 
     def record(self, message: str) -> dict[str, Any]:
         """The record as callers see it."""

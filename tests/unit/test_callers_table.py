@@ -46,8 +46,10 @@ def test_a_caller_comes_back_as_it_was_added(table: CallersTable) -> None:
 
 
 def test_an_unknown_caller_is_none(table: CallersTable) -> None:
-    assert table.get("key_nobody") is None
-    assert table.revoke("key_nobody", 1) is None
+    nobody = ids.new_id("key")
+
+    assert table.get(nobody) is None
+    assert table.revoke(nobody, 1) is None
 
 
 def test_a_live_caller_is_not_replaced(table: CallersTable) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -163,6 +164,76 @@ def test_rests_grow_and_end_with_a_slot_given_back(world: World) -> None:
     assert world.lane.state(world.account.id).rests == 3
     world.lane.give_back(take(world))
     assert world.lane.state(world.account.id).rests == 0
+
+
+def test_rests_begin_anew_after_something_was_sent(world: World) -> None:
+    ring(world)
+    for _ in range(3):
+        world.ahead += HOUR
+        world.lane.rest(take(world), progress=True)
+
+    assert world.lane.state(world.account.id).rests == 1
+
+
+def served(world: World, slot: Slot) -> Slot:
+    return replace(slot, served_at=world.now())
+
+
+def test_a_lane_that_was_served_is_looked_at_a_day_later_and_then_no_more(world: World) -> None:
+    ring(world)
+    world.lane.give_back(served(world, take(world)))
+    due_at = world.lane.state(world.account.id).next_due_at
+    assert due_at is not None
+    assert DAY <= due_at - world.now() <= DAY + HOUR
+    world.ahead = due_at - world.now()
+
+    world.lane.give_back(take(world))
+
+    assert world.lane.state(world.account.id).next_due_at is None
+
+
+def test_a_wake_up_before_the_daily_look_takes_no_slot(world: World) -> None:
+    ring(world)
+    world.lane.give_back(served(world, take(world)))
+
+    assert world.lane.take(world.account.id, "wrk", slots=3) is None
+
+
+def test_a_worker_that_finds_nothing_leaves_the_daily_look_of_another(world: World) -> None:
+    ring(world)
+    idle, busy = take(world, "wrk_1"), take(world, "wrk_2")
+    world.lane.give_back(served(world, busy))
+
+    again = world.lane.give_back(idle)
+
+    assert again is not None
+    assert world.lane.give_back(again) is None
+    due_at = world.lane.state(world.account.id).next_due_at
+    assert due_at is not None
+    assert due_at > world.now() + 23 * HOUR
+
+
+@pytest.mark.parametrize("how", ["give_back", "leave", "rest"])
+def test_a_slot_that_is_freed_says_when_it_was_used(world: World, how: str) -> None:
+    ring(world)
+    slot = take(world)
+    assert world.lane.used_at(world.account.id) == pytest.approx(world.now(), abs=MINUTE)
+    assert world.lane.state(world.account.id).served_at is None
+    used = served(world, slot)
+
+    if how == "leave":
+        world.lane.leave(used, due_at=None)
+    else:
+        getattr(world.lane, how)(used)
+
+    assert world.lane.used_at(world.account.id) == used.served_at
+
+
+def test_a_lane_that_was_only_looked_at_was_not_used(world: World) -> None:
+    ring(world)
+    world.lane.give_back(take(world))
+
+    assert world.lane.used_at(world.account.id) is None
 
 
 def test_a_closed_lane_is_due_when_its_first_message_expires(world: World) -> None:

@@ -10,14 +10,16 @@ import pytest
 
 from chalicelib.accounts.models import GrantState
 from chalicelib.callers.models import Scope
-from chalicelib.clock import HOUR, MINUTE
+from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.errors import Conflict, Forbidden, InvalidInput, MailgrantError, NotFound, Unavailable
 from chalicelib.mail import outcomes
-from chalicelib.mail.models import Phase, Reply, State
+from chalicelib.mail.models import FIRST_KEPT, MOST_KEPT, Phase, Reply, State
 from chalicelib.mail.outcomes import Ending
 from tests.unit.mail_world import post, running_post, world
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chalicelib.mail.models import Message
     from tests.unit.mail_world import World
 
@@ -34,6 +36,12 @@ def claim(world: World, message: str, worker: str = "wrk_1") -> Message:
     assert claimed.done
     assert claimed.row is not None
     return claimed.row
+
+
+def stored(world: World, message: str) -> Message:
+    found = world.messages_table.get(world.account.id, message)
+    assert found is not None
+    return found
 
 
 def test_the_same_key_and_request_give_the_same_message(world: World) -> None:
@@ -213,6 +221,23 @@ def test_giving_up_what_may_have_arrived_is_no_failure(world: World) -> None:
 
     assert over.state is State.UNKNOWN
     assert over.next_attempt_at is None
+    assert [one.state for one in over.recipients] == [State.QUEUED]
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["refused in the end", "expired in the end"])
+def test_a_person_can_have_sent_again_what_was_given_up(world: World, refused: bool) -> None:  # noqa: FBT001
+    message = world.accept(expires_in=3600)
+    claimed = claim(world, message)
+    world.messages_table.finish(claimed, outcomes.unknown(claimed, world.now()))
+    world.ahead = 2 * MINUTE if refused else 2 * HOUR
+    if refused:
+        world.post.client.inject("RCPT", code=550, text="5.1.1 no such user")
+    assert world.serve() == {"unknown": 1}
+
+    world.outbox.resolve(world.caller, message, "resend")
+
+    assert world.serve() == {"sent": 1}
+    assert len(world.post.client.log()) == 1
 
 
 @pytest.mark.parametrize(("word", "state"), [("sent", "sent"), ("failed", "failed"), ("resend", "queued")])
@@ -225,6 +250,7 @@ def test_a_person_decides_what_nobody_knows(world: World, word: str, state: str)
 
     record = world.record(message)
     assert record["state"] == state
+    assert [one["state"] for one in record["recipients"]] == [state]
     assert record["resolved_by"] == world.caller.id
     assert not world.messages_table.finish(claimed, outcomes.accepted(claimed, OK, world.now(), {}))
     with pytest.raises(Conflict):
@@ -300,38 +326,119 @@ def _plain(value: Any) -> bool:
     return value is None or type(value) in (str, int, bool)
 
 
-def test_accepting_costs_two_calls_while_a_relay_is_at_work_and_three_before(world: World) -> None:
+def counted(world: World, work: Callable[[], object]) -> list[str]:
+    """The AWS calls that some work makes."""
     calls: list[str] = []
-    for client in (world.clients.dynamodb, world.sqs):
+    clients = (world.clients.dynamodb, world.sqs, world.clients.s3)
+    for client in clients:
         client.meta.events.register(
             "before-call", lambda model, **_: calls.append(model.name), unique_id="count"
         )
     try:
-        world.accept()
-        idle = list(calls)
-        world.lane.take(world.account.id, "wrk", slots=3)
-        calls.clear()
-        world.accept()
+        work()
     finally:
-        for client in (world.clients.dynamodb, world.sqs):
+        for client in clients:
             client.meta.events.unregister("before-call", unique_id="count")
+    return calls
+
+
+def test_accepting_costs_two_calls_while_a_relay_is_at_work_and_three_before(world: World) -> None:
+    world.accept()
+
+    idle = counted(world, world.accept)
+    world.lane.take(world.account.id, "wrk", slots=3)
+    busy = counted(world, world.accept)
 
     assert idle == ["PutItem", "UpdateItem", "SendMessage"]
-    assert calls == ["PutItem", "UpdateItem"]
+    assert busy == ["PutItem", "UpdateItem"]
 
 
-def test_relaying_costs_three_calls_a_message_and_four_a_visit(world: World) -> None:
+def test_relaying_costs_three_calls_a_message_and_seven_a_visit(world: World) -> None:
     for _ in range(5):
         world.accept()
-    calls: list[str] = []
-    events = world.clients.dynamodb.meta.events
-    events.register("before-call", lambda model, **_: calls.append(model.name), unique_id="count")
-    try:
-        world.serve()
-    finally:
-        events.unregister("before-call", unique_id="count")
 
-    assert len(calls) <= 5 * 3 + 4
+    calls = counted(world, world.serve)
+
+    assert len(calls) == 5 * 3 + 7
+    assert calls.count("Query") == 2
+
+
+def test_a_wake_up_that_comes_again_costs_three_calls(world: World) -> None:
+    world.accept()
+    world.serve()
+
+    assert counted(world, world.serve) == ["GetItem", "GetItem", "UpdateItem", "GetItem"]
+
+
+def test_a_message_that_comes_again_does_not_put_off_what_else_is_due(world: World) -> None:
+    late = world.accept(idempotency_key="late")
+    claim(world, late)
+    world.messages_table.finish(
+        row := stored(world, late),
+        replace(
+            outcomes.put_back(row, Ending(Phase.CLAIMED, world.now())), next_attempt_at=world.now() + HOUR
+        ),
+    )
+    world.accept()
+
+    world.accept(idempotency_key="late")
+
+    due_at = world.lane.state(world.account.id).next_due_at
+    assert due_at is not None
+    assert due_at <= world.now()
+
+
+def test_a_claim_whose_answer_was_lost_is_the_workers_own(world: World) -> None:
+    message = world.accept()
+    account, now = world.account.id, world.now()
+
+    for _ in range(2):
+        claimed = world.messages_table.claim(account, message, worker="wrk_1", now=now, until=now + MINUTE)
+
+    assert claimed.done
+    assert claimed.row is not None
+    assert len(claimed.row.attempts) == 1
+
+
+def test_a_commit_whose_answer_was_lost_is_the_workers_own(world: World) -> None:
+    claimed = claim(world, world.accept())
+
+    assert world.messages_table.commit(claimed, until=world.now() + MINUTE)
+    assert world.messages_table.commit(claimed, until=world.now() + MINUTE)
+
+
+def test_a_message_that_fails_for_days_keeps_its_first_and_its_last_attempts(world: World) -> None:
+    message = world.accept(expires_in=432_000)
+    for number in range(MOST_KEPT + 5):
+        world.ahead += MINUTE
+        claimed = claim(world, message, f"wrk_{number + 1}")
+        outcome = outcomes.put_back(claimed, Ending(Phase.TOKEN, world.now()))
+        if number == FIRST_KEPT:
+            outcome = outcomes.unknown(claimed, world.now())
+        world.messages_table.finish(claimed, outcome)
+
+    record = world.record(message)
+    kept = stored(world, message)
+    assert [one.worker for one in kept.attempts] == [f"wrk_{one.number}" for one in kept.attempts]
+    assert [one["number"] for one in record["attempts"]] == [*range(1, 11), *range(16, 56)]
+    assert record["attempts_left_out"] == 5
+    assert record["may_be_duplicate"] is True
+    assert kept.perhaps_taken()
+
+
+def test_a_message_that_is_sent_again_at_the_end_of_its_time_is_kept_until_it_is_over(world: World) -> None:
+    message = world.accept(on_unknown="keep")
+    claimed = claim(world, message)
+    world.messages_table.finish(claimed, outcomes.unknown(claimed, world.now()))
+    world.ahead = 30 * DAY - HOUR
+
+    world.outbox.resolve(world.caller, message, "resend")
+
+    row: Any = world.clients.dynamodb.get_item(
+        TableName=world.settings.table("messages"),
+        Key={"account": {"S": world.account.id}, "message": {"S": message}},
+    )["Item"]
+    assert int(row["ttl"]["N"]) > int(row["expires_at"]["N"]) // SECOND
 
 
 def test_every_refusal_names_a_fix(world: World) -> None:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import base64
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chalicelib import ids
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
-from chalicelib.errors import Unavailable
+from chalicelib.errors import ConfigurationError, Unavailable
+from chalicelib.ids import shard_of
+from chalicelib.mail import delivery, outcomes, schedule
 from chalicelib.mail.models import ClosedReason, State
+from chalicelib.transports.smtp.session import SmtpSession
 from tests.unit.mail_world import post, running_post, world
 
 if TYPE_CHECKING:
+    from chalicelib.accounts.models import AccessToken
+    from chalicelib.mail.models import Envelope, Reply
     from tests.unit.mail_world import World
 
 __all__ = ["post", "running_post", "world"]
@@ -38,7 +45,7 @@ def test_an_accepted_message_arrives_byte_for_byte(world: World) -> None:
     assert world.post.client.raw(1) == stored.body
     assert entry["message_id"] == record["message_id"]
     assert not entry["bare_newlines"]
-    assert world.lane.state(world.account.id).next_due_at is None
+    assert (world.lane.state(world.account.id).next_due_at or 0) > world.now() + 23 * HOUR
 
 
 def test_a_long_message_goes_by_the_bucket(world: World) -> None:
@@ -435,4 +442,239 @@ def test_the_look_at_due_lanes_serves_what_no_wake_up_found(world: World) -> Non
             break
 
     world.serve()
+    assert world.record(message)["state"] == "sent"
+
+
+def test_a_message_that_was_stored_and_never_announced_is_found_a_day_later(world: World) -> None:
+    world.accept()
+    world.serve()
+    announce, world.lane.announce = world.lane.announce, lambda _: None  # type: ignore[method-assign, assignment]
+    message = world.accept(expires_in=2 * DAY // SECOND)
+    world.lane.announce = announce  # type: ignore[method-assign]
+    assert world.serve() == {}
+
+    world.ahead = DAY + HOUR
+    assert world.account.id in world.lane.due(shard_of(world.account.id), world.now(), 1000)
+    world.serve()
+
+    assert world.record(message)["state"] == "sent"
+
+
+def test_a_token_that_was_refreshed_for_a_visit_is_older_than_its_last_use(world: World) -> None:
+    world.accept()
+    fresh = world.desk.__call__
+    refreshed: list[int] = []
+
+    def slowly(account: str, *, failed_version: int | None = None) -> AccessToken:
+        time.sleep(0.02)
+        refreshed.append(world.now())
+        return fresh(account, failed_version=failed_version)
+
+    world.__dict__["access_tokens"].fresh = slowly
+    world.serve()
+
+    used_at = world.lane.used_at(world.account.id)
+    assert used_at is not None
+    assert used_at > refreshed[-1]
+
+
+@pytest.fixture
+def quick_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "RECORD_PAUSES", (0.0, 0.0, 0.0))
+
+
+@pytest.mark.usefixtures("quick_records")
+def test_a_yes_that_cannot_be_recorded_is_unknown_and_never_simply_sent_again(world: World) -> None:
+    message = world.accept()
+    finish, failures = world.messages_table.finish, iter(range(4))
+
+    def broken(*arguments: Any) -> bool:
+        if next(failures, None) is not None:
+            raise Unavailable("The table did not answer.", fix="Try again.")
+        return finish(*arguments)
+
+    world.messages_table.finish = broken  # type: ignore[method-assign, assignment]
+    with pytest.raises(Unavailable):
+        world.serve()
+    assert world.record(message)["state"] == "committing"
+    world.ahead = 10 * MINUTE
+    world.serve()
+    assert world.record(message)["state"] == "unknown"
+    world.ahead = 30 * MINUTE
+    world.serve()
+
+    record = world.record(message)
+    assert record["state"] == "sent"
+    assert record["may_be_duplicate"] is True
+    assert len(world.post.client.log()) == 2
+
+
+UNAVAILABLE = Unavailable("It did not answer.", fix="Try again.")
+
+
+def unavailable(*_: object) -> Any:
+    raise UNAVAILABLE
+
+
+@pytest.mark.parametrize("what", ["tokens", "bucket", "callers"])
+def test_trouble_of_our_own_lets_the_lane_rest_and_counts_no_attempt(world: World, what: str) -> None:
+    message, other = world.accept(text="x" * 10_000), world.accept()
+    with pytest.MonkeyPatch.context() as patch:
+        if what == "tokens":
+            patch.setattr(world.desk, "trouble", UNAVAILABLE)
+        else:
+            patch.setattr(world.blobs if what == "bucket" else world.callers_table, "get", unavailable)
+        assert world.serve() == {}
+
+    found = world.messages_table.get(world.account.id, message)
+    assert found is not None
+    assert (found.state, schedule.spent(found)) == (State.DEFERRED, 0)
+    assert world.record(message)["attempts"][0]["diagnosis"]["code"] == "unavailable"
+    assert world.lane.state(world.account.id).resting(world.now())
+    world.ahead = MINUTE
+    assert world.serve() == {"sent": 2}
+    assert len(world.record(other)["attempts"]) == 1
+
+
+def test_a_broken_installation_is_raised_and_damages_nothing(world: World) -> None:
+    message = world.accept()
+    world.desk.trouble = ConfigurationError("AWS answered AccessDeniedException")
+
+    with pytest.raises(ConfigurationError):
+        world.serve()
+
+    assert world.record(message)["state"] == "deferred"
+    assert world.lane.state(world.account.id).resting(world.now())
+    world.desk.trouble = None
+    world.ahead = MINUTE
+    assert world.serve() == {"sent": 1}
+
+
+def test_a_message_without_its_bytes_fails_and_holds_up_no_other(world: World) -> None:
+    message, other = world.accept(text="x" * 10_000), world.accept()
+    found = world.messages_table.get(world.account.id, message)
+    assert found is not None
+    world.clients.s3.delete_object(Bucket=world.settings.bucket, Key=found.blob or "")
+
+    world.serve()
+
+    assert world.record(message)["state"] == "failed"
+    assert world.record(message)["attempts"][0]["diagnosis"]["code"] == "body_gone"
+    assert world.record(other)["state"] == "sent"
+
+
+def test_copies_of_a_message_of_unknown_outcome_become_rarer(world: World) -> None:
+    world.post.client.inject("DOT", "drop", when="after_store", times=None)
+    message = world.accept()
+    for _ in range(30):
+        world.ahead += max(0, (world.lane.state(world.account.id).next_due_at or 0) - world.now())
+        world.serve()
+
+    record = world.record(message)
+    assert (record["state"], record["next_attempt_at"]) == ("unknown", None)
+    assert 5 <= len(world.post.client.log()) <= 20
+
+
+def test_no_final_dot_is_written_without_the_time_to_wait_for_its_answer(world: World) -> None:
+    message = world.accept()
+    until = world.now() + 5 * MINUTE
+    fresh = world.desk.__call__
+
+    def slowly(account: str, *, failed_version: int | None = None) -> AccessToken:
+        world.ahead = 2 * MINUTE
+        return fresh(account, failed_version=failed_version)
+
+    world.__dict__["access_tokens"].fresh = slowly
+    begin = SmtpSession.transfer
+
+    def slow_transfer(session: SmtpSession, envelope: Envelope, body: bytes) -> dict[str, Reply]:
+        refused = begin(session, envelope, body)
+        world.ahead = 3 * MINUTE
+        return refused
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SmtpSession, "transfer", slow_transfer)
+        world.relay.run(world.account.id, until=until)
+
+    record = world.record(message)
+    assert record["state"] == "deferred"
+    assert record["attempts"][0]["diagnosis"]["code"] == "smtp_too_slow"
+    assert world.post.client.log() == []
+
+
+def test_a_burst_that_a_server_slows_down_goes_on_after_each_pause(world: World) -> None:
+    for _ in range(6):
+        world.accept()
+    text = "4.3.2 Concurrent connections limit exceeded."
+
+    for _ in range(2):
+        world.serve_two_then(code=432, text=text)
+        assert world.lane.state(world.account.id).resting(world.now())
+        assert not world.lane.state(world.account.id).resting(world.now() + 31 * SECOND)
+        world.ahead += 31 * SECOND
+    world.serve()
+
+    assert len(world.post.client.log()) == 6
+
+
+def test_the_mail_of_an_account_that_is_gone_fails_and_its_lane_is_left_alone(world: World) -> None:
+    message = world.accept()
+    world.forget_account()
+
+    report = world.relay.run(world.account_id, until=world.now() + HOUR)
+
+    found = world.messages_table.get(world.account_id, message)
+    assert found is not None
+    assert not report.served
+    assert found.state is State.FAILED
+    assert found.attempts[-1].diagnosis == outcomes.ACCOUNT_GONE
+    assert world.lane.state(world.account_id).next_due_at is None
+
+
+def test_a_wake_up_for_an_account_that_never_was_does_nothing(world: World) -> None:
+    account = ids.new_id("acc")
+
+    assert not world.relay.run(account, until=world.now() + HOUR).served
+    assert world.lanes_table.get(account) is None
+
+
+def test_a_wake_up_for_an_account_without_a_lane_does_nothing(world: World) -> None:
+    assert world.serve() == {}
+    assert world.lanes_table.get(world.account.id) is None
+
+
+def test_a_worker_that_died_in_committing_is_noticed_while_the_lane_is_closed(world: World) -> None:
+    message = world.accept(expires_in=3600)
+    now = world.now()
+    claimed = world.messages_table.claim(
+        world.account.id, message, worker="wrk_dead", now=now, until=now + 5 * MINUTE
+    )
+    assert claimed.row is not None
+    world.messages_table.commit(claimed.row, until=now + 5 * MINUTE)
+    world.lane.close(world.account.id, ClosedReason.NEEDS_RECONNECT)
+
+    for _ in range(3):
+        world.ahead += HOUR + SECOND
+        world.serve()
+
+    assert world.record(message)["state"] == "unknown"
+    assert world.lane.state(world.account.id).next_due_at is None
+
+
+def test_one_lane_that_fails_does_not_keep_the_others_from_being_served(world: World) -> None:
+    message = world.accept()
+    run = world.relay.run
+    failing = ids.new_id("acc")
+
+    def first_fails(account: str, *, until: int) -> Any:
+        if account == failing:
+            raise ConfigurationError("broken")
+        return run(account, until=until)
+
+    world.lane.due = lambda shard, *_: [failing, world.account.id] if shard == "0" else []  # type: ignore[method-assign]
+    world.lane.wake = lambda *_: False  # type: ignore[method-assign]
+    world.relay.run = first_fails  # type: ignore[method-assign]
+
+    world.relay.run_due(until=world.now() + HOUR)
+
     assert world.record(message)["state"] == "sent"

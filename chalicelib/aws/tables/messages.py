@@ -144,7 +144,8 @@ class MessagesTable:
 
     def resolve(self, account: str, message: str, word: Word) -> bool:
         """What a person says where nobody knows; the claim goes, so that no worker contradicts."""
-        update = "SET #state = :state, resolved_by = :by, expires_at = :expires_at, #ttl = :ttl"
+        update = "SET #state = :state, recipients = :recipients, resolved_by = :by,"
+        update += " expires_at = :expires_at, #ttl = :ttl"
         update += (
             ", next_attempt_at = :due REMOVE claim"
             if word.due_at is not None
@@ -153,6 +154,7 @@ class MessagesTable:
         values = {
             **_states(State.UNKNOWN),
             ":state": word.state,
+            ":recipients": [message_rows.recipient_row(one) for one in word.recipients],
             ":by": word.by,
             ":expires_at": word.expires_at,
             ":ttl": word.ttl,

@@ -136,7 +136,7 @@ class SmtpSession:
 
     def _parameters(self, envelope: Envelope, body: bytes) -> list[str]:
         wire = self._open()
-        international = not all(address.isascii() for address in (envelope.mail_from, *envelope.recipients))
+        international = _international(envelope, body)
         eight_bit = not body.isascii()
         if (international and not wire.offers("smtputf8")) or (eight_bit and not wire.offers("8bitmime")):
             raise Refused(_NEEDS_MORE, self.phase)
@@ -176,6 +176,8 @@ class SmtpSession:
         try:
             yield
         except smtplib.SMTPResponseException as error:
+            if phase not in ON_THE_WAY:
+                self.drop()
             self._refuse(replies.reply(error.smtp_code, _octets(error.smtp_error)))
         except (smtplib.SMTPException, OSError, Unavailable, InvalidInput) as error:
             self.drop()
@@ -221,6 +223,14 @@ _INTERRUPTIONS: tuple[tuple[type[Exception], str, str], ...] = (
     (Exception, "connection_lost", "The connection to the server was lost."),
 )
 """What breaks a connection, the narrower first."""
+
+
+def _international(envelope: Envelope, body: bytes) -> bool:
+    """Whether the message needs SMTPUTF8: for an address, or for a header in UTF-8 (RFC 6531)."""
+    header = body.partition(b"\r\n\r\n")[0]
+    return not header.isascii() or any(
+        not address.isascii() for address in (envelope.mail_from, *envelope.recipients)
+    )
 
 
 def _interrupted(error: Exception, phase: Phase) -> Verdict:

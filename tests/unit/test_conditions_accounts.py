@@ -1,0 +1,342 @@
+"""What each condition of a write on the accounts' side forbids; tests/conditions takes it away."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chalicelib import ids
+from chalicelib.accounts.models import (
+    Account,
+    Authorization,
+    ConnectLink,
+    Connector,
+    DueReason,
+    Grant,
+    GrantState,
+    Identity,
+    SealedToken,
+)
+from chalicelib.aws.failures import ConditionFailed
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import NotFound
+from chalicelib.wiring import Gateway
+
+if TYPE_CHECKING:
+    from tests.unit.aws_tables import Aws
+
+pytestmark = pytest.mark.aws
+
+NOW = 1_800_000_000_000
+LATER = NOW + 60_000
+PROBLEM = Diagnosis(DiagnosisClass.RECONNECT, "invalid_grant", "It ended.", "Connect again.")
+
+
+@pytest.fixture
+def stores(aws: Aws) -> Gateway:
+    """The application's tables."""
+    stores = Gateway(aws.settings)
+    stores.__dict__["clients"] = aws.clients
+    return stores
+
+
+def new_account(stores: Gateway) -> Account:
+    """An account that is stored."""
+    name = f"ada-{secrets.token_hex(4)}@mail.example"
+    account = Account(ids.new_id("acc"), name, name, ids.new_id("con"), NOW)
+    assert stores.accounts_table.add(account)
+    return account
+
+
+def first_grant(account: str) -> Grant:
+    """The grant of a first consent."""
+    identity = Identity("https://issuer.example", "subject", ("ada@mail.example",))
+    return Grant(account, 1, b"sealed 1", ("send",), identity, NOW, NOW)
+
+
+def token_of(grant: Grant) -> SealedToken:
+    """The access token that came with that version."""
+    return SealedToken(grant.account, b"sealed access token", grant.version, LATER, NOW)
+
+
+def newer(grant: Grant) -> Grant:
+    """The version after it."""
+    return replace(grant, version=grant.version + 1, refresh_token=f"sealed {grant.version + 1}".encode())
+
+
+def new_link(stores: Gateway, account: str) -> ConnectLink:
+    """A connect link that is stored."""
+    link = ConnectLink(ids.new_id("link"), account, "tests", NOW, LATER)
+    stores.authorizations_table.add_link(link)
+    return link
+
+
+def new_authorization(stores: Gateway, account: str, link: str) -> Authorization:
+    """A sign-in that waits for its callback, stored."""
+    identifier = ids.authorization_id(secrets.token_hex(16))
+    authorization = Authorization(identifier, account, "con", link, "hash", "uri", NOW, LATER, b"sealed flow")
+    stores.authorizations_table.add(authorization)
+    return authorization
+
+
+def nobody() -> str:
+    """The id of no sign-in."""
+    return ids.authorization_id(secrets.token_hex(16))
+
+
+def connect(stores: Gateway, grant: Grant, token: SealedToken | None = None) -> bool:
+    """Saves a consent as its callback does."""
+    link = new_link(stores, grant.account)
+    authorization = new_authorization(stores, grant.account, link.id)
+    return stores.grants_table.save_connected(
+        grant,
+        token or token_of(grant),
+        authorization=authorization.id,
+        link=link.id,
+        outcome={"outcome": "x"},
+    )
+
+
+def connected(stores: Gateway, *, lease: str | None = None) -> Grant:
+    """The stored grant of a new account, leased to an owner if one is named."""
+    grant = first_grant(new_account(stores).id)
+    assert connect(stores, grant)
+    if lease:
+        assert stores.grants_table.lease(grant, owner=lease, now=NOW, until=LATER)
+    return grant
+
+
+# Accounts
+
+
+def test_an_account_of_the_same_id_is_not_replaced(stores: Gateway) -> None:
+    account = new_account(stores)
+
+    assert not stores.accounts_table.add(replace(account, name=f"other {account.name}", connector="other"))
+    assert stores.accounts_table.get(account.id) == account
+
+
+def test_a_name_that_is_taken_stays_with_its_account(stores: Gateway) -> None:
+    account = new_account(stores)
+
+    assert not stores.accounts_table.add(replace(account, id=ids.new_id("acc")))
+    assert stores.accounts_table.named(account.name) == account.id
+
+
+def test_no_block_is_written_for_an_account_that_does_not_exist(stores: Gateway) -> None:
+    with pytest.raises(NotFound):
+        stores.accounts_table.set_transport_block(ids.new_id("acc"), PROBLEM)
+
+
+# Connectors
+
+
+def new_connector(stores: Gateway) -> Connector:
+    """A connector that is stored."""
+    connector = Connector(ids.new_id("con"), "google", "g", "client", "", NOW)
+    stores.connectors_table.add(connector)
+    return connector
+
+
+def test_a_connector_is_not_replaced(stores: Gateway) -> None:
+    connector = new_connector(stores)
+
+    with pytest.raises(ConditionFailed):
+        stores.connectors_table.add(replace(connector, client_id="another"))
+    assert stores.connectors_table.get(connector.id) == connector
+
+
+def test_no_secret_is_noted_of_a_connector_that_does_not_exist(stores: Gateway) -> None:
+    assert not stores.connectors_table.secret_saved(ids.new_id("con"), NOW)
+
+
+def test_no_refusal_is_noted_of_a_connector_that_does_not_exist(stores: Gateway) -> None:
+    nobody = ids.new_id("con")
+    stores.connectors_table.refused(nobody, PROBLEM, LATER)
+
+    assert not row(stores, "connectors", connector=nobody)
+
+
+def test_no_rest_is_noted_of_a_connector_that_does_not_exist(stores: Gateway) -> None:
+    nobody = ids.new_id("con")
+    stores.connectors_table.rest(nobody, LATER)
+
+    assert not row(stores, "connectors", connector=nobody)
+
+
+def test_no_success_is_noted_of_a_connector_that_does_not_exist(stores: Gateway) -> None:
+    nobody = ids.new_id("con")
+    stores.connectors_table.works(nobody)
+
+    assert not row(stores, "connectors", connector=nobody)
+
+
+def row(stores: Gateway, noun: str, **key: str) -> object:
+    """The stored row as DynamoDB has it."""
+    found = stores.clients.dynamodb.get_item(
+        TableName=stores.settings.table(noun),
+        Key={name: {"S": value} for name, value in key.items()},
+        ConsistentRead=True,
+    )
+    return found.get("Item")
+
+
+# Sign-ins
+
+
+def test_a_connect_link_is_not_replaced(stores: Gateway) -> None:
+    link = new_link(stores, "acc")
+
+    with pytest.raises(ConditionFailed):
+        stores.authorizations_table.add_link(replace(link, account="another"))
+
+
+def test_a_connect_link_is_not_started_oftener_than_its_limit(stores: Gateway) -> None:
+    link = new_link(stores, "acc")
+
+    assert [stores.authorizations_table.start(link.id, now=NOW, limit=1) for _ in range(2)] == [True, False]
+
+
+def test_a_state_is_not_replaced(stores: Gateway) -> None:
+    authorization = new_authorization(stores, "acc", "link")
+
+    with pytest.raises(ConditionFailed):
+        stores.authorizations_table.add(replace(authorization, cookie_hash="another"))
+
+
+def test_a_state_is_consumed_once(stores: Gateway) -> None:
+    authorization = new_authorization(stores, "acc", "link")
+
+    first, second = (stores.authorizations_table.consume(authorization.id, now=NOW) for _ in range(2))
+    assert first is not None
+    assert second is None
+
+
+def test_no_outcome_is_noted_of_a_state_that_does_not_exist(stores: Gateway) -> None:
+    with pytest.raises(ConditionFailed):
+        stores.authorizations_table.conclude(nobody(), {"outcome": "connected"})
+
+
+# Grants
+
+
+def test_a_lease_that_lives_is_not_taken(stores: Gateway) -> None:
+    grant = connected(stores, lease="first")
+
+    assert not stores.grants_table.lease(grant, owner="second", now=NOW, until=LATER)
+
+
+def test_a_lease_is_given_back_by_its_owner_only(stores: Gateway) -> None:
+    grant = connected(stores, lease="first")
+    stores.grants_table.release(grant, owner="second")
+
+    found = stores.grants_table.get(grant.account)
+    assert found is not None
+    assert found.lease_owner == "first"
+
+
+def test_a_refreshed_grant_is_saved_by_the_lease_owner_only(stores: Gateway) -> None:
+    grant = connected(stores, lease="first")
+    second = newer(grant)
+
+    assert not stores.grants_table.save_refreshed(second, token_of(second), owner="second")
+    assert stores.grants_table.save_refreshed(second, token_of(second), owner="first")
+
+
+def test_an_access_token_never_replaces_a_newer_one(stores: Gateway) -> None:
+    grant = connected(stores, lease="first")
+    stale = replace(token_of(grant), version=grant.version)
+
+    assert not stores.grants_table.save_refreshed(newer(grant), stale, owner="first")
+
+
+def test_nothing_is_refreshed_without_its_account(stores: Gateway) -> None:
+    grant = orphaned(stores)
+
+    assert not stores.grants_table.save_refreshed(newer(grant), token_of(newer(grant)), owner="first")
+
+
+def orphaned(stores: Gateway) -> Grant:
+    """A stored grant, leased to "first", whose account is gone."""
+    grant = connected(stores, lease="first")
+    stores.clients.dynamodb.delete_item(
+        TableName=stores.settings.table("accounts"), Key={"account": {"S": grant.account}}
+    )
+    return grant
+
+
+def test_a_grant_is_held_by_the_lease_owner_only(stores: Gateway) -> None:
+    grant = connected(stores, lease="first")
+
+    assert not stores.grants_table.save_held(newer(grant), PROBLEM, owner="second")
+
+
+def test_nothing_is_held_without_its_account(stores: Gateway) -> None:
+    grant = orphaned(stores)
+
+    assert not stores.grants_table.save_held(newer(grant), PROBLEM, owner="first")
+
+
+def test_a_consent_replaces_the_version_that_was_read_and_no_other(stores: Gateway) -> None:
+    grant = connected(stores)
+    late = replace(grant, version=grant.version + 2)
+
+    assert not connect(stores, late)
+    assert stores.grants_table.get(grant.account) == grant
+
+
+def test_a_consent_brings_no_older_access_token(stores: Gateway) -> None:
+    grant = connected(stores)
+
+    assert not connect(stores, newer(grant), token_of(grant))
+
+
+def test_a_consent_needs_its_account(stores: Gateway) -> None:
+    assert not connect(stores, first_grant(ids.new_id("acc")))
+
+
+def test_a_consent_needs_its_sign_in(stores: Gateway) -> None:
+    grant = first_grant(new_account(stores).id)
+    link = new_link(stores, grant.account)
+
+    assert not stores.grants_table.save_connected(
+        grant, token_of(grant), authorization=nobody(), link=link.id, outcome={}
+    )
+
+
+def test_a_rescued_grant_replaces_the_version_before_it_and_no_other(stores: Gateway) -> None:
+    grant = connected(stores)
+
+    assert not stores.grants_table.save_rescued(replace(grant, version=grant.version + 2))
+    assert stores.grants_table.get(grant.account) == grant
+
+
+def test_nothing_is_rescued_without_its_account(stores: Gateway) -> None:
+    assert not stores.grants_table.save_rescued(newer(orphaned(stores)))
+
+
+def test_a_refusal_is_noted_by_the_lease_owner_only(stores: Gateway) -> None:
+    grant = connected(stores, lease="first")
+    doubted = replace(grant, first_refused_at=NOW)
+
+    assert not stores.grants_table.save_refused(doubted, PROBLEM, GrantState.ACTIVE, owner="second")
+
+
+def test_no_refusal_is_noted_without_its_account(stores: Gateway) -> None:
+    grant = orphaned(stores)
+
+    assert not stores.grants_table.save_refused(grant, PROBLEM, GrantState.ACTIVE, owner="first")
+
+
+def test_a_grant_that_changed_is_not_put_off(stores: Gateway) -> None:
+    old = connected(stores, lease="first")
+    assert stores.grants_table.save_refreshed(newer(old), token_of(newer(old)), owner="first")
+
+    stores.grants_table.reschedule(old, LATER, DueReason.KEEP_ALIVE)
+
+    found = stores.grants_table.get(old.account)
+    assert found is not None
+    assert found.refresh_due_at is None
