@@ -11,7 +11,7 @@ UV_COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashe
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test matrix conditions check package format lock clean install install-aws python chromium
+.PHONY: help demo test matrix conditions soak check package format lock clean install install-aws python chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ matrix: install ## Print which promise is shown by which test; fails for a gap
 
 conditions: install install-aws ## Take the condition of each write away in turn: a test must fail
 	@$(BIN)/python -m tests.conditions
+
+soak: install install-aws ## Crash and kill thousands of times, and count what is lost or doubled; N=100 for fewer times
+	@for run in tests/soak/[a-z]*.py; do $(BIN)/python -m tests.soak.$$(basename $$run .py) $(N) || exit 1; done
 
 check: install install-aws ## Lint, types and packaging: what must pass besides the tests
 	@echo "Linting"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
@@ -15,6 +16,23 @@ Network = IPv4Network | IPv6Network
 
 REQUIRED = ("STAGE", "AWS_REGION", "BUCKET")
 
+_QUEUE_URL = re.compile(r"https?://\S+")
+_KEY_ARN = re.compile(r"arn:[a-z-]+:kms:\S+")
+
+SHAPES = {
+    "STAGE": re.compile(r"[a-z][a-z0-9]{0,15}"),
+    "AWS_REGION": re.compile(r"[a-z0-9-]{1,32}"),
+    "BUCKET": re.compile(r"[a-z0-9.-]{1,63}"),
+    "RELAY_QUEUE_URL": _QUEUE_URL,
+    "REFRESH_QUEUE_URL": _QUEUE_URL,
+    "RESCUE_QUEUE_URL": _QUEUE_URL,
+    "GRANTS_KEY_ARN": _KEY_ARN,
+    "ACCESS_TOKENS_KEY_ARN": _KEY_ARN,
+    "PUBLIC_URL_PARAMETER": re.compile(r"/\S+"),
+    "EXTRA_CA": re.compile(r"\s*-----BEGIN CERTIFICATE-----.+-----END CERTIFICATE-----\s*", re.DOTALL),
+}
+"""Variable → what it looks like where it is set."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -23,6 +41,7 @@ class Settings:
     `provider_endpoints` replaces parts of the catalogue, by provider name (the sandbox does so);
     `extra_ca` is PEM text of certificate authorities that are trusted besides the usual ones;
     `allowed_private_networks` are the only private addresses that may be connected to.
+    `address_in_events` allows the events on the bus to name the mailbox, whoever may read them there.
     A queue URL or key ARN that a function has no right to use is an empty string there.
     """
 
@@ -38,6 +57,7 @@ class Settings:
     provider_endpoints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     extra_ca: str = ""
     allowed_private_networks: tuple[Network, ...] = ()
+    address_in_events: bool = False
 
     def table(self, noun: str) -> str:
         """The name of a table, for example ``mailgrant-prod-accounts``."""
@@ -53,11 +73,13 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
-        """Reads the environment; raises ConfigurationError that names every missing variable at once."""
+        """Reads the environment.
+
+        Raises ConfigurationError that names every variable that is missing or malformed, all at once.
+        """
         found = os.environ if env is None else env
-        missing = [name for name in REQUIRED if not found.get(name)]
-        if missing:
-            raise ConfigurationError(f"These environment variables are not set: {', '.join(missing)}")
+        if problems := list(_problems(found)):
+            raise ConfigurationError(f"The environment cannot be used: {'; '.join(problems)}")
         return cls(
             stage=found["STAGE"],
             region=found["AWS_REGION"],
@@ -68,24 +90,48 @@ class Settings:
             grants_key_arn=found.get("GRANTS_KEY_ARN", ""),
             access_tokens_key_arn=found.get("ACCESS_TOKENS_KEY_ARN", ""),
             public_url_parameter=found.get("PUBLIC_URL_PARAMETER", ""),
-            provider_endpoints=_json_object("PROVIDER_ENDPOINTS", found.get("PROVIDER_ENDPOINTS", "")),
+            provider_endpoints=_endpoints(found.get("PROVIDER_ENDPOINTS", "")),
             extra_ca=found.get("EXTRA_CA", ""),
             allowed_private_networks=_networks(found.get("ALLOWED_PRIVATE_NETWORKS", "")),
+            address_in_events=_yes(found.get("ADDRESS_IN_EVENTS", "")),
         )
 
 
-def _json_object(name: str, text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text or "{}")
-    except ValueError as error:
-        raise ConfigurationError(f"{name} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ConfigurationError(f"{name} is not a JSON object")
+def _problems(found: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with the environment, a variable each."""
+    for name in REQUIRED:
+        if not found.get(name):
+            yield f"{name} is not set"
+    for name, shape in SHAPES.items():
+        if found.get(name) and not shape.fullmatch(found[name]):
+            yield f"{name} is malformed"
+    readers: dict[str, Callable[[str], object]] = {
+        "PROVIDER_ENDPOINTS": _endpoints,
+        "ALLOWED_PRIVATE_NETWORKS": _networks,
+        "ADDRESS_IN_EVENTS": _yes,
+    }
+    for name, read in readers.items():
+        try:
+            read(found.get(name, ""))
+        except (ValueError, RecursionError) as error:
+            yield f"{name} is malformed ({error})"
+
+
+def _endpoints(text: str) -> dict[str, dict[str, Any]]:
+    """Facts by provider, from JSON. Raises ValueError."""
+    value = json.loads(text or "{}")
+    if not isinstance(value, dict) or not all(isinstance(facts, dict) for facts in value.values()):
+        raise ValueError("it is not a JSON object of objects")
     return value
 
 
 def _networks(text: str) -> tuple[Network, ...]:
-    try:
-        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise ConfigurationError(f"ALLOWED_PRIVATE_NETWORKS: {error}") from error
+    """The networks, separated by commas. Raises ValueError."""
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _yes(text: str) -> bool:
+    """Whether a switch is on; empty is off. Raises ValueError."""
+    if text not in ("", "true", "false"):
+        raise ValueError("it is neither true nor false")
+    return text == "true"

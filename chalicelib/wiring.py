@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from chalicelib.accounts.models import Account, Connector
     from chalicelib.accounts.registry import Registry
     from chalicelib.accounts.stores import Stores
+    from chalicelib.accounts.telling import Telling
     from chalicelib.accounts.tokens import Tokens
     from chalicelib.aws.blobs import Bucket
     from chalicelib.aws.clients import Clients
+    from chalicelib.aws.events import EventBus
     from chalicelib.aws.functions import Functions
     from chalicelib.aws.parameters import PublicUrl
     from chalicelib.aws.queues import Queue
@@ -149,7 +151,29 @@ class Gateway:
         from chalicelib.accounts.tokens import Tokens
 
         refresher = Refresher(self.grants_table, self.connectors_table, self.secrets, self.keeper, self.clock)
-        return Tokens(self._stores, self.providers, refresher, self.keeper, self._recently_used, self.clock)
+        return Tokens(
+            self._stores,
+            self.providers,
+            refresher,
+            self.keeper,
+            self.telling,
+            self._recently_used,
+            self.clock,
+        )
+
+    @cached_property
+    def telling(self) -> Telling:
+        """The news that a mailbox needs its owner."""
+        from chalicelib.accounts.telling import Telling
+
+        return Telling(
+            self.grants_table,
+            self.authorizations_table,
+            self.events,
+            self.public_url,
+            with_address=self.settings.address_in_events,
+            now=self.clock,
+        )
 
     @cached_property
     def access_tokens(self) -> AccessTokens:
@@ -209,6 +233,13 @@ class Gateway:
         )
 
     # What services are handed.
+
+    @cached_property
+    def events(self) -> EventBus:
+        """Where other services of the AWS account hear of us."""
+        from chalicelib.aws.events import EventBus
+
+        return EventBus(lambda: self.clients.events, self.settings.stage)
 
     @cached_property
     def catalogue(self) -> Mapping[str, ProviderFacts]:

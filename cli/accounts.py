@@ -127,7 +127,9 @@ def show_account(api: Api, out: Out, account: str) -> None:
 @click.command()
 @click.argument("account")
 @click.option("--wait", is_flag=True, help="Wait until the owner has connected it.")
-@click.option("--timeout", default=600, show_default=True, help="Seconds to wait at most.")
+@click.option(
+    "--timeout", type=click.IntRange(0), default=600, show_default=True, help="Seconds to wait at most."
+)
 @asking
 def connect(api: Api, out: Out, account: str, *, wait: bool, timeout: int) -> int | None:
     """Print a new connect link for an account, by id or name: to connect or to reconnect it."""

@@ -24,10 +24,12 @@ from urllib.parse import urlsplit
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 SANDBOX_DIRECTORY = "MAILGRANT_SANDBOX_DIRECTORY"
 CONFIGURATION = "cli.json"
+
+_LOG_IN = "Run 'mailgrant login --url URL' to write it anew."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +46,31 @@ def load(env: Mapping[str, str] = os.environ) -> Config:
     """Finds the configuration; raises click.UsageError when there is none."""
     if env.get("MAILGRANT_URL"):
         found = {name: env.get(f"MAILGRANT_{name.upper()}") for name in ("url", "key", "ca")}
-        return _config(found, "the environment")
+        return checked(found, "the environment")
     sandbox = sandbox_directory(env) / CONFIGURATION
     if env.get(SANDBOX_DIRECTORY) and not sandbox.is_file():
         raise click.UsageError(f"No sandbox runs in {sandbox.parent}, which {SANDBOX_DIRECTORY} names.")
     files = (user_file(env), sandbox)
     for path in reversed(files) if env.get(SANDBOX_DIRECTORY) else files:
         if path.is_file():
-            parse = json.loads if path == sandbox else tomllib.loads
-            return _config(parse(path.read_text(encoding="utf-8")), str(path))
+            return checked(_read(path, json.loads if path == sandbox else tomllib.loads), str(path))
     raise click.UsageError(
         "It is not known where the API is. Run 'mailgrant login --url URL', set MAILGRANT_URL and "
         "MAILGRANT_KEY, or start the sandbox with 'make demo'."
     )
+
+
+def checked(found: Mapping[str, Any], source: str) -> Config:
+    """The configuration that `source` has, by the names of its fields; raises click.UsageError."""
+    url, key, ca = (str(found.get(name) or "") for name in ("url", "key", "ca"))
+    if not url:
+        raise click.UsageError(f"{source} names no url.")
+    require_https(url)
+    if not (key.isascii() and key.isprintable()):
+        raise click.UsageError(f"The key of {source} is not an API key (mg_…).")
+    if ca and not Path(ca).is_file():
+        raise click.UsageError(f"The file {ca} is not there, which {source} names as a CA.")
+    return Config(url.rstrip("/"), key, ca or None, source)
 
 
 def save(config: Config, env: Mapping[str, str] = os.environ) -> Path:
@@ -85,7 +99,14 @@ def user_file(env: Mapping[str, str]) -> Path:
 
 def require_https(url: str) -> None:
     """Raises click.UsageError for a URL over which the key would be readable on its way."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        strange = parts.username is not None or parts.query or parts.fragment
+        named = bool(parts.hostname) and parts.port != 0 and not strange
+    except ValueError:
+        named = False
+    if not named:
+        raise click.UsageError(f"{url} is not a URL, such as https://mail.example.com.")
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
         return
     raise click.UsageError(f"{url} does not begin with https://; the key would be readable on its way.")
@@ -99,9 +120,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _config(found: Mapping[str, Any], source: str) -> Config:
-    url = str(found.get("url") or "")
-    if not url:
-        raise click.UsageError(f"{source} names no url.")
-    require_https(url)
-    return Config(url.rstrip("/"), str(found.get("key") or ""), found.get("ca") or None, source)
+def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+    try:
+        found = parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{path} cannot be read ({type(error).__name__}). {_LOG_IN}") from error
+    if not isinstance(found, dict):
+        raise click.UsageError(f"{path} names no url. {_LOG_IN}")
+    return found

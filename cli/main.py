@@ -9,10 +9,10 @@ from cli.accounts import accounts, connect, connectors
 from cli.api import Api, ApiError, Unreachable
 from cli.callers import callers, keys
 from cli.messages import messages, send
-from cli.output import Out, asking, cannot_reach, refuse
+from cli.output import Commands, Out, asking, cannot_reach, refuse
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
     r"""Mailgrant sends mail from other people's mailboxes, with their permission.
 
@@ -30,8 +30,7 @@ def main() -> None:
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="The file of a private CA.")
 def login(url: str, key: str, ca: str | None) -> None:
     """Check a URL and a key, and remember them."""
-    config.require_https(url)
-    found = config.Config(url.rstrip("/"), key.strip(), ca, "login")
+    found = config.checked({"url": url, "key": key.strip(), "ca": ca}, "the command")
     try:
         caller = Api(found).get("whoami")
     except ApiError as error:

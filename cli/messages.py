@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 POLL = 1.0
 """Seconds between two looks at a message that is followed."""
 
+LONGEST_KEY = 255
+
+NOT_GIVEN = (None, (), "")
+
 SETTLED = frozenset({"sent", "failed", "cancelled", "unknown"})
 BAD = frozenset({"failed", "cancelled", "unknown"})
 
@@ -39,14 +43,20 @@ FIELDS = [
 
 def _text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """A text as given, ``-`` for standard input, ``@PATH`` for a file."""
-    if value == "-":
-        return sys.stdin.read()
-    if value is None or not value.startswith("@"):
+    if value is None or not (value == "-" or value.startswith("@")):
         return value
     try:
-        return Path(value[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"{value[1:]} cannot be read as UTF-8 text.") from error
+        return sys.stdin.read() if value == "-" else Path(value[1:]).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        named = "Standard input" if value == "-" else value[1:]
+        raise click.BadParameter(f"{named} cannot be read as UTF-8 text.") from error
+
+
+def _key(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """An idempotency key, which stands in a header."""
+    if value is not None and not (0 < len(value) <= LONGEST_KEY and value.isascii() and value.isprintable()):
+        raise click.BadParameter(f"Use 1 to {LONGEST_KEY} printable ASCII characters, such as a UUID.")
+    return value
 
 
 @click.command()
@@ -66,9 +76,11 @@ def _text(_context: click.Context, _parameter: click.Parameter, value: str | Non
     "--on-unknown", type=click.Choice(["resend", "keep"]), help="When nobody knows if it was taken."
 )
 @click.option("--expires-in", type=int, help="Seconds after which it is given up.")
-@click.option("--idempotency-key", help="Made up when left out.")
+@click.option("--idempotency-key", callback=_key, help="Made up when left out.")
 @click.option("--follow", is_flag=True, help="Wait until it is sent or has failed.")
-@click.option("--timeout", default=300, show_default=True, help="Seconds to follow it at most.")
+@click.option(
+    "--timeout", type=click.IntRange(0), default=300, show_default=True, help="Seconds to follow it at most."
+)
 @asking
 def send(
     api: Api, out: Out, *, follow: bool, timeout: int, idempotency_key: str | None, **given: Any
@@ -90,7 +102,7 @@ def messages() -> None:
 
 @messages.command("list")
 @click.option("--account", required=True, help="An account, by id or name.")
-@click.option("--limit", default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @asking
 def list_messages(api: Api, out: Out, account: str, limit: int) -> None:
     """List an account's messages, the newest first."""
@@ -111,7 +123,9 @@ def show(api: Api, out: Out, message: str) -> None:
 
 @messages.command("follow")
 @click.argument("message")
-@click.option("--timeout", default=300, show_default=True, help="Seconds to wait at most.")
+@click.option(
+    "--timeout", type=click.IntRange(0), default=300, show_default=True, help="Seconds to wait at most."
+)
 @asking
 def follow(api: Api, out: Out, message: str, timeout: int) -> int | None:
     """Wait until a message is sent (exit 0) or failed or unknown (exit 4)."""
@@ -130,7 +144,7 @@ def resolve(api: Api, out: Out, message: str, as_: str) -> None:
 
 def _request(given: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON of POST /v1/messages for the options that were given."""
-    request: dict[str, Any] = {name: _plain(value) for name, value in given.items() if value}
+    request: dict[str, Any] = {name: _plain(value) for name, value in given.items() if value not in NOT_GIVEN}
     if "eml" in request:
         strange = sorted({"subject", "text", "html", "attach", "reply_to"} & request.keys())
         if strange:

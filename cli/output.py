@@ -119,6 +119,24 @@ class Out:
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
+class Commands(click.Group):
+    """Commands whose misuse is told as JSON too where JSON is wanted."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        """Runs the command that the arguments name, and exits."""
+        given = list(sys.argv[1:] if args is None else args)
+        if "--json" not in given:
+            return super().main(given, *rest, **options)
+        try:
+            code = super().main(given, *rest, **{**options, "standalone_mode": False})
+        except click.ClickException as error:
+            _print_error("usage", error.format_message(), "Add --help to see how the command is used.")
+            sys.exit(error.exit_code)
+        except click.Abort:
+            sys.exit(REFUSED)
+        sys.exit(code or 0)
+
+
 def asking(command: Callable[..., int | None]) -> Callable[..., None]:
     """A command that asks the API: adds ``--json``, hands it an Api and an Out, and says what went wrong.
 
@@ -136,6 +154,8 @@ def asking(command: Callable[..., int | None]) -> Callable[..., None]:
             refuse(error, as_json=as_json)
         except Unreachable as error:
             cannot_reach(error, settings.url, as_json=as_json)
+        except UnicodeEncodeError as error:
+            raise click.UsageError("An argument is not text in UTF-8.") from error
         else:
             sys.exit(code or 0)
 
@@ -157,16 +177,16 @@ def refuse(error: ApiError, *, as_json: bool) -> None:
 def cannot_reach(error: Unreachable, url: str, *, as_json: bool) -> None:
     """Says that no answer could be had, and exits."""
     if as_json:
-        shown = {
-            "code": "unreachable",
-            "message": str(error),
-            "fix": "Check the URL and the network.",
-            "docs": "",
-        }
-        click.echo(json.dumps({"error": shown}, indent=2))
+        _print_error("unreachable", f"Cannot reach {url}: {error}.", "Check the URL and the network.")
     else:
         click.secho(f"Cannot reach {url}: {error}.", fg="red", err=True)
     sys.exit(UNREACHABLE)
+
+
+def _print_error(code: str, message: str, fix: str) -> None:
+    """An error of the command line itself, in the shape of the API's."""
+    error = {"code": code, "message": message, "fix": fix, "docs": f"docs/errors.md#{code}"}
+    click.echo(json.dumps({"error": error}, indent=2, ensure_ascii=False))
 
 
 def _cell(field: str, value: Any) -> Text:

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, Self
 from cli.config import CONFIGURATION, SANDBOX_DIRECTORY
 from sandbox.aws.emulator import REGION, Emulator
 from sandbox.aws.front import Front
+from sandbox.aws.lagging import Lagging
 from sandbox.certs import Authority
 from sandbox.errors import SandboxError
 from sandbox.mailserver.client import MailServerClient
@@ -78,17 +79,31 @@ class Sandbox:
 
     `directory` takes certificates, logs and the configuration of the command line; it is locked until stop().
     Use it as a context manager, or call start() and stop(); stop() may be repeated. Raises SandboxError if
-    another sandbox has the directory, or if something else has one of the ports.
+    another sandbox has the directory, or if something else has one of the ports. Without `schedules` the
+    functions that a schedule wakes run only when they are invoked. With `lagging` the application meets
+    old indexes, and queues that are late and deliver twice.
     """
 
-    def __init__(self, directory: Path, *, ports: Ports | None = None, say: Say = print) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        ports: Ports | None = None,
+        say: Say = print,
+        schedules: bool = True,
+        lagging: bool = False,
+    ) -> None:
         self.directory = directory
         self._ports = ports or Ports()
         self._say = say
+        self._schedules = schedules
         self._ports.check()
         self._lock = _lock(directory)
         self.authority = Authority.create(directory / "tls")
         self.emulator = Emulator(directory / "aws", PROJECT / ".venv-aws" / "bin" / "python")
+        self.lagging = Lagging(self.emulator.session(), self.emulator.port) if lagging else None
+        if self.lagging:
+            self.emulator.functions_endpoint = self.lagging.url
         self.front = Front(self.authority.issue("front"), self.emulator.port, self._ports.front)
         self._children: list[Child] = []
 
@@ -122,18 +137,24 @@ class Sandbox:
         self._start_mail_server()
         self._say("starting AWS")
         self.emulator.start()
+        if self.lagging:
+            self.lagging.start()
         self.front.start()
 
     def deploy(self, package: Package | None = None) -> None:
         """Packages the application unless a package is given, and deploys or updates both stacks."""
         from cli.packages import packaged
-        from sandbox.aws.deploy import deploy
+        from sandbox.aws.deploy import deploy, stop_schedules
 
         if package is None:
             self._say("packaging the application")
             package = packaged()
         self.package = package
         self.outputs = deploy(self.emulator.session(), package, STAGE, self.parameters, self._say)
+        if not self._schedules:
+            stop_schedules(self.emulator.session())
+        if self.lagging:
+            self.lagging.begin()
 
     def delete_application(self) -> None:
         """Deletes the application stack; the data stack stays."""
@@ -144,6 +165,8 @@ class Sandbox:
     def stop(self) -> None:
         """Stops everything that was started, and frees the directory for another sandbox."""
         self.front.stop()
+        if self.lagging:
+            self.lagging.stop()
         self.emulator.stop()
         while self._children:
             self._children.pop().stop()
@@ -182,7 +205,7 @@ class Sandbox:
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_ENDPOINT_URL": self.emulator.endpoint,
+            "AWS_ENDPOINT_URL": self.emulator.functions_endpoint or self.emulator.endpoint,
             "BUCKET": data["BucketName"],
             "RELAY_QUEUE_URL": data["RelayQueueUrl"],
             "REFRESH_QUEUE_URL": data["RefreshQueueUrl"],

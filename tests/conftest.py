@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.helpers import USUAL_LIFE
 
 if TYPE_CHECKING:
     from chalicelib.wiring import Gateway
@@ -13,8 +16,8 @@ if TYPE_CHECKING:
     from sandbox.stack import Sandbox
     from tests.canary.watch import Watch
 
-USUAL_LIFE = 3600
-"""Seconds that access tokens last unless a test says otherwise."""
+LAGGING = bool(os.environ.get("MAILGRANT_LAGGING"))
+"""Whether the application meets AWS at its slowest (see sandbox.aws.lagging)."""
 
 MEASURED = "measured"
 """The property of a test whose text the end of the run shows."""
@@ -39,11 +42,16 @@ def canaries() -> Iterator[Watch]:
 
 @pytest.fixture(scope="session")
 def shared_sandbox(tmp_path_factory: pytest.TempPathFactory, canaries: Watch) -> Iterator[Sandbox]:
-    """The sandbox with the application deployed into it, and its environment for code that runs here."""
+    """The sandbox with the application deployed into it, and its environment for code that runs here.
+
+    Its schedules rest: a test that kills one worker wants no other to come by.
+    """
     from sandbox.stack import Sandbox
 
     with (
-        Sandbox(tmp_path_factory.mktemp("sandbox"), say=lambda _: None) as sandbox,
+        Sandbox(
+            tmp_path_factory.mktemp("sandbox"), say=lambda _: None, schedules=False, lagging=LAGGING
+        ) as sandbox,
         canaries.sandbox(sandbox),
         pytest.MonkeyPatch.context() as patch,
     ):
@@ -76,6 +84,19 @@ def gateway(sandbox: Sandbox) -> Gateway:
     from chalicelib.wiring import Gateway
 
     return Gateway(Settings.from_env(sandbox.environment))
+
+
+@pytest.fixture
+def later(sandbox: Sandbox) -> Callable[[int], Gateway]:
+    """The application's own code with its clock put forward by some milliseconds."""
+    from chalicelib.clock import now
+    from chalicelib.settings import Settings
+    from chalicelib.wiring import Gateway
+
+    def at(ahead: int) -> Gateway:
+        return Gateway(Settings.from_env(sandbox.environment), clock=lambda: now() + ahead)
+
+    return at
 
 
 @pytest.fixture(scope="session")

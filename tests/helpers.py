@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from sandbox.cast import Cast
+    from sandbox.cast import Cast, ProviderName
     from sandbox.stack import Sandbox
 
 ARRIVAL_SECONDS = 30.0
 SHORT_LIFE = 1
 """Seconds that the access token of a test lasts which waits for its end."""
+USUAL_LIFE = 3600
+"""Seconds that other access tokens last."""
 Found = TypeVar("Found")
 
 
@@ -27,6 +30,15 @@ def letter(account: str, **changes: Any) -> dict[str, Any]:
         "text": "Hello.\n",
         **changes,
     }
+
+
+def with_expired_token(cast: Cast, provider: ProviderName, **facts: Any) -> dict[str, Any]:
+    """A connected account whose access token has ended; the tokens that come next last as long as usual."""
+    cast.sandbox.provider.set_lifetime(access=SHORT_LIFE)
+    account = cast.connected(provider, f"owner-{secrets.token_hex(4)}@example.com", **facts)
+    cast.sandbox.provider.set_lifetime(access=USUAL_LIFE)
+    token_expired(account)
+    return account
 
 
 def token_expired(account: dict[str, Any]) -> None:

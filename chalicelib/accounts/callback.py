@@ -17,6 +17,8 @@ LIMIT = 4_096
 
 ONCE = ("state", "code", "error", "error_description", "iss")
 _STATE = re.compile(r"[A-Za-z0-9_\-]{43}")
+_VISIBLE = re.compile(r"[\x20-\x7e]+")
+"""What a code or an issuer may hold (RFC 6749, appendices A.11 and A.12); never nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,14 @@ class Answer:
 def read(params: Mapping[str, list[str]]) -> Answer:
     """The answer that the parameters are.
 
-    Raises MalformedRequest unless they hold exactly one state, and a code or an error, none of them twice.
+    Raises MalformedRequest unless they hold exactly one state, and a code or an error, none of them twice,
+    and code and issuer are visible ASCII.
     """
     values = {name: _once(params.get(name, [])) for name in ONCE}
     state, code, error = values["state"], values["code"], values["error"]
     if state is None or not _STATE.fullmatch(state):
         raise unknown_state()
-    if code is None and error is None:
+    if (code is None and error is None) or not all(map(_is_visible, (code, values["iss"]))):
         raise _malformed()
     refused = (
         {} if error is None else {"error": error, "error_description": values["error_description"] or ""}
@@ -59,6 +62,10 @@ def _once(values: list[str]) -> str | None:
     if len(values) > 1 or any(len(value) > LIMIT for value in values):
         raise _malformed()
     return values[0] if values else None
+
+
+def _is_visible(value: str | None) -> bool:
+    return value is None or _VISIBLE.fullmatch(value) is not None
 
 
 def _malformed() -> MalformedRequest:

@@ -16,6 +16,7 @@ from chalicelib.accounts import callback, outcomes, rules
 from chalicelib.accounts.refreshing import mailbox_of
 from chalicelib.errors import Conflict, Diagnosed, MalformedRequest, NotFound
 from chalicelib.logs import logger
+from chalicelib.providers.id_tokens import ID_TOKEN_INVALID
 from chalicelib.providers.replies import concerns_connector, diagnose
 from chalicelib.secret import Secret
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from chalicelib.providers.base import Provider
 
 SECRET_LIMIT = 4_000
+
+SUSPICIOUS = frozenset({outcomes.WRONG_ISSUER.code, ID_TOKEN_INVALID})
+"""Codes of answers that an honest provider does not give; they are logged as warnings."""
 
 log = logger("connect")
 
@@ -100,6 +104,7 @@ class Connect:
         except Diagnosed as refused:
             self._note_connector(mailbox, refused.diagnosis)
             outcome = outcomes.failed(mailbox.account, refused.diagnosis)
+            self._warn(authorization, refused.diagnosis)
         if outcome["outcome"] != outcomes.CONNECTED:
             self._sign_ins.conclude(authorization, outcome)
         facts = {"account": mailbox.account.id, "outcome": outcome["outcome"]}
@@ -129,6 +134,15 @@ class Connect:
         if found is None:
             raise NotFound("The account of this sign-in does not exist.", fix="Ask for a new connect link.")
         return mailbox_of(found, self._stores.connectors, self._providers)
+
+    def _warn(self, authorization: Authorization, diagnosis: Diagnosis) -> None:
+        if diagnosis.code in SUSPICIOUS:
+            facts = {
+                "account": authorization.account,
+                "connector": authorization.connector,
+                "code": diagnosis.code,
+            }
+            log.warning("sign-in refused as an attack", extra={"facts": facts})
 
     def _note_connector(self, mailbox: Mailbox, diagnosis: Diagnosis) -> None:
         if concerns_connector(diagnosis):

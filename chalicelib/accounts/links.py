@@ -54,7 +54,8 @@ def exhausted() -> NotFound:
 
 def hash_cookie(cookie: str) -> str:
     """What is stored of a browser's cookie."""
-    return hashlib.sha256(cookie.encode()).hexdigest()
+    # What a browser sends as a cookie is anything; half a surrogate pair is just another browser's.
+    return hashlib.sha256(cookie.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def is_browser(cookie_hash: str, cookie: str | None) -> bool:

@@ -175,6 +175,8 @@ class DueReason(StrEnum):
     """The mailbox is idle, and the provider forgets grants that are not used."""
     AGAIN = "again"
     """The provider refused or did not answer, and is asked again."""
+    TELL_OWNER = "tell_owner"
+    """The provider is not asked any more: what is due is the news that the owner is needed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,9 @@ class GrantStore(Protocol):
     def reschedule(self, grant: Grant, due_at: int, reason: DueReason) -> None:
         """Moves the next refresh, unless the grant has changed."""
 
+    def told(self, grant: Grant, *, owner: str) -> None:
+        """Notes that the mailbox owner was told, and ends the lease, if version and lease are unchanged."""
+
     def due(self, shard: str, now: int, limit: int) -> list[str]:
         """Up to `limit` due accounts of a shard (ids.SHARDS), the longest due first. May lag behind."""
 
@@ -160,6 +163,13 @@ class Secrets(Protocol):
 
     def forget(self, connector: str) -> None:
         """Drops what is remembered, so that the next get sees a rotation."""
+
+
+class Events(Protocol):
+    """Where the rest of the AWS account hears of us."""
+
+    def put(self, kind: str, detail: Mapping[str, Any]) -> None:
+        """Publishes one event of that kind. Raises Unavailable."""
 
 
 class RescueQueue(Protocol):

@@ -93,7 +93,7 @@ class Refresher:
         newer, token = self._sealed(grant, mailbox, turn, received)
         problem = outcomes.changed(grant, mailbox.provider.facts, received.answer)
         if problem is not None:
-            self._hold(replace(newer, refresh_due_at=None), problem, turn)
+            self._hold(rules.ended(newer, self._now()), problem, turn)
         kept = self._keeper.keep(
             newer, lambda: self._grants.save_refreshed(newer, token, owner=turn.owner), until=turn.until
         )

@@ -80,6 +80,11 @@ def refusal(grant: Grant, diagnosis: Diagnosis, facts: ProviderFacts, *, now: in
     return Refusal(waiting, diagnosis)
 
 
+def ended(grant: Grant, now: int) -> Grant:
+    """A grant that is of no use until its owner consents again: only the owner is still to be told."""
+    return replace(grant, refresh_due_at=now, due_reason=DueReason.TELL_OWNER)
+
+
 def jittered(wait: int, chance: float) -> int:
     """The wait, up to a tenth shorter or longer."""
     return int(wait * (1 - JITTER + 2 * JITTER * chance))
@@ -94,8 +99,7 @@ def _in_doubt(grant: Grant, diagnosis: Diagnosis, facts: ProviderFacts, now: int
     first = grant.first_refused_at
     again_at = (now if first is None else first) + facts.doubt * SECOND
     if first is not None and now >= again_at:
-        ended = replace(grant, retry_at=None, refresh_due_at=None)
-        return Refusal(ended, diagnosis, GrantState.NEEDS_RECONNECT)
+        return Refusal(ended(replace(grant, retry_at=None), now), diagnosis, GrantState.NEEDS_RECONNECT)
     doubted = replace(
         grant,
         first_refused_at=now if first is None else first,

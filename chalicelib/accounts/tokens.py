@@ -15,6 +15,7 @@ import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from chalicelib import clock
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from chalicelib.accounts.models import Account, Grant
     from chalicelib.accounts.refreshing import Mailbox, Refresher
     from chalicelib.accounts.stores import Stores
+    from chalicelib.accounts.telling import Telling
     from chalicelib.providers.base import Provider
 
 DEFAULT_TIME = 55 * clock.SECOND
@@ -58,12 +60,13 @@ class Tokens:
     `recently_used` tells when mail of an account was last relayed, in milliseconds, or None.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is one thing
         self,
         stores: Stores,
         providers: Mapping[str, Provider],
         refresher: Refresher,
         keeper: Keeper,
+        telling: Telling,
         recently_used: Callable[[str], int | None],
         now: clock.Clock = clock.now,
     ) -> None:
@@ -73,6 +76,7 @@ class Tokens:
         self._providers = providers
         self._refresher = refresher
         self._keeper = keeper
+        self._telling = telling
         self._recently_used = recently_used
         self._now = now
 
@@ -96,8 +100,9 @@ class Tokens:
 
     def refresh_due(self, *, until: int) -> list[str]:
         """Refreshes what is due while time lasts; returns the accounts for which there was none."""
-        due = [account for shard in SHARDS for account in self._grants.due(shard, self._now(), DUE_LIMIT)]
-        return self.refresh(due, until=until)
+        shards = [self._grants.due(shard, self._now(), DUE_LIMIT) for shard in SHARDS]
+        rounds = zip_longest(*shards)  # the oldest of each shard first, so that no shard waits for another
+        return self.refresh([one for each in rounds for one in each if one is not None], until=until)
 
     def refresh(self, accounts: Iterable[str], *, until: int) -> list[str]:
         """Refreshes those of the accounts that are still due; returns those for which there was no time.
@@ -168,6 +173,9 @@ class Tokens:
         if grant is None or grant.refresh_due_at is None or grant.refresh_due_at > self._now():
             return
         mailbox = mailbox_of(self._account(account), self._connectors, self._providers)
+        if grant.due_reason is DueReason.TELL_OWNER:
+            self._telling.tell(grant, mailbox)
+            return
         used_at = self._recently_used(account)
         in_use = used_at is not None and used_at > grant.refreshed_at
         chance = rules.chance()

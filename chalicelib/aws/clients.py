@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
 
+    from chalicelib.aws.events import PutsEvents
     from chalicelib.settings import Settings
 
 CONNECT_TIMEOUT = 3
@@ -77,6 +78,13 @@ class Clients:
         """The public URL."""
         with self._making:
             return self._session.client("ssm", config=_config(read_timeout=5))
+
+    @cached_property
+    def events(self) -> PutsEvents:
+        """The event bus."""
+        with self._making:
+            events: PutsEvents = self._session.client("events", config=_config(read_timeout=5))
+            return events
 
     @cached_property
     def _session(self) -> Session:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.clock import MINUTE, Clock
+from chalicelib.clock import DAY, MINUTE, Clock
 from chalicelib.errors import Unavailable
 from chalicelib.logs import logger
 from chalicelib.mail import schedule
@@ -210,5 +210,6 @@ def _seen(slot: Slot, row: LaneRow) -> Slot:
 def _daily_look(slot: Slot, now: int) -> int | None:
     """When a lane without work is looked at once more; None for one that has been idle for a day."""
     served_at = slot.last_served_at()
-    look_at = schedule.daily_look(served_at) if served_at is not None else now
-    return look_at if look_at > now else None
+    if served_at is None or now - served_at >= DAY:
+        return None
+    return schedule.daily_look(served_at)

@@ -64,6 +64,8 @@ NOT_PERMITTED = Diagnosis(
 )
 
 
+_UNSEEN = frozenset({Phase.TOKEN, Phase.CONNECT, Phase.STARTTLS, Phase.AUTH})
+
 Refusals = Mapping[str, tuple[Reply, bool]]
 """Refused recipients: what the server said, and whether that passes by itself."""
 
@@ -102,8 +104,13 @@ def unknown(message: Message, now: int, diagnosis: Diagnosis = NOBODY_KNOWS) -> 
 
 
 def put_back(message: Message, ending: Ending) -> Outcome:
-    """The account or the way to its server is at fault: due at once, as soon as the lane is served again."""
-    return _outcome(message, ending, State.DEFERRED, message.recipients, ending.at)
+    """The account or the way to its server is at fault: due at once, as soon as the lane is served again.
+
+    What no server has seen keeps its place, so that held mail goes in the order in which it came. What a
+    server has seen goes behind the others: it might be what stops them.
+    """
+    due_at = message.accepted_at if ending.phase in _UNSEEN else ending.at
+    return _outcome(message, ending, State.DEFERRED, message.recipients, due_at)
 
 
 def deferred(message: Message, ending: Ending, refused: Refusals = NONE_REFUSED) -> Outcome:

@@ -7,6 +7,7 @@ mail.google.com scope opens SMTP) and "Gmail sending limits" (100 recipients a m
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MEGABYTE = 1_000_000
+
+ADDRESSES = frozenset({"login", "authorize", "token", "revoke", "jwks", "issuer"})
+"""Facts that are addresses to which secrets are sent, or by which they are judged."""
+
+_ADDRESS = re.compile(r"https://[^\s/?#@\\]+(/[^\s?#@\\]*)?")
+"""https, and neither user information nor a query or fragment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,8 @@ CATALOGUE = (MICROSOFT, GOOGLE)
 def catalogue(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, ProviderFacts]:
     """The facts by provider name, with the deployment's own values in the place of the usual ones.
 
-    Raises ConfigurationError when `overrides` names a provider or a fact that does not exist.
+    Raises ConfigurationError when `overrides` names a provider or a fact that does not exist, or gives a fact
+    a value that it cannot have.
     """
     merged = {facts.name: facts for facts in CATALOGUE}
     for name, values in (overrides or {}).items():
@@ -111,11 +119,30 @@ def catalogue(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[
 
 
 def _merge(facts: ProviderFacts, values: Mapping[str, Any]) -> ProviderFacts:
-    known = {field.name for field in fields(facts)} - {"name"}
-    unknown = sorted(set(values) - known)
+    kinds = {field.name: str(field.type) for field in fields(facts) if field.name != "name"}
+    unknown = sorted(set(values) - set(kinds))
     if unknown:
         raise ConfigurationError(f"PROVIDER_ENDPOINTS: {facts.name} has no {', '.join(unknown)}")
+    wrong = sorted(name for name, value in values.items() if not _fits(name, kinds[name], value))
+    if wrong:
+        raise ConfigurationError(f"PROVIDER_ENDPOINTS: {facts.name} cannot have this {', '.join(wrong)}")
     return replace(facts, **{name: _frozen(value) for name, value in values.items()})
+
+
+def _fits(name: str, kind: str, value: Any) -> bool:
+    """Whether the JSON value is one for the fact of that name, whose type is written as `kind`."""
+    if name in ADDRESSES:
+        return isinstance(value, str) and _ADDRESS.fullmatch(value) is not None
+    if kind.startswith("tuple"):
+        return isinstance(value, list) and bool(value) and all(_is_text(one) for one in value)
+    if kind.startswith("int"):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return (whole and value > 0) or (value is None and "None" in kind)
+    return _is_text(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(value.strip())
 
 
 def _frozen(value: Any) -> Any:

@@ -11,6 +11,8 @@ from chalicelib.errors import Diagnosed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+ID_TOKEN_INVALID = "id_token_invalid"  # noqa: S105 - a name
+"""The code of the diagnosis `invalid`."""
 LEEWAY = 120
 """Seconds by which clocks may differ."""
 
@@ -61,7 +63,7 @@ def invalid(why: str) -> Diagnosis:
     """The diagnosis for an ID token that proves nothing."""
     return Diagnosis(
         DiagnosisClass.RECONNECT,
-        "id_token_invalid",
+        ID_TOKEN_INVALID,
         "The provider's statement of who signed in could not be verified.",
         "Open the connect link again and sign in once more.",
         text=why,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
 from chalicelib.accounts.models import Identity, TokenSet
-from chalicelib.errors import Diagnosed, MalformedRequest
+from chalicelib.errors import Diagnosed
 from chalicelib.providers.base import Begun, listed, token_set
 from chalicelib.providers.http import ProviderHttp
 from chalicelib.providers.id_tokens import invalid, read, verify
@@ -29,6 +29,8 @@ CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
 """The tenant of all personal accounts (Microsoft, "ID token claims reference", `tid`)."""
 ANY_TENANT: Mapping[str, str | None] = {"common": None, "organizations": None, "consumers": CONSUMERS}
 """What may stand in the place of a tenant → the one tenant that it means, or None for many."""
+UNREADABLE = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What msal raises for an ID token that makes no sense: it decodes it by itself, and compares the nonce."""
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -64,10 +66,8 @@ class Microsoft:
             answer = application.acquire_token_by_auth_code_flow(
                 dict(flow), {"code": code, "state": flow["state"]}, scopes=list(self.facts.scopes)
             )
-        except ValueError as error:
-            raise MalformedRequest("The callback does not match its sign-in.", fix="Start again.") from error
-        except RuntimeError as error:
-            raise Diagnosed(invalid("its nonce is another one")) from error
+        except UNREADABLE as error:
+            raise Diagnosed(invalid(type(error).__name__)) from error
         if "error" in answer:
             raise Diagnosed(diagnose("microsoft", answer))
         claims = self._claims(connector, answer.get("id_token"), flow)
@@ -83,7 +83,7 @@ class Microsoft:
             answer = application.acquire_token_by_refresh_token(
                 refresh_token.reveal(), scopes=list(self.facts.required_scopes)
             )
-        except (LookupError, TypeError, ValueError):
+        except UNREADABLE:
             # msal reads the ID token, which may make no sense. What came with it must not be lost for that.
             if not http.answer:
                 raise

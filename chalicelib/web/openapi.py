@@ -57,7 +57,7 @@ ERROR: JsonObject = {
     "properties": {
         "error": {
             "type": "object",
-            "properties": {name: _TEXT for name in ("code", "message", "fix", "docs", "field")},
+            "properties": dict.fromkeys(("code", "message", "fix", "docs", "field"), _TEXT),
             "required": ["code", "message", "fix", "docs"],
             "additionalProperties": False,
         }

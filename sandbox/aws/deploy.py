@@ -44,6 +44,13 @@ def deploy(
     return outputs
 
 
+def stop_schedules(session: EmulatorSession) -> None:
+    """Stop every schedule, for who decides when a function runs; a deployment may start it again."""
+    events = session.client("events")
+    for rule in events.list_rules()["Rules"]:
+        events.disable_rule(Name=rule["Name"])
+
+
 def _enable_ttl(session: EmulatorSession, stage: str) -> None:
     """Enable the tables' TTL: the emulator does nothing with a template's TimeToLiveSpecification."""
     dynamodb = session.client("dynamodb")

@@ -39,11 +39,15 @@ _POLL_SECONDS: Final = 0.05
 
 @dataclass
 class Emulator:
-    """One ministack: `directory` takes its log and temporary files, `python` is that of its environment."""
+    """One ministack: `directory` takes its log and temporary files, `python` is that of its environment.
+
+    `functions_endpoint` is where the functions find AWS, if it is not the emulator itself.
+    """
 
     directory: Path
     python: Path = EMULATOR_PYTHON
     port: int = field(default_factory=free_port)
+    functions_endpoint: str | None = None
     _child: Child | None = field(default=None, init=False, repr=False)
 
     @property
@@ -92,7 +96,8 @@ class Emulator:
             "AUTH": "true",
             "BIND_HOST": "127.0.0.1",
             "MINISTACK_HOST": "localhost",
-            "AWS_ENDPOINT_URL": self.endpoint,  # for the functions, which would get 127.0.0.1
+            # For the functions, which would get 127.0.0.1.
+            "AWS_ENDPOINT_URL": self.functions_endpoint or self.endpoint,
             "GATEWAY_PORT": str(self.port),
             "MINISTACK_REGION": REGION,
             "IOT_MTLS_ENABLED": "0",

@@ -154,6 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         explain: str | None = None,  # noqa: ARG002 - as http.server has it
     ) -> None:
         """Refuse what is no request that can be passed on, in the shape of every error."""
+        self.request_version = self.protocol_version  # of HTTP/0.9 an answer would have no status
         if code == HTTPStatus.NOT_IMPLEMENTED and self._read_body() is not None:
             self._refuse(405, "method_not_allowed", "There is no such method.", "Use a method of HTTP.")
         elif code != HTTPStatus.NOT_IMPLEMENTED:

@@ -155,6 +155,8 @@ class RefreshGrant(ClientCheck, grants.RefreshTokenGrant):
         if token is None or token.client_id != client.client_id:
             raise Refusal(Reason.REFRESH_UNKNOWN)
         if store.has_ended(token):
+            if not client.temperament.old_stays_valid:
+                store.end_grant(token.grant_id)  # used twice, so perhaps stolen: the whole family ends
             raise Refusal(Reason.REVOKED)
         if token.expires_at <= store.clock():
             raise Refusal(Reason.REFRESH_EXPIRED)

@@ -10,7 +10,8 @@ class Temperament:
     """A policy for refresh tokens; each client registration has one.
 
     ``rotates``: every refresh answers with a new refresh token.
-    ``old_stays_valid``: a refresh token that was replaced may still be used.
+    ``old_stays_valid``: a refresh token that was replaced may still be used. Where it may not, its use ends
+    every refresh token of the consent (RFC 9700, section 4.14.2).
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tests.canary.canaries import Leak
@@ -12,7 +13,7 @@ FILE = Path(__file__).with_name("allowed.toml")
 
 
 class Allowed:
-    """The list. A place is allowed with all that is inside it: ``page`` with ``page GET /connect``."""
+    """The list. A place may be a pattern: ``page *`` is every page."""
 
     def __init__(self, path: Path = FILE) -> None:
         entries = tomllib.loads(path.read_text())["allowed"]
@@ -23,7 +24,4 @@ class Allowed:
         return sorted({leak for leak in found if not self._permits(leak)})
 
     def _permits(self, leak: Leak) -> bool:
-        return any(
-            leak.kind == kind and (leak.place == place or leak.place.startswith(f"{place} "))
-            for kind, place in self._pairs
-        )
+        return any(leak.kind == kind and fnmatchcase(leak.place, place) for kind, place in self._pairs)

@@ -24,7 +24,8 @@ class LeakedError(AssertionError):
     """Secrets are where they may not be; the text names kinds and places, never a secret."""
 
     def __init__(self, leaks: list[Leak]) -> None:
-        shown = "\n".join(f"  {leak}" for leak in leaks[:MOST_SHOWN])
+        once = {(leak.kind, leak.place): leak for leak in leaks}
+        shown = "\n".join(f"  {leak}" for leak in list(once.values())[:MOST_SHOWN])
         super().__init__(f"{len(leaks)} secrets are where allowed.toml does not allow them:\n{shown}")
 
 

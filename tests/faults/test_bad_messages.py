@@ -306,8 +306,8 @@ def _objects(sandbox: Sandbox, account: str) -> int:
 def test_B47_a_compressed_body_is_refused_unread(
     sandbox: Sandbox, cast: Cast, connected: Letter, encoding: str
 ) -> None:
-    """Forty kilobytes that would become forty megabytes."""
-    bomb = gzip.compress(json.dumps(letter(connected["id"], text="a" * 40_000_000)).encode(), 9)
+    """A small body that would become forty megabytes."""
+    bomb = gzip.compress(json.dumps(letter(connected["id"], text="a" * 40_000_000)).encode(), 1)
     before = doors.kept(sandbox, connected["id"])
 
     error = error_of(post(cast, bomb, Content_Encoding=encoding), 415)
@@ -428,3 +428,38 @@ def test_B55_an_unknown_field(connected: Letter, door: Door, change: Letter, fie
     error = door.refuses(letter(connected["id"], **change), 422, field)
 
     assert f"Did you mean {meant}?" in error["fix"]
+
+
+@pytest.mark.parametrize("payload", ["[]", '"a"', "1", "null", "true"])
+def test_a_payload_of_the_function_that_is_no_message_at_all(
+    sandbox: Sandbox, alias: str, payload: str
+) -> None:
+    answer = doors.aws(sandbox, "lambda").invoke(
+        FunctionName="mailgrant-sandbox-send", Payload=payload, Qualifier=alias
+    )
+
+    assert "FunctionError" not in answer
+    assert error_of((400, json.load(answer["Payload"])), 400)["code"] == "malformed_request"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/nothing"),
+        ("GET", "/v1/messages/a/b"),
+        ("PATCH", "/v1/messages"),
+        ("TRACE", "/v1/messages"),
+        ("PUT", "/healthz"),
+        ("QUERY", "/v1/messages"),
+        ("GET", "/v1/accounts/%00"),
+        ("GET", "/v1/messages/" + "a" * 5_000),
+        ("GET", "/v1/messages?account=%ED%A0%80"),
+        ("GET", "/iam/v1/whoami"),
+    ],
+)
+def test_a_path_or_a_method_that_is_not_there(cast: Cast, method: str, path: str) -> None:
+    """Also what API Gateway answers by itself has the one shape."""
+    answer = cast.api.request(method, path)
+
+    assert 400 <= answer.status_code < 500
+    error_of((answer.status_code, answer.json()), answer.status_code)

@@ -126,7 +126,10 @@ def test_F06_killed_before_connecting(killed: Killed) -> None:
 
 def test_F07_killed_between_auth_and_mail(killed: Killed) -> None:
     """The claim ends, and the message is delivered once."""
-    assert killed(*SESSION, "authenticate", "after")[-1] == "AUTH"
+    said = killed(*SESSION, "authenticate", "after")
+
+    assert "AUTH" in said
+    assert "MAIL" not in said
 
 
 def test_F08_killed_in_the_body(killed: Killed) -> None:
@@ -169,7 +172,7 @@ def commands_of(sandbox: Sandbox, account: dict[str, Any]) -> list[str]:
 def accept_silently(gateway: Gateway, sandbox: Sandbox, account: dict[str, Any], **changes: Any) -> str:
     """The id of a message for which no relay was woken."""
     gateway.lane.wake = lambda *_: True  # type: ignore[method-assign]
-    caller = gateway.callers.check(Secret(sandbox.key))
+    caller = gateway.callers.by_key(Secret(sandbox.key))
     return gateway.send.accept(caller, letter(account["id"], **changes)).id
 
 
@@ -185,9 +188,9 @@ def test_F09_killed_after_the_dot(
     """Nobody heard the answer: the message is unknown on record, and the same bytes are sent again."""
     accepted = killed_after_the_dot(sandbox, cast, account, stored=stored)
 
-    later(6 * MINUTE).relay.run_due(until=now() + 15 * MINUTE)
+    later(6 * MINUTE).relay.run(account["id"], until=now() + 15 * MINUTE)
     unknown = record(cast, accepted["id"])
-    later(20 * MINUTE).relay.run_due(until=now() + 30 * MINUTE)
+    later(20 * MINUTE).relay.run(account["id"], until=now() + 30 * MINUTE)
 
     assert [attempt["outcome"] for attempt in unknown["attempts"]] == ["unknown"]
     sent = in_state(cast, accepted["id"], "sent")
@@ -203,8 +206,8 @@ def test_F09_killed_after_the_dot_and_on_unknown_is_keep(
     """The message stays unknown until a person says what became of it; it is never sent twice."""
     accepted = killed_after_the_dot(sandbox, cast, account, stored=True, on_unknown="keep")
 
-    later(6 * MINUTE).relay.run_due(until=now() + 15 * MINUTE)
-    later(60 * MINUTE).relay.run_due(until=now() + 75 * MINUTE)
+    later(6 * MINUTE).relay.run(account["id"], until=now() + 15 * MINUTE)
+    later(60 * MINUTE).relay.run(account["id"], until=now() + 75 * MINUTE)
     assert record(cast, accepted["id"])["state"] == "unknown"
     cast.api.post(f"/v1/messages/{accepted['id']}/resolve", {"as": "sent"})
 
@@ -237,7 +240,7 @@ def killed_after_the_dot(
 
 
 @pytest.mark.parametrize("on_unknown", ["resend", "keep"])
-def test_F10_killed_after_the_answer(  # noqa: PLR0913 - each is a fixture
+def test_F10_killed_after_the_answer(
     sandbox: Sandbox,
     cast: Cast,
     account: dict[str, Any],
@@ -258,7 +261,7 @@ def test_F10_killed_after_the_answer(  # noqa: PLR0913 - each is a fixture
     arrived = copies(sandbox, last["message_id"])
     assert unknown["attempts"][0]["diagnosis"]["code"] == "worker_lost"
     assert last["state"] == ("unknown" if on_unknown == "keep" else "sent")
-    assert last["may_be_duplicate"] is True
+    assert last["may_be_duplicate"] is (on_unknown == "resend")
     assert len(arrived) == (1 if on_unknown == "keep" else 2)
     assert len({entry["sha256"] for entry in arrived}) == 1
 
@@ -273,7 +276,7 @@ def test_F12_the_connection_is_lost_after_the_dot(
 
     accepted = cast.api.post("/v1/messages", letter(account["id"]))
     unknown = in_state(cast, accepted["id"], "unknown", "sent")
-    later(5 * MINUTE).relay.run_due(until=now() + 15 * MINUTE)
+    later(5 * MINUTE).relay.run(account["id"], until=now() + 15 * MINUTE)
 
     assert unknown["attempts"][0]["outcome"] == "unknown"
     sent = in_state(cast, accepted["id"], "sent")
@@ -316,15 +319,3 @@ def refreshes_of(sandbox: Sandbox, account: dict[str, Any]) -> int:
     return len(
         [one for one in requests if one.user == account["address"] and one.grant_type == "refresh_token"]
     )
-
-
-@pytest.fixture
-def later(sandbox: Sandbox) -> Callable[[int], Gateway]:
-    """The application's own code with its clock put forward by some milliseconds."""
-    from chalicelib.settings import Settings
-    from chalicelib.wiring import Gateway
-
-    def at(ahead: int) -> Gateway:
-        return Gateway(Settings.from_env(sandbox.environment), clock=lambda: now() + ahead)
-
-    return at

@@ -12,7 +12,7 @@ import pytest
 from chalicelib.clock import MINUTE, now
 from chalicelib.settings import Settings
 from chalicelib.wiring import Gateway
-from tests.helpers import SHORT_LIFE, invoke, token_expired
+from tests.helpers import invoke, with_expired_token
 
 if TYPE_CHECKING:
     from sandbox.cast import Cast, ProviderName
@@ -29,10 +29,7 @@ def test_F24_twenty_workers_need_one_expired_token(
     sandbox: Sandbox, cast: Cast, provider: ProviderName
 ) -> None:
     """One request reaches the provider; all twenty are answered with the token that it brought."""
-    sandbox.provider.set_lifetime(access=SHORT_LIFE)
-    account = cast.connected(provider, f"owner-{secrets.token_hex(4)}@example.com")
-    token_expired(account)
-    sandbox.provider.set_lifetime(access=3600)
+    account = with_expired_token(cast, provider)
     sandbox.provider.inject("token", delay=SLOW_PROVIDER_SECONDS)
     event = {"account": account["id"]}
     functions = [lambda: invoke(sandbox, "tokens", event)] * FUNCTIONS

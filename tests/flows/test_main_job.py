@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.helpers import SHORT_LIFE, copies, in_state, invoke, letter, token_expired
+from chalicelib.clock import MINUTE, now
+from tests.helpers import copies, in_state, invoke, letter, with_expired_token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalicelib.wiring import Gateway
     from sandbox.cast import Cast, ProviderName
     from sandbox.stack import Sandbox
 
@@ -128,10 +132,7 @@ def test_an_expired_token_is_refreshed_before_it_is_used(
     sandbox: Sandbox, cast: Cast, provider: ProviderName
 ) -> None:
     """The relay asks once, the provider is asked once, and the mail server never sees the old token."""
-    sandbox.provider.set_lifetime(access=SHORT_LIFE)
-    account = cast.connected(provider, f"owner-{secrets.token_hex(4)}@example.com")
-    token_expired(account)
-    sandbox.provider.set_lifetime(access=3600)
+    account = with_expired_token(cast, provider)
 
     accepted = cast.api.post("/v1/messages", letter(account["id"]))
     in_state(cast, accepted["id"], "sent")
@@ -145,9 +146,7 @@ def test_an_expired_token_is_refreshed_before_it_is_used(
 
 def test_the_schedule_refreshes_what_is_in_use(sandbox: Sandbox, cast: Cast) -> None:
     """A token that a relay has asked for and used is refreshed again before it ends."""
-    sandbox.provider.set_lifetime(access=SHORT_LIFE)
-    account = cast.connected("google", f"owner-{secrets.token_hex(4)}@example.com")
-    token_expired(account)
+    account = with_expired_token(cast, "google")
     in_state(cast, cast.api.post("/v1/messages", letter(account["id"]))["id"], "sent")
     make_due(sandbox, account)
 
@@ -168,16 +167,18 @@ def make_due(sandbox: Sandbox, account: dict[str, Any]) -> None:
     )
 
 
-def test_a_dead_grant_is_diagnosed_and_reconnecting_keeps_the_account(sandbox: Sandbox, cast: Cast) -> None:
+def test_a_dead_grant_is_diagnosed_and_reconnecting_keeps_the_account(
+    sandbox: Sandbox, cast: Cast, later: Callable[[int], Gateway]
+) -> None:
     """The account says what happened and how to mend it; its mail is held, and flows after that."""
-    sandbox.provider.set_lifetime(access=SHORT_LIFE)
-    account = cast.connected("google", f"owner-{secrets.token_hex(4)}@example.com")
+    account = with_expired_token(cast, "google")
     sandbox.provider.revoke(account["address"])
-    token_expired(account)
-    sandbox.provider.set_lifetime(access=3600)
     accepted = cast.api.post("/v1/messages", letter(account["id"]))
     in_state(cast, accepted["id"], "deferred")
-    held = in_state(cast, accepted["id"], "held", meanwhile=lambda: invoke(sandbox, "relay-due"))
+    relay = later(5 * MINUTE).relay
+    held = in_state(
+        cast, accepted["id"], "held", meanwhile=lambda: relay.run(account["id"], until=now() + 20 * MINUTE)
+    )
     shown = cast.api.get(f"/v1/accounts/{account['id']}")
 
     link = cast.api.post(f"/v1/accounts/{account['id']}/connect-link", {})
@@ -193,12 +194,9 @@ def test_a_dead_grant_is_diagnosed_and_reconnecting_keeps_the_account(sandbox: S
 
 def test_a_wrong_client_secret_is_one_fact_of_the_connector(sandbox: Sandbox, cast: Cast) -> None:
     """The account shows as misconfigured, and the connector says that its secret is what is wrong."""
-    sandbox.provider.set_lifetime(access=SHORT_LIFE)
     connector = cast.connector("microsoft")
-    account = cast.connected("microsoft", f"owner-{secrets.token_hex(4)}@example.com", connector=connector)
+    account = with_expired_token(cast, "microsoft", connector=connector)
     sandbox.provider.inject("token", error="AADSTS7000222", client_id=connector["client_id"])
-    token_expired(account)
-    sandbox.provider.set_lifetime(access=3600)
 
     accepted = cast.api.post("/v1/messages", letter(account["id"]))
     in_state(cast, accepted["id"], "held")

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import requests
 
 if TYPE_CHECKING:
@@ -44,13 +43,13 @@ def described(sandbox: Sandbox) -> dict[str, Any]:
     return found
 
 
-def with_account(found: dict[str, Any], named: list[str]) -> dict[str, Any]:
+def with_account(found: dict[str, Any], account: str) -> dict[str, Any]:
     """The description with an account that is there: a random one would lead to 404 and no further."""
     operations = [operation for path in found["paths"].values() for operation in path.values()]
     for parameter in [one for operation in operations for one in operation.get("parameters", [])]:
         if parameter["name"] == "account":
-            parameter["schema"] = {"anyOf": [{"enum": named}, {"type": "string"}]}
-    found["components"]["schemas"]["SendRequest"]["properties"]["account"] = {"enum": named}
+            parameter["schema"] = {"anyOf": [{"enum": [account]}, {"type": "string"}]}
+    found["components"]["schemas"]["SendRequest"]["properties"]["account"] = {"enum": [account]}
     return found
 
 
@@ -58,7 +57,7 @@ def test_no_request_is_answered_by_a_server_error(sandbox: Sandbox, cast: Cast, 
     """Requests that fit the description and requests that do not; each refusal has the one shape."""
     account = cast.connected("google", f"described-{secrets.token_hex(4)}@example.com")
     schema, configuration = tmp_path / "openapi.json", tmp_path / "schemathesis.toml"
-    schema.write_text(json.dumps(with_account(described(sandbox), [account["id"], account["name"]])))
+    schema.write_text(json.dumps(with_account(described(sandbox), account["id"])))
     configuration.write_text(
         CONFIGURATION.format(key=sandbox.key, cafile=sandbox.authority.cafile, url=sandbox.url)
     )
@@ -66,7 +65,7 @@ def test_no_request_is_answered_by_a_server_error(sandbox: Sandbox, cast: Cast, 
     command += ["run", str(schema), "--phases", PHASES, "--max-examples", EXAMPLES]
     command += ["--checks", CHECKS, "--workers", "2", "--generation-deterministic"]
 
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, text=True, timeout=SECONDS)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert " generated, " in done.stdout

@@ -50,7 +50,7 @@ def make_key(sandbox: Sandbox, session: boto3.Session, key: str) -> str:
 
 
 @pytest.mark.parametrize("key", ["GRANTS_KEY_ARN", "ACCESS_TOKENS_KEY_ARN"])
-def test_api_and_send_are_refused_both_keys(sandbox: Sandbox, key: str) -> None:
+def test_V6_api_and_send_are_refused_both_keys(sandbox: Sandbox, key: str) -> None:
     """Neither can wrap or unwrap anything."""
     for function in ("api", "send"):
         session = role_session(sandbox, function)
@@ -70,7 +70,7 @@ def root_data_key(sandbox: Sandbox, key: str) -> bytes:
     return bytes(made["CiphertextBlob"])
 
 
-def test_api_is_refused_every_secret(sandbox: Sandbox, cast: Any) -> None:
+def test_V6_api_is_refused_every_secret(sandbox: Sandbox, cast: Any) -> None:
     """A connector's secret that was just written through the API cannot be read by it."""
     connector = cast.connector("google")
     name = f"mailgrant-sandbox/connector/{connector['id']}"
@@ -86,7 +86,7 @@ def test_api_is_refused_every_secret(sandbox: Sandbox, cast: Any) -> None:
     assert allowed == "done"
 
 
-def test_relay_is_refused_the_grants_key(sandbox: Sandbox) -> None:
+def test_V6_relay_is_refused_the_grants_key(sandbox: Sandbox) -> None:
     """It can unwrap access tokens and nothing of a grant; it can wrap neither."""
     session = role_session(sandbox, "relay")
 
@@ -109,8 +109,53 @@ def test_relay_is_refused_the_grants_key(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("function", ["send", "api"])
-def test_send_and_api_are_refused_the_token_tables(sandbox: Sandbox, function: str) -> None:
+def test_V6_send_and_api_are_refused_the_token_tables(sandbox: Sandbox, function: str) -> None:
     """Not even the ciphertexts can be read."""
     session = role_session(sandbox, function)
 
     assert {read_row(sandbox, session, table) for table in TOKEN_TABLES} <= DENIED
+
+
+BOTH_KEYS = {"seal grants", "open grants", "seal tokens", "open tokens"}
+REFRESHING = {*BOTH_KEYS, *TOKEN_TABLES, "secret"}
+RELAYING = {"open tokens", "access-tokens", "callers"}
+REACH: dict[str, set[str]] = {
+    "api": {"callers", "authorizations"},
+    "connect": {*REFRESHING, "authorizations"},
+    "tokens": REFRESHING,
+    "refresh": REFRESHING,
+    "refresh-tokens": REFRESHING,
+    "send": {"callers"},
+    "relay": RELAYING,
+    "relay-due": RELAYING,
+}
+"""Function → what its role reaches of everything that is secret or decides who may do what."""
+
+
+@pytest.mark.parametrize("function", REACH)
+def test_V6_a_role_reaches_what_its_function_needs_and_no_more(
+    sandbox: Sandbox, cast: Any, function: str
+) -> None:
+    """Everything is tried with the role's own credentials."""
+    session = role_session(sandbox, function)
+    secret = f"mailgrant-sandbox/connector/{cast.connector('google')['id']}"
+    tried = {
+        "secret": answer(sandbox, session, "secretsmanager", "get_secret_value", SecretId=secret),
+        **{table: read_row(sandbox, session, table) for table in TOKEN_TABLES},
+        **{table: read_named(sandbox, session, table) for table in ("callers", "authorizations")},
+    }
+    for name, key in (("grants", "GRANTS_KEY_ARN"), ("tokens", "ACCESS_TOKENS_KEY_ARN")):
+        blob = root_data_key(sandbox, key)
+        opened = answer(
+            sandbox, session, "kms", "decrypt", CiphertextBlob=blob, KeyId=sandbox.environment[key]
+        )
+        tried |= {f"open {name}": opened, f"seal {name}": make_key(sandbox, session, key)}
+
+    assert {name for name, outcome in tried.items() if outcome == "done"} == REACH[function]
+    assert {outcome for outcome in tried.values() if outcome != "done"} <= DENIED
+
+
+def read_named(sandbox: Sandbox, session: boto3.Session, table: str) -> str:
+    """The outcome of reading any row of a table whose key is named like the table, but for its s."""
+    key = {table.removesuffix("s"): {"S": "x"}}
+    return answer(sandbox, session, "dynamodb", "get_item", TableName=f"mailgrant-sandbox-{table}", Key=key)

@@ -141,3 +141,29 @@ def test_plain_http_and_silence_hold_up_nobody(front: Front, authority: Authorit
 
     silent.close()
     assert answer.status == 303
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"INVENTED / HTTP/1.1", 405),
+        (b"GET / HTTP/9.9", 505),
+        (b"GET", 400),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1", 414),
+    ],
+)
+def test_a_request_that_is_none_of_http_is_refused_in_the_shape_of_every_error(
+    request_line: bytes, status: int, front: Front, authority: Authority
+) -> None:
+    connection = connect(front, authority)
+    connection.connect()
+    assert connection.sock is not None
+    connection.sock.sendall(request_line + b"\r\nHost: x\r\n\r\n")
+    answer = http.client.HTTPResponse(connection.sock, method="GET")
+    answer.begin()
+    error = json.loads(answer.read())["error"]
+    answer.close()
+    connection.close()
+
+    assert answer.status == status
+    assert set(error) == {"code", "message", "fix", "docs"}

@@ -150,6 +150,21 @@ def test_an_alias_of_send_exists_for_the_caller_it_is_named_after(aws: Deployed)
     assert alias["AliasArn"].endswith(f":function:{aws.name('send')}:orders")
 
 
+def test_the_schedules_wake_their_functions(aws: Deployed) -> None:
+    events = aws.session.client("events")
+
+    rules = events.list_rules()["Rules"]
+
+    woken = {}
+    for rule in rules:
+        (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        woken[target["Arn"].rpartition(":")[2]] = (rule["State"], rule["ScheduleExpression"])
+    assert woken == {
+        aws.name("relay-due"): ("ENABLED", "rate(1 minute)"),
+        aws.name("refresh-tokens"): ("ENABLED", "rate(5 minutes)"),
+    }
+
+
 def test_the_public_url_is_in_ssm(aws: Deployed) -> None:
     parameter = aws.session.client("ssm").get_parameter(Name=f"/mailgrant/{aws.stage}/public-url")
 

@@ -340,3 +340,14 @@ def test_a_grant_that_changed_is_not_put_off(stores: Gateway) -> None:
     found = stores.grants_table.get(old.account)
     assert found is not None
     assert found.refresh_due_at is None
+
+
+def test_the_owner_counts_as_told_by_the_lease_owner_only(stores: Gateway) -> None:
+    grant = connected(stores, lease="first")
+    stores.grants_table.reschedule(grant, NOW, DueReason.TELL_OWNER)
+
+    stores.grants_table.told(grant, owner="second")
+
+    found = stores.grants_table.get(grant.account)
+    assert found is not None
+    assert (found.refresh_due_at, found.lease_owner) == (NOW, "first")

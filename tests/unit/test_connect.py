@@ -159,26 +159,6 @@ def test_b07_error_and_code_together_are_an_error(world: World) -> None:
     assert world.grants_table.get(account.id) is None
 
 
-def test_b09_an_answer_of_another_issuer_is_refused(world: World) -> None:
-    account = world.account(world.connector("google"))
-    url, cookie = world.begin(account)
-    params = world.approve(url, account.address) | {"iss": ["https://evil.example"]}
-
-    outcome = world.connect.complete(account.connector, params, cookie)
-
-    assert outcome["outcome"] == "failed"
-    assert outcome["diagnosis"]["code"] == "wrong_issuer"
-
-
-def test_b10_a_callback_at_another_connector_is_refused(world: World) -> None:
-    account, other = world.account(world.connector("google")), world.connector("microsoft")
-    url, cookie = world.begin(account)
-    params = world.approve(url, account.address)
-
-    with pytest.raises(MalformedRequest):
-        world.connect.complete(other.id, params, cookie)
-
-
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_b12_another_mailbox_is_not_saved(world: World, provider: Literal["microsoft", "google"]) -> None:
     account = world.account(world.connector(provider))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -68,25 +67,6 @@ def test_a_key_belongs_to_its_caller(world: World) -> None:
     world.caller = replace(world.caller, id="key_other")
 
     assert world.accept(idempotency_key="k") != first
-
-
-@pytest.mark.parametrize("text", ["short", "long " * 5_000], ids=["in the row", "in the bucket"])
-def test_the_same_key_at_the_same_time_makes_one_message(world: World, text: str) -> None:
-    found: list[str] = []
-    callers = [
-        threading.Thread(target=lambda: found.append(world.accept(idempotency_key="k", text=text)))
-        for _ in range(4)
-    ]
-
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
-
-    page = world.outbox.list(world.caller, world.account.id)
-    assert len(found) == 4
-    assert {message.id for message in page.messages} == set(found)
-    assert len(set(found)) == 1
 
 
 def test_one_relay_is_woken_for_many_messages(world: World) -> None:
@@ -301,7 +281,7 @@ def test_who_only_sends_sees_its_own_messages(world: World) -> None:
 
     assert [message.id for message in listed.messages] == [own]
     assert world.outbox.get(sender, own)[0].id == own
-    for unseen in (others, "msg_1", own[:-1] + "0"):
+    for unseen in (others, "msg_1", own[:-1] + ("1" if own.endswith("0") else "0")):
         with pytest.raises(NotFound):
             world.outbox.get(sender, unseen)
 

@@ -99,7 +99,7 @@ def test_a_json_object_is_given(server: Server) -> None:
         ("/429", "http_429"),
     ],
 )
-def test_an_answer_that_says_nothing_of_the_mailbox_is_tried_later(
+def test_O18_an_answer_that_says_nothing_of_the_mailbox_is_tried_later(
     server: Server, path: str, code: str
 ) -> None:
     server.asked.clear()
@@ -120,7 +120,7 @@ def test_r14_retry_after_is_kept(server: Server, path: str, seconds: int | None)
     assert refused.value.diagnosis.retry_after == seconds
 
 
-def test_a_redirect_is_not_followed(server: Server) -> None:
+def test_O18_a_redirect_is_not_followed(server: Server) -> None:
     server.asked.clear()
 
     with pytest.raises(Diagnosed):
@@ -136,7 +136,7 @@ def test_a_refusal_is_diagnosed(server: Server) -> None:
     assert refused.value.diagnosis.class_ is DiagnosisClass.RECONNECT
 
 
-def test_a_certificate_of_an_unknown_authority_is_refused(
+def test_O18_a_certificate_of_an_unknown_authority_is_refused(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.authority.cafile))
@@ -149,7 +149,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
     assert server.asked == []
 
 
-def test_plain_http_is_refused(server: Server) -> None:
+def test_O18_plain_http_is_refused(server: Server) -> None:
     with pytest.raises(Diagnosed):
         ProviderHttp("google").get(server.url.replace("https", "http"))
 

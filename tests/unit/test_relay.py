@@ -190,21 +190,6 @@ def test_held_mail_expires_on_time(world: World) -> None:
     assert world.lane.state(world.account.id).next_due_at is None
 
 
-def test_a_refused_recipient_does_not_keep_the_others_from_it(world: World) -> None:
-    world.post.client.inject(
-        "RCPT", code=550, text="5.1.1 no such user", recipient="b@example.net", times=None
-    )
-    message = world.accept(to=["a@example.net", "b@example.net", "c@example.net"])
-
-    world.serve()
-
-    record = world.record(message)
-    assert record["state"] == "sent"
-    assert [one["state"] for one in record["recipients"]] == ["sent", "failed", "sent"]
-    assert record["recipients"][1]["reply"]["enhanced"] == "5.1.1"
-    assert world.post.client.log()[0]["recipients"] == ["a@example.net", "c@example.net"]
-
-
 def test_a_recipient_refused_for_now_gets_the_message_later_and_alone(world: World) -> None:
     world.post.client.inject("RCPT", code=450, text="4.2.1 later", recipient="b@example.net")
     message = world.accept(to=["a@example.net", "b@example.net"])
@@ -218,18 +203,6 @@ def test_a_recipient_refused_for_now_gets_the_message_later_and_alone(world: Wor
         ["a@example.net"],
         ["b@example.net"],
     ]
-
-
-def test_all_recipients_refused_is_a_failure(world: World) -> None:
-    world.post.client.inject("RCPT", code=550, text="5.1.1 no such user", times=None)
-    message = world.accept()
-    other = world.accept()
-
-    world.serve()
-
-    assert world.record(message)["state"] == "failed"
-    assert world.record(other)["attempts"][0]["diagnosis"]["class"] == "caller"
-    assert world.post.client.log() == []
 
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])

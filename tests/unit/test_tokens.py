@@ -67,7 +67,7 @@ def test_the_version_that_failed_is_replaced_once(world: World) -> None:
     assert world.refreshes(account) == 1
 
 
-def test_r08_google_keeps_its_refresh_token(world: World) -> None:
+def test_R8_google_keeps_its_refresh_token(world: World) -> None:
     account = world.connected("google")
     before = world.keeper.reveal(grant_of(world, account)).reveal()
 
@@ -86,7 +86,7 @@ def test_a_rotated_refresh_token_replaces_the_one_before(world: World) -> None:
 
 
 @pytest.mark.parametrize("lifetime", [3600, 60], ids=["an hour", "a minute"])
-def test_f24_twenty_workers_need_one_expired_token_and_the_provider_is_asked_once(
+def test_F24_twenty_workers_need_one_expired_token_and_the_provider_is_asked_once(
     world: World, lifetime: int
 ) -> None:
     account = world.connected()
@@ -99,7 +99,7 @@ def test_f24_twenty_workers_need_one_expired_token_and_the_provider_is_asked_onc
     assert world.refreshes(account) == 1
 
 
-def test_r01_a_worker_whose_lease_has_ended_is_followed_by_another(world: World) -> None:
+def test_R1_a_worker_whose_lease_has_ended_is_followed_by_another(world: World) -> None:
     account = world.connected()
     grant = grant_of(world, account)
     assert world.grants_table.lease(grant, owner="dead", now=world.now(), until=world.now() + MINUTE)
@@ -110,7 +110,7 @@ def test_r01_a_worker_whose_lease_has_ended_is_followed_by_another(world: World)
     assert token.version == 2
 
 
-def test_r02_a_worker_that_slept_through_its_lease_saves_nothing(world: World) -> None:
+def test_R2_a_worker_that_slept_through_its_lease_saves_nothing(world: World) -> None:
     account = world.connected()
     slow = grant_of(world, account)
     world.grants_table.lease(slow, owner="slow", now=world.now(), until=world.now() - 1)
@@ -125,7 +125,7 @@ def test_r02_a_worker_that_slept_through_its_lease_saves_nothing(world: World) -
     assert world.read(account).grant_state is GrantState.ACTIVE
 
 
-def test_r06_a_refused_grant_is_believed_at_the_second_refusal(world: World) -> None:
+def test_R6_a_refused_grant_is_believed_at_the_second_refusal(world: World) -> None:
     account = world.connected("google")
     world.control.revoke(account.address)
 
@@ -143,7 +143,7 @@ def test_r06_a_refused_grant_is_believed_at_the_second_refusal(world: World) -> 
     assert grant_of(world, account).refresh_token
 
 
-def test_r07_a_dead_grant_is_never_asked_for_again_by_itself(world: World) -> None:
+def test_R7_a_dead_grant_is_never_asked_for_again_by_itself(world: World) -> None:
     account = world.connected("google")
     world.control.revoke(account.address)
     for later in (0, 6 * MINUTE):
@@ -178,7 +178,7 @@ def test_reconnecting_a_dead_grant_revives_the_account(world: World) -> None:
     assert world.access_tokens.fresh(account.id, failed_version=1).version == 2
 
 
-def test_f23_a_throttle_that_looks_like_a_revocation_keeps_the_grant(world: World) -> None:
+def test_F23_a_throttle_that_looks_like_a_revocation_keeps_the_grant(world: World) -> None:
     account = world.connected("microsoft")
     world.control.inject("token", error="AADSTS50196", user=account.address)
 
@@ -201,7 +201,7 @@ def test_f23_a_throttle_that_looks_like_a_revocation_keeps_the_grant(world: Worl
     ids=["500", "503", "dropped", "html"],
 )
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_f21_a_failing_provider_is_asked_once_and_later_again(
+def test_F21_a_failing_provider_is_asked_once_and_later_again(
     world: World, provider: Literal["microsoft", "google"], fault: dict[str, Any]
 ) -> None:
     account = world.connected(provider)
@@ -222,7 +222,7 @@ def test_f21_a_failing_provider_is_asked_once_and_later_again(
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_f22_a_limit_rests_the_whole_connector(
+def test_F22_a_limit_rests_the_whole_connector(
     world: World, provider: Literal["microsoft", "google"]
 ) -> None:
     connector = world.connector(provider)
@@ -243,7 +243,7 @@ def test_f22_a_limit_rests_the_whole_connector(
     assert token.version == 2
 
 
-def test_r09_a_failed_refresh_does_not_shorten_the_life_of_a_token(world: World) -> None:
+def test_R9_a_failed_refresh_does_not_shorten_the_life_of_a_token(world: World) -> None:
     account = world.connected("google")
     world.control.inject("token", status=500, times=None)
     world.later = HOUR - 90 * SECOND
@@ -273,7 +273,7 @@ def test_a_wrong_secret_is_one_fact_and_ends_with_a_new_one(world: World) -> Non
     assert world.registry.connector(connector.id).problem is None
 
 
-def test_r15_an_idle_mailbox_is_kept_alive_and_no_more(world: World) -> None:
+def test_R15_an_idle_mailbox_is_kept_alive_and_no_more(world: World) -> None:
     account = world.connected("microsoft")
     grant = grant_of(world, account)
     due_at = grant.refresh_due_at or 0
@@ -317,7 +317,7 @@ def test_a_mailbox_that_is_used_no_more_is_left_alone(world: World) -> None:
     assert (grant.refresh_due_at or 0) > world.now() + 30 * DAY
 
 
-def test_r12_one_broken_account_keeps_no_other_from_being_refreshed(world: World) -> None:
+def test_R12_one_broken_account_keeps_no_other_from_being_refreshed(world: World) -> None:
     connector = world.connector("microsoft")
     accounts = [world.account(connector) for _ in range(3)]
     for account in accounts:
@@ -347,7 +347,7 @@ def test_what_does_not_fit_the_time_is_handed_back(world: World) -> None:
     assert world.refreshes(account) == 0
 
 
-def test_f31_a_schedule_that_fires_twice_refreshes_once(world: World) -> None:
+def test_F31_a_schedule_that_fires_twice_refreshes_once(world: World) -> None:
     account = world.connected("microsoft")
     world.later = 60 * DAY
 
@@ -356,7 +356,7 @@ def test_f31_a_schedule_that_fires_twice_refreshes_once(world: World) -> None:
     assert world.refreshes(account) == 1
 
 
-def test_f27_a_token_that_cannot_be_saved_is_rescued_and_saved_later(
+def test_F27_a_token_that_cannot_be_saved_is_rescued_and_saved_later(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = world.connected("microsoft")
@@ -382,7 +382,7 @@ def test_f27_a_token_that_cannot_be_saved_is_rescued_and_saved_later(
     assert world.rescue_queue.take() == []
 
 
-def test_f28_without_keys_the_provider_is_not_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_F28_without_keys_the_provider_is_not_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     account = world.connected("microsoft")
 
     def refused(*_: object) -> object:

@@ -94,7 +94,7 @@ def test_a_refresh_with_fewer_scopes_holds_the_account_and_keeps_the_token(
     ids=["id token", "a life of ages", "a life of digits", "no scope"],
 )
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_r03_a_token_is_kept_although_what_came_with_it_makes_no_sense(
+def test_R3_a_token_is_kept_although_what_came_with_it_makes_no_sense(
     world: World, provider: Literal["microsoft", "google"], changes: dict[str, Any]
 ) -> None:
     account = world.connected(provider)

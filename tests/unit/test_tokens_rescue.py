@@ -81,7 +81,7 @@ def test_what_is_no_grant_stays_and_stops_nothing(world: World) -> None:
     world.aws.clients.sqs.purge_queue(QueueUrl=world.settings.rescue_queue_url)
 
 
-def test_r03_a_mistake_of_ours_loses_no_token(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_R3_a_mistake_of_ours_loses_no_token(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     account = world.connected("microsoft")
 
     def broken(*_: object, **__: object) -> bool:
@@ -117,7 +117,7 @@ def test_a_grant_that_changes_while_it_is_drained_is_looked_at_again(
 
 
 @pytest.mark.parametrize("error", [Unavailable("No.", fix="Do."), ConfigurationError("denied")], ids=repr)
-def test_r12_a_broken_rescue_queue_keeps_nobody_from_being_refreshed(
+def test_R12_a_broken_rescue_queue_keeps_nobody_from_being_refreshed(
     world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     account = world.connected("microsoft")

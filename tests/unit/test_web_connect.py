@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -50,7 +51,7 @@ def asked(services: FakeServices) -> list[str]:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_opening_a_link_starts_nothing(http: Client, services: FakeServices, method: str) -> None:
+def test_O5_opening_a_link_starts_nothing(http: Client, services: FakeServices, method: str) -> None:
     """Mail scanners open links too."""
     response = http.http.request(method, f"/connect/{LINK}")
 
@@ -86,7 +87,9 @@ def test_a_link_that_does_not_work_says_so(
     assert b"Ask for a new one." in response.body
 
 
-def test_the_button_binds_the_browser_and_leads_to_the_provider(http: Client, services: FakeServices) -> None:
+def test_O4_the_button_binds_the_browser_and_leads_to_the_provider(
+    http: Client, services: FakeServices
+) -> None:
     """303 with cookies that only this host gets back."""
     response = http.http.post(f"/connect/{LINK}", headers=FORM)
 
@@ -137,11 +140,13 @@ def test_a_callback_is_handed_on_with_its_cookie(http: Client, services: FakeSer
         f"?state={STATE}",
         f"?state={STATE}&state={STATE}&code=c",
         f"?state={STATE}&code=c&code=d",
-        "?state=" + "x" * 10_000 + "&code=c",
+        f"?state={STATE}&code=",
+        f"?state={STATE}&code=%0d%0a",
+        f"?state={STATE}&code=c&iss=",
     ],
-    ids=["nothing", "B01 no state", "no code", "B06 two states", "B06 two codes", "B05 long state"],
+    ids=["nothing", "no state", "no code", "two states", "two codes", "empty code", "line end", "empty iss"],
 )
-def test_a_callback_that_is_none_asks_nobody(http: Client, services: FakeServices, query: str) -> None:
+def test_O17_a_callback_that_is_none_asks_nobody(http: Client, services: FakeServices, query: str) -> None:
     """400 before any function is invoked."""
     response = http.http.get(f"{CALLBACK}{query}")
 
@@ -274,8 +279,8 @@ def test_what_has_not_the_shape_of_a_link_asks_nobody(
     assert asked(services) == []
 
 
-def test_every_page_is_guarded(http: Client, services: FakeServices) -> None:
-    """Row O15: nothing is loaded, framed, cached, or told to others."""
+def test_O15_every_page_is_guarded(http: Client, services: FakeServices) -> None:
+    """Nothing is loaded, framed, cached, or told to others."""
     services.laid.answers["outcome"] = {"outcome": "connected"}
 
     for path in (f"/connect/{LINK}", CALLBACK, f"/authorizations/{AUTHORIZATION}", "/connect/x"):
@@ -286,3 +291,66 @@ def test_every_page_is_guarded(http: Client, services: FakeServices) -> None:
         assert headers["Cache-Control"] == "no-store"
         assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("state", ["x" * 10_000, "%00%FF%FE" * 16, "%F0%9F%92%8C" * 43, "%0A" + "x" * 42])
+def test_B05_a_state_that_is_none_asks_nobody(http: Client, services: FakeServices, state: str) -> None:
+    """400 by its shape alone, whatever it holds."""
+    response = http.http.get(f"{CALLBACK}?state={state}&code=c")
+
+    assert response.status_code == 400
+    assert asked(services) == []
+
+
+def unmoved(http: Client, target: str) -> None:
+    """Fails unless a request that names a place to return to is answered like one that names none."""
+    query = "".join(f"&{name}={quote(target, safe='')}" for name in ("return_to", "redirect_uri", "next"))
+
+    begun = http.http.post(f"/connect/{LINK}?{query[1:]}", headers=FORM)
+    back = http.http.get(f"{CALLBACK}?state={STATE}&code=c{query}")
+    shown = http.http.get(f"/authorizations/{AUTHORIZATION}?{query[1:]}")
+
+    assert begun.headers["Location"] == PROVIDER
+    assert back.headers["Location"] == f"{PUBLIC_URL}/authorizations/{AUTHORIZATION}"
+    assert shown.status_code == 200
+    for answer in (begun, back, shown):
+        said = f"{answer.headers}{answer.body!r}"
+        assert "evil" not in said
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "/\\evil.example", "https:evil.example", "javascript:evil()", "/evil"]
+)
+def test_B16_a_place_to_return_to_leads_to_the_usual_page(
+    http: Client, services: FakeServices, target: str
+) -> None:
+    """There is no such parameter: whoever sends one is shown what everybody is shown."""
+    services.laid.answers["outcome"] = {"outcome": "connected"}
+
+    unmoved(http, target)
+
+
+@pytest.mark.parametrize("target", ["/a\r\nSet-Cookie: evil=1", "/a\nevil: 1", "/\x00evil"])
+def test_B17_a_place_to_return_to_splits_no_header(http: Client, services: FakeServices, target: str) -> None:
+    """The usual page, and no header more than usual."""
+    services.laid.answers["outcome"] = {"outcome": "connected"}
+
+    unmoved(http, target)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "mail.example:444", "mail.example.evil.example"])
+def test_O7_addresses_come_from_the_settings_whatever_the_headers_say(
+    http: Client, services: FakeServices, host: str
+) -> None:
+    """Host and its relatives are the sender's own words."""
+    headers = {
+        "Host": host,
+        "X-Forwarded-Host": host,
+        "Forwarded": f"host={host}",
+        "X-Forwarded-Proto": "http",
+    }
+
+    response = http.http.get(f"{CALLBACK}?state={STATE}&code=c", headers=headers)
+
+    assert response.headers["Location"] == f"{PUBLIC_URL}/authorizations/{AUTHORIZATION}"
+    assert host not in str(services.laid.asked)

@@ -119,6 +119,11 @@ class GrantsTable:
         }
         self._change(grant, changes, UNCHANGED, version=grant.version)
 
+    def told(self, grant: Grant, *, owner: str) -> None:
+        """Notes that the mailbox owner was told, and ends the lease, if version and lease are unchanged."""
+        changes: Row = {"refresh_due_at": None, "refresh_shard": None, "due_reason": None}
+        self._change(grant, changes | NO_LEASE, HELD, version=grant.version, owner=owner)
+
     def due(self, shard: str, now: int, limit: int) -> list[str]:
         """Up to `limit` accounts of a shard that are due, the longest due first. May lag behind."""
         with translated(self._table.what):

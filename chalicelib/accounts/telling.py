@@ -1,0 +1,100 @@
+"""Telling that a mailbox needs its owner: one event for each time that a grant ends.
+
+The write that ends a grant also makes it due with the reason ``tell_owner``, so that no crash between the
+two can keep the news from being told: the schedule finds it until it was told. A lease keeps two schedules
+from telling it at once. Only a crash between the event and its note makes a second event; both have the same
+`incident` then.
+
+The event's detail::
+
+    stage, incident, account, provider      ids and plain words
+    diagnosis                               class, code, message and fix, without the provider's own text
+    connect_link, connect_link_expires_at   opens the page where the owner connects the mailbox again
+    name, address                           of the mailbox, only where the stage allows it
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from chalicelib import clock
+from chalicelib.accounts.links import LINK_LIFE, link_id
+from chalicelib.accounts.models import ConnectLink, GrantState
+from chalicelib.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalicelib.accounts.models import Account, Grant
+    from chalicelib.accounts.ports import AuthorizationStore, Events, GrantStore
+    from chalicelib.accounts.refreshing import Mailbox
+
+NEEDS_OWNER = "Account needs its owner"
+INVITED_BY = "Mailgrant"
+LEASE = 60 * clock.SECOND
+
+log = logger("telling")
+
+
+class Telling:
+    """Tells owners. `with_address` says whether an event may name the mailbox."""
+
+    def __init__(
+        self,
+        grants: GrantStore,
+        authorizations: AuthorizationStore,
+        events: Events,
+        public_url: Callable[[], str],
+        *,
+        with_address: bool,
+        now: clock.Clock = clock.now,
+    ) -> None:
+        self._grants = grants
+        self._authorizations = authorizations
+        self._events = events
+        self._public_url = public_url
+        self._with_address = with_address
+        self._now = now
+
+    def tell(self, grant: Grant, mailbox: Mailbox) -> None:
+        """Publishes the event with a new connect link, unless another worker is doing it.
+
+        Raises Unavailable when it could not be published: the grant stays due.
+        """
+        owner, now = secrets.token_hex(8), self._now()
+        if not self._grants.lease(grant, owner=owner, now=now, until=now + LEASE):
+            return
+        if mailbox.account.grant_state is GrantState.NEEDS_RECONNECT:
+            self._publish(grant, mailbox, owner)
+        self._grants.told(grant, owner=owner)
+        log.warning("owner told", extra={"facts": {"account": grant.account}})
+
+    def _publish(self, grant: Grant, mailbox: Mailbox, owner: str) -> None:
+        try:
+            self._events.put(NEEDS_OWNER, self._detail(grant, mailbox))
+        except Exception:
+            self._grants.release(grant, owner=owner)
+            raise
+
+    def _detail(self, grant: Grant, mailbox: Mailbox) -> dict[str, Any]:
+        account, now = mailbox.account, self._now()
+        token, ends_at = secrets.token_urlsafe(24), now + LINK_LIFE
+        link = ConnectLink(link_id(token), account.id, INVITED_BY, now, ends_at)
+        self._authorizations.add_link(link)
+        return {
+            "incident": f"{account.id}:{grant.version}",
+            "account": account.id,
+            "provider": mailbox.connector.provider,
+            "diagnosis": _diagnosis(account),
+            "connect_link": f"{self._public_url()}/connect/{token}",
+            "connect_link_expires_at": datetime.fromtimestamp(ends_at // clock.SECOND, UTC).isoformat(),
+            **({"name": account.name, "address": account.address} if self._with_address else {}),
+        }
+
+
+def _diagnosis(account: Account) -> dict[str, Any] | None:
+    """Without the provider's own text, which may name people."""
+    known = account.problem.to_json() if account.problem else None
+    return {name: known[name] for name in ("class", "code", "message", "fix")} if known else None

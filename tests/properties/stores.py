@@ -1,0 +1,282 @@
+"""A model, in memory, of the stores that the token care works with. It stands for the tables in simulations only.
+
+test_stores.py holds it to the same behaviour as the tables. Every call goes through `io`, before and after the
+work: there a simulation lets the process die, sleep, be answered too late or let somebody else go first.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.accounts.models import (
+    Account,
+    Authorization,
+    ConnectLink,
+    Connector,
+    DueReason,
+    Grant,
+    GrantState,
+    SealedToken,
+)
+from chalicelib.ids import shard_of
+from chalicelib.secret import Secret
+
+if TYPE_CHECKING:
+    from chalicelib.diagnosis import Diagnosis
+
+Io = Callable[[str], None]
+INDEX_LAG = 2_000
+"""Milliseconds by which the index of what is due lags behind."""
+
+
+class Grants:
+    """Grants with their access tokens and their accounts' facts, which change together."""
+
+    def __init__(self, now: Callable[[], int], io: Io = lambda _: None) -> None:
+        self._now = now
+        self._io = io
+        self.rows: dict[str, Grant] = {}
+        self.tokens: dict[str, SealedToken] = {}
+        self.accounts: dict[str, Account] = {}
+        self.written: list[Grant] = []
+        self._index: list[tuple[int, dict[str, int]]] = []
+
+    def get(self, account: str) -> Grant | None:
+        return self._did("read", self.rows.get(account))
+
+    def access_token(self, account: str) -> SealedToken | None:
+        return self._did("read token", self.tokens.get(account))
+
+    def lease(self, grant: Grant, *, owner: str, now: int, until: int) -> bool:
+        def free(row: Grant) -> bool:
+            return row.version == grant.version and (row.lease_owner is None or row.lease_until < now)
+
+        return self._change(grant, free, lambda row: replace(row, lease_owner=owner, lease_until=until))
+
+    def release(self, grant: Grant, *, owner: str) -> None:
+        self._change(grant, _held(grant.version, owner), _unleased)
+
+    def save_refreshed(self, grant: Grant, token: SealedToken, *, owner: str) -> bool:
+        facts = {"grant_state": GrantState.ACTIVE, "problem": None, "token_expires_at": token.expires_at}
+        return self._replace(grant, owner, facts, token)
+
+    def save_held(self, grant: Grant, problem: Diagnosis, *, owner: str) -> bool:
+        return self._replace(grant, owner, {"grant_state": GrantState.NEEDS_RECONNECT, "problem": problem})
+
+    def save_rescued(self, grant: Grant) -> bool:
+        self._io("save rescued")
+        row = self.rows.get(grant.account)
+        done = grant.account in self.accounts and (row is None or row.version == grant.version - 1)
+        if done:
+            self._write(_unleased(grant), {"grant_state": GrantState.ACTIVE, "problem": None})
+        return self._did("saved rescued", done)
+
+    def save_refused(self, grant: Grant, problem: Diagnosis, state: GrantState, *, owner: str) -> bool:
+        facts = {"grant_state": state, "problem": problem}
+        changed = {name: getattr(grant, name) for name in _REFUSAL}
+        held = _held(grant.version, owner)
+        return self._change(grant, held, lambda row: replace(_unleased(row), **changed), facts)
+
+    def reschedule(self, grant: Grant, due_at: int, reason: DueReason) -> None:
+        def later(row: Grant) -> Grant:
+            return replace(row, refresh_due_at=due_at, due_reason=reason)
+
+        self._change(grant, lambda row: row.version == grant.version, later)
+
+    def told(self, grant: Grant, *, owner: str) -> None:
+        def silent(row: Grant) -> Grant:
+            return replace(_unleased(row), refresh_due_at=None, due_reason=DueReason.KEEP_ALIVE)
+
+        self._change(grant, _held(grant.version, owner), silent)
+
+    def due(self, shard: str, now: int, limit: int) -> list[str]:
+        self._io("look")
+        place = bisect_right(self._index, self._now() - INDEX_LAG, key=lambda entry: entry[0])
+        seen = self._index[place - 1][1] if place else {}
+        found = sorted((at, one) for one, at in seen.items() if at <= now and shard_of(one) == shard)
+        return [one for _, one in found][:limit]
+
+    def connect(self, grant: Grant, token: SealedToken) -> None:
+        """A consent, which no simulation interrupts."""
+        self.tokens[grant.account] = token
+        self._write(grant, {"grant_state": GrantState.ACTIVE, "problem": None})
+
+    def save_connected(
+        self, grant: Grant, token: SealedToken, *, authorization: str, link: str, outcome: Mapping[str, Any]
+    ) -> bool:
+        raise NotImplementedError("nobody consents in a simulation of refreshing")
+
+    def _replace(
+        self, grant: Grant, owner: str, facts: Mapping[str, Any], token: SealedToken | None = None
+    ) -> bool:
+        self._io("save")
+        row, old = self.rows.get(grant.account), self.tokens.get(grant.account)
+        held = row is not None and _held(grant.version - 1, owner)(row)
+        newer = token is None or old is None or old.version < token.version
+        done = held and newer and grant.account in self.accounts
+        if done:
+            if token is not None:
+                self.tokens[grant.account] = token
+            self._write(_unleased(grant), facts)
+        return self._did("saved", done)
+
+    def _change(
+        self,
+        grant: Grant,
+        condition: Callable[[Grant], bool],
+        change: Callable[[Grant], Grant],
+        facts: Mapping[str, Any] | None = None,
+    ) -> bool:
+        self._io("change")
+        row = self.rows.get(grant.account)
+        done = row is not None and condition(row) and (facts is None or grant.account in self.accounts)
+        if row is not None and done:
+            self._write(change(row), facts or {})
+        return self._did("changed", done)
+
+    def _write(self, grant: Grant, facts: Mapping[str, Any]) -> None:
+        self.rows[grant.account] = grant
+        self.written.append(grant)
+        self.accounts[grant.account] = replace(self.accounts[grant.account], **facts)
+        due = {one: row.refresh_due_at for one, row in self.rows.items() if row.refresh_due_at is not None}
+        self._index.append((self._now(), due))
+
+    def _did(self, what: str, answer: Any) -> Any:
+        self._io(f"{what}, answer")
+        return answer
+
+
+class Accounts:
+    """The accounts of a Grants."""
+
+    def __init__(self, grants: Grants) -> None:
+        self._grants = grants
+
+    def get(self, account: str) -> Account | None:
+        return self._grants.accounts.get(account)
+
+
+class Connectors:
+    """One connector that is good for ever; what is noted of it is kept."""
+
+    def __init__(self, connector: Connector) -> None:
+        self.row = connector
+
+    def get(self, _: str) -> Connector:
+        return self.row
+
+    def refused(self, _: str, problem: Diagnosis, retry_at: int) -> None:
+        self.row = replace(self.row, problem=problem, retry_at=retry_at)
+
+    def rest(self, _: str, retry_at: int) -> None:
+        self.row = replace(self.row, retry_at=retry_at)
+
+    def works(self, _: str) -> None:
+        self.row = replace(self.row, problem=None, retry_at=None)
+
+
+class Authorizations:
+    """Connect links."""
+
+    def __init__(self, io: Io) -> None:
+        self._io = io
+        self.links: dict[str, ConnectLink] = {}
+
+    def add_link(self, link: ConnectLink) -> None:
+        self._io("add link")
+        self.links[link.id] = link
+
+    def get(self, _: str) -> Authorization | None:
+        return None
+
+
+class Vault:
+    """Seals by naming what it is sealed for; opening for anything else fails."""
+
+    def __init__(self, io: Io) -> None:
+        self._io = io
+
+    def sealer(self, account: str) -> _Sealer:
+        self._io("data key")
+        return _Sealer(account)
+
+    def open(self, account: str, field: str, version: int, sealed: bytes) -> bytes:
+        self._io("open")
+        head, _, plain = sealed.partition(b"|")
+        assert head == f"{account}/{field}/{version}".encode()
+        return plain
+
+
+class _Sealer:
+    def __init__(self, account: str) -> None:
+        self._account = account
+
+    def seal(self, field: str, version: int, plaintext: bytes) -> bytes:
+        return f"{self._account}/{field}/{version}|".encode() + plaintext
+
+
+class Rescue:
+    """A queue whose messages come again until they are done."""
+
+    def __init__(self, io: Io) -> None:
+        self._io = io
+        self.bodies: list[str] = []
+        self.ever: list[str] = []
+        self.hidden: set[str] = set()
+
+    def put(self, body: str) -> None:
+        self._io("put")
+        self.bodies.append(body)
+        self.ever.append(body)
+        self._io("put, answer")
+
+    def take(self) -> list[tuple[str, str]]:
+        self._io("take")
+        found = [body for body in self.bodies if body not in self.hidden][:10]
+        self.hidden.update(found)
+        return [(body, body) for body in found]
+
+    def done(self, receipt: str) -> None:
+        self._io("done")
+        self.bodies = [body for body in self.bodies if body != receipt]
+
+
+class Secrets:
+    """The connector's credential."""
+
+    def __init__(self, io: Io) -> None:
+        self._io = io
+
+    def get(self, _: str) -> Secret:
+        self._io("secret")
+        return Secret("secret")
+
+    def forget(self, _: str) -> None:
+        """It is the same for ever."""
+
+
+class Events:
+    """What was published."""
+
+    def __init__(self, io: Io) -> None:
+        self._io = io
+        self.heard: list[Mapping[str, Any]] = []
+
+    def put(self, _: str, detail: Mapping[str, Any]) -> None:
+        self._io("publish")
+        self.heard.append(detail)
+        self._io("published, answer")
+
+
+_REFUSAL = ("first_refused_at", "retry_at", "failures", "refresh_due_at", "due_reason")
+
+
+def _held(version: int, owner: str) -> Callable[[Grant], bool]:
+    return lambda row: row.version == version and row.lease_owner == owner
+
+
+def _unleased(grant: Grant) -> Grant:
+    return replace(grant, lease_owner=None, lease_until=0)

@@ -1,0 +1,232 @@
+"""Kills real relay processes with SIGKILL at random steps, and counts what that did to the mail.
+
+``python -m tests.soak.relay [N]`` kills N workers (2,000) in batches, each with a mailbox of its own. Two
+workers serve the mailbox at once; after they have died the clock goes forward, so that their leases and
+claims end, and the next two go on. A batch ends with visits that nobody kills. The mail server's own log says
+what arrived. Exit status 1 when something was lost or doubled in silence.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from chalicelib import clock
+from chalicelib.mail.models import FINAL
+from chalicelib.mail.shown import may_be_duplicate
+from chalicelib.secret import Secret
+from chalicelib.settings import Settings
+from chalicelib.wiring import Gateway
+from sandbox.cast import Cast
+from sandbox.stack import Sandbox
+
+if TYPE_CHECKING:
+    from chalicelib.callers.models import Caller
+    from chalicelib.mail.models import Message
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = 2_000
+IN_A_BATCH = 100
+WORKERS = 2
+WAITING = 6
+"""How many messages are due when two workers begin."""
+MOST_STEPS = 150
+"""A step is drawn from so many: some workers end before theirs."""
+LEASES_END = 6 * clock.MINUTE
+LONGEST_WAIT = 3 * clock.HOUR + clock.MINUTE
+"""The longest wait of a message between two attempts."""
+MOST_DRAINS = 50
+EXPIRES_IN = 432_000
+SLOWED = (
+    ("MAIL", "before_store"),
+    ("RCPT", "before_store"),
+    ("DATA", "before_store"),
+    ("DOT", "before_store"),
+    ("DOT", "after_store"),
+)
+"""Commands at which the mail server waits."""
+LONGEST_DELAY = 0.03
+CHANCE = secrets.SystemRandom()
+
+
+@dataclass
+class Workers:
+    """The process that workers are forked from."""
+
+    process: subprocess.Popen[str]
+
+    @classmethod
+    def start(cls, sandbox: Sandbox, log: IO[str]) -> Self:
+        """Imports everything once."""
+        command = [sys.executable, "-m", "tests.soak._visits"]
+        environment = {"PATH": os.defpath, **sandbox.environment}
+        pipe = subprocess.PIPE
+        return cls(
+            subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=log, text=True
+            )
+        )
+
+    def visit(self, account: str, ahead: int, die_at: list[int]) -> int:
+        """Lets workers serve the account; how many of them were killed. A worker that fails ends the run."""
+        if self.process.stdin is None or self.process.stdout is None:
+            raise ValueError("the process was started without pipes")
+        order = {"account": account, "ahead": ahead, "die_at": die_at}
+        print(json.dumps(order), file=self.process.stdin, flush=True)
+        statuses: list[int] = json.loads(self.process.stdout.readline())
+        if any(status > 0 for status in statuses):
+            raise RuntimeError("a worker failed by itself; its log says why")
+        return sum(status < 0 for status in statuses)
+
+    def stop(self) -> None:
+        """Ends the process, by the end of its orders."""
+        self.process.communicate()
+
+
+class Batch:
+    """One mailbox whose workers are killed, and what came of its mail."""
+
+    def __init__(self, sandbox: Sandbox, workers: Workers) -> None:
+        self._sandbox = sandbox
+        self._workers = workers
+        # An hour ahead from the start: the deployed relay sees nothing that is due.
+        self._ahead = clock.HOUR
+        self._gateway = Gateway(Settings.from_env(sandbox.environment), clock=self._now)
+        self._gateway.lane.wake = lambda *_: True  # type: ignore[method-assign]
+        self._caller: Caller = self._gateway.callers.by_key(Secret(sandbox.key))
+        account = Cast(sandbox).connected("microsoft", f"soak-{secrets.token_hex(4)}@example.com")
+        self._account: str = account["id"]
+        self._address: str = account["address"]
+        self._accepted: list[str] = []
+
+    def run(self, kills: int) -> Counter[str]:
+        """What was counted, after at least so many kills."""
+        counted: Counter[str] = Counter()
+        while counted["killed"] < kills:
+            self._accept()
+            self._slow_down()
+            killed = self._visit([CHANCE.randint(1, MOST_STEPS) for _ in range(WORKERS)])
+            counted.update(killed=killed, workers=WORKERS)
+            self._ahead += LEASES_END
+        self._drain()
+        return counted + self._judged()
+
+    def _now(self) -> int:
+        return clock.now() + self._ahead
+
+    def _visit(self, die_at: list[int]) -> int:
+        return self._workers.visit(self._account, self._ahead, die_at)
+
+    def _accept(self) -> None:
+        """Hands in as much as is missing from WAITING due messages."""
+        due = len(self._gateway.messages_table.due(self._account, self._now(), WAITING))
+        for _ in range(WAITING - due):
+            key = str(len(self._accepted))
+            letter = {
+                "account": self._account,
+                "to": ["charles@example.net"],
+                "subject": f"Letter {key}",
+                "text": "A line of some length.\n" * CHANCE.choice((1, 40, 900)),
+                "expires_in": EXPIRES_IN,
+            }
+            self._accepted.append(self._gateway.send.accept(self._caller, letter, idempotency_key=key).id)
+
+    def _slow_down(self) -> None:
+        """Makes the mail server wait a little at one command."""
+        self._sandbox.mail.clear_faults()
+        command, when = CHANCE.choice(SLOWED)
+        delay = CHANCE.uniform(0.001, LONGEST_DELAY)
+        self._sandbox.mail.inject(command, "delay", delay=delay, when=when, times=None)
+
+    def _drain(self) -> None:
+        """Serves what is left until nothing waits; what waits after MOST_DRAINS visits is counted as lost."""
+        for _ in range(MOST_DRAINS):
+            self._ahead += LEASES_END
+            self._visit([0])
+            if self._gateway.messages_table.next_due(self._account) is None:
+                return
+            self._ahead += LONGEST_WAIT
+
+    def _judged(self) -> Counter[str]:
+        log: list[Any] = [entry for entry in self._sandbox.mail.log() if entry["user"] == self._address]
+        copies = Counter(entry["message_id"] for entry in log)
+        bodies = {(entry["message_id"], entry["sha256"]) for entry in log}
+        if len(bodies) != len(copies):
+            raise RuntimeError("two copies of one message differ")
+        judged: Counter[str] = Counter()
+        for message_id in self._accepted:
+            message = self._gateway.messages_table.get(self._account, message_id)
+            judged.update(accepted=1, **judge(message, copies))
+        return judged
+
+
+def judge(message: Message | None, copies: Counter[str]) -> dict[str, int]:
+    """What became of one accepted message.
+
+    Lost: not in a final state, or not one copy with the mail server. Doubled in silence: more copies than
+    the attempts whose outcome is `unknown` on record explain, or a record that does not say that there may
+    be two.
+    """
+    if message is None:
+        return {"lost": 1}
+    arrived = copies[message.message_id]
+    unknown = sum(attempt.outcome == "unknown" for attempt in message.attempts)
+    silent = arrived > 1 and (arrived > 1 + unknown or not may_be_duplicate(message))
+    return {
+        "unknown": unknown,
+        "lost": int(arrived == 0 or message.state not in FINAL),
+        "doubled": int(arrived > 1),
+        "silent": int(silent),
+    }
+
+
+def soak(sandbox: Sandbox, kills: int) -> Counter[str]:
+    """All batches."""
+    counted: Counter[str] = Counter()
+    with (sandbox.directory / "workers.log").open("w") as log:
+        workers = Workers.start(sandbox, log)
+        try:
+            while counted["killed"] < kills:
+                counted += Batch(sandbox, workers).run(min(IN_A_BATCH, kills - counted["killed"]))
+                print(f"  {shown(counted)}", flush=True)
+        finally:
+            workers.stop()
+    return counted
+
+
+def shown(counted: Counter[str]) -> str:
+    """The counts as a line."""
+    return (
+        f"{counted['killed']} of {counted['workers']} workers killed, "
+        f"{counted['accepted']} messages accepted, {counted['unknown']} attempts unknown; "
+        f"{counted['lost']} lost, {counted['doubled']} doubled, {counted['silent']} doubled in silence"
+    )
+
+
+def main() -> int:
+    """The exit status."""
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else KILLS
+    began = time.monotonic()
+    print(f"Killing {kills} relays with SIGKILL", flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="mailgrant-soak-") as directory,
+        Sandbox(Path(directory), say=lambda _: None) as sandbox,
+    ):
+        # boto3 reads the endpoint from there.
+        os.environ.update(sandbox.environment)
+        counted = soak(sandbox, kills)
+    print(f"Relay: {shown(counted)} ({time.monotonic() - began:.0f} s).")
+    return 1 if counted["lost"] or counted["silent"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

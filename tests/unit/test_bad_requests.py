@@ -1,0 +1,135 @@
+"""Every route of the API: whoever has no key, and what cannot be read, is refused in the one shape."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chalicelib.web.api import BODY_METHODS, ROUTES
+from chalicelib.web.openapi import BODIES, QUERIES, document
+from tests.unit.web_services import FakeServices, bearer, client, error_of
+
+if TYPE_CHECKING:
+    from chalicelib.web.api import ApiView
+
+WITH_BODY = [(method, path) for method, path, view in ROUTES if view in BODIES]
+WITH_QUERY = [(method, path, name) for method, path, view in ROUTES for name in QUERIES.get(view, {})]
+
+COMPLETE: dict[str, Any] = {
+    "NewConnector": {"provider": "google", "name": "x", "client_id": "x", "client_secret": "x"},
+    "NewSecret": {"client_secret": "x"},
+    "NewAccount": {"connector": "x", "address": "a@example.com"},
+    "SendRequest": {"account": "x"},
+    "Resolution": {"as": "sent"},
+    "NewCaller": {"kind": "key", "name": "x", "scopes": ["send"], "accounts": ["*"]},
+}
+"""Type of a body → its smallest form."""
+
+
+def address(path: str) -> str:
+    """A path of that form."""
+    return "/v1" + re.sub(r"{\w+}", "x", path)
+
+
+def ask(method: str, path: str, body: bytes = b"", **headers: str) -> Any:
+    """The answer to an administrator's request; headers are written with underscores."""
+    services = FakeServices()
+    services.connected_account()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client(services).http.request(
+        method, address(path), headers={**bearer(services.key()), **named}, body=body
+    )
+
+
+def view_of(method: str, path: str) -> ApiView:
+    """The view behind a route."""
+    return next(view for other, where, view in ROUTES if (other, where) == (method, path))
+
+
+@pytest.mark.parametrize(("method", "path"), [(method, path) for method, path, _ in ROUTES])
+def test_nobody_asks_without_a_key(method: str, path: str) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    response = client(FakeServices()).http.request(method, address(path), headers=headers, body=b"{}")
+
+    assert response.status_code == 401
+    assert error_of(response)["code"] == "key_missing"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b'{"a":1,"a":1}', b'{"a":NaN}', b'{"a":' * 10_000, b"\xff"],
+    ids=["empty", "cut off", "list", "null", "key twice", "NaN", "deep", "no UTF-8"],
+)
+@pytest.mark.parametrize(("method", "path"), [pair for pair in WITH_BODY if pair[1] != "/messages"])
+def test_a_body_that_is_not_one_json_object(method: str, path: str, body: bytes) -> None:
+    response = ask(method, path, body)
+
+    assert response.status_code == 400
+    assert error_of(response)["code"] == "malformed_request"
+
+
+@pytest.mark.parametrize(("method", "path"), [pair for pair in WITH_BODY if pair[1] != "/messages"])
+def test_a_field_that_is_unknown_or_no_text_is_named(method: str, path: str) -> None:
+    complete = COMPLETE[BODIES[view_of(method, path)].__name__]
+    name = next(iter(complete))
+
+    unknown = error_of(ask(method, path, json.dumps({**complete, f"{name}s": "x"}).encode()))
+    surrogate = error_of(ask(method, path, json.dumps({**complete, name: "\udc80"}).encode()))
+    number = error_of(ask(method, path, json.dumps({**complete, name: 7}).encode()))
+
+    assert (unknown["field"], surrogate["field"], number["field"]) == (f"{name}s", name, name)
+    assert f"Did you mean {name}?" in unknown["fix"]
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_BODY)
+def test_a_compressed_body_is_refused_unread(method: str, path: str) -> None:
+    response = ask(method, path, gzip.compress(b"{}"), Content_Encoding="gzip")
+
+    assert response.status_code == 415
+    assert "Content-Encoding" in error_of(response)["fix"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [(method, path) for method, path, _ in ROUTES if method in BODY_METHODS]
+)
+def test_another_content_type_is_refused(method: str, path: str) -> None:
+    response = ask(method, path, b"{}", Content_Type="text/xml")
+
+    assert response.status_code == 415
+    assert error_of(response)["code"] == "unsupported_media_type"
+
+
+@pytest.mark.parametrize(("method", "path", "name"), WITH_QUERY)
+def test_a_parameter_that_is_given_twice_is_named(method: str, path: str, name: str) -> None:
+    others = "" if name == "account" else "&account=sales"
+
+    response = ask(method, f"{path}?{name}=1&{name}=2{others}")
+
+    assert response.status_code == 422
+    assert error_of(response)["field"] == name
+
+
+def test_the_description_has_every_route_and_every_body() -> None:
+    """Each type that is read is described; what a view reads is what is described (COMPLETE passes)."""
+    found = document()
+
+    assert {(method.lower(), f"/v1{path}") for method, path, _ in ROUTES} == {
+        (method, path)
+        for path, methods in found["paths"].items()
+        for method in methods
+        if path.startswith("/v1")
+    }
+    assert {type_.__name__ for type_ in BODIES.values()} == COMPLETE.keys()
+    assert COMPLETE.keys() <= found["components"]["schemas"].keys()
+
+
+def test_the_description_is_for_everybody() -> None:
+    response = client(FakeServices()).http.get("/openapi.json")
+
+    assert response.status_code == 200
+    assert response.json_body == json.loads(json.dumps(document()))
