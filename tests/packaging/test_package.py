@@ -15,6 +15,7 @@ from chalice.package import YAMLTemplateSerializer
 
 import cli.package
 from cli.package import PROJECT, PackageError, package
+from cli.packages import packaged
 
 if TYPE_CHECKING:
     from cli.package import Package
@@ -73,6 +74,53 @@ def test_bytecode_is_used_as_it_was_shipped(unpacked: Path) -> None:
     cached = Path(result.stdout.splitlines()[0])
     flags = int.from_bytes(cached.read_bytes()[4:8], "little")
     assert flags == 0b01  # PEP 552: hash-based, unchecked
+
+
+def test_the_certificates_of_public_authorities_are_shipped(unpacked: Path) -> None:
+    result = run_bare(unpacked, "import certifi; print(len(certifi.contents()))")
+
+    assert int(result.stdout) > 100_000
+
+
+def test_what_was_built_is_found_again_until_a_source_changes(tmp_path: Path) -> None:
+    project, packages = _project(tmp_path, requirements=""), tmp_path / "packages"
+    first = packaged(packages, project=project)
+    first.template.write_text("{}")
+
+    again = packaged(packages, project=project)
+    (project / "app.py").write_text(f"{APPLICATION}\n# changed\n")
+    other = packaged(packages, project=project)
+
+    assert (again.artifact, again.sha256) == (first.artifact, first.sha256)
+    assert again.template.read_text() == "{}"
+    assert other.sha256 != first.sha256
+    assert other.template.read_text() != "{}"
+
+
+def test_only_the_latest_packages_are_kept(tmp_path: Path) -> None:
+    project, packages = _project(tmp_path, requirements=""), tmp_path / "packages"
+    for age in range(10):
+        (packages / f"older-{age}").mkdir(parents=True)
+        os.utime(packages / f"older-{age}", (age, age))
+
+    built = packaged(packages, project=project)
+
+    kept = {path.name for path in packages.iterdir() if path.is_dir()}
+    assert kept == {built.artifact.parent.name, "older-6", "older-7", "older-8", "older-9"}
+
+
+def test_the_command_says_where_the_package_is_and_its_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], built: Package
+) -> None:
+    monkeypatch.setattr(cli.package, "package", lambda _: built)
+    monkeypatch.setattr(sys, "argv", ["package", str(tmp_path)])
+
+    code = cli.package.main()
+
+    printed = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert printed[0].startswith(f"{built.artifact}: {built.size / 1e6:.1f} MB, ")
+    assert printed[1:] == [f"sha256 {built.sha256}", str(built.template)]
 
 
 def test_the_same_sources_give_the_same_bytes(built: Package, tmp_path: Path) -> None:

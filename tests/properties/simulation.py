@@ -1,12 +1,12 @@
 """The real token care over modelled stores and a modelled provider, with faults at every step.
 
-One worker at a time runs, but at each step another one may go first and run to its end, so that workers overlap
-as a stack does. `Fate` decides what happens at a step.
+One worker at a time runs, but at each step another one may go first and run to its end, so that workers
+overlap as a stack does. `Fate` decides what happens at a step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -57,7 +57,7 @@ class Died(BaseException):
 
 @dataclass
 class Provider:
-    """A token endpoint. `rotates` and `strict` are its temperament; `step` is asked at each end of a request."""
+    """A token endpoint. `rotates` and `strict` are its temperament; `step` is done at both ends."""
 
     rotates: bool
     strict: bool
@@ -115,9 +115,10 @@ class Provider:
 class Simulation:
     """Some accounts, their grants, and workers that need their tokens."""
 
-    def __init__(self, temperament: str, fates: Iterator[Fate], accounts: int = 2) -> None:
+    def __init__(self, temperament: str, fates: Mapping[int, Fate], accounts: int = 2) -> None:
         self.clock = BEGIN
         self.fates = fates
+        self.steps = 0
         self.depth = 0
         self.faults = 0
         self.provider = Provider(
@@ -127,8 +128,8 @@ class Simulation:
         self.grants = model.Grants(lambda: self.clock, self._step)
         self.rescue = model.Rescue(self._step)
         self.events = model.Events(self._step)
-        self.links = model.Authorizations(self._step)
-        self.connectors = model.Connectors(Connector("con", "microsoft", "c", "client", "", BEGIN))
+        self.links: Any = model.Authorizations(self._step)
+        self.connectors: Any = model.Connectors(Connector("con", "microsoft", "c", "client", "", BEGIN))
         self.accounts = [self._connected(f"acc_{number:020d}") for number in range(accounts)]
 
     def now(self) -> int:
@@ -139,16 +140,18 @@ class Simulation:
         """The token care in a process that knows nothing."""
         now, vault = self.now, model.Vault(self._step)
         keeper = Keeper(self.grants, vault, vault, self.rescue, now)
-        refresher = Refresher(self.grants, self.connectors, model.Secrets(self._step), keeper, now)  # type: ignore[arg-type]
+        secrets: Any = model.Secrets(self._step)
+        refresher = Refresher(self.grants, self.connectors, secrets, keeper, now)
         telling = Telling(
             self.grants,
             self.links,
             self.events,
             lambda: "https://x",
             with_address=False,
-            now=now,  # type: ignore[arg-type]
+            now=now,
         )
-        stores = Stores(model.Accounts(self.grants), self.connectors, self.links, self.grants)  # type: ignore[arg-type]
+        accounts: Any = model.Accounts(self.grants)
+        stores = Stores(accounts, self.connectors, self.links, self.grants)
         providers: Any = {"microsoft": self.provider}
         return Tokens(stores, providers, refresher, keeper, telling, lambda _: None, now)
 
@@ -164,17 +167,22 @@ class Simulation:
             until = self.clock + 5 * MINUTE
             care.drain_rescue(until=until)
             for account in self.accounts:
-                care._refresh_one(account, until)  # noqa: SLF001 - without the threads, which no fate could order
+                care._refresh_one(account, until)
 
         return self._run(work)
 
     def settle(self) -> None:
         """Time passes without faults, as often as doubt, leases and the queue's visibility need."""
-        self.fates = iter(())
+        self.fates = {}
         for _ in range(4):
             self.clock += 10 * MINUTE
             self.rescue.hidden.clear()
             self.schedule()
+
+    def alive(self, account: str) -> bool:
+        """Whether the provider would take the stored refresh token."""
+        stored = self.grants.rows[account].refresh_token.partition(b"|")[2].decode()
+        return stored in self.provider.live[account]
 
     def secrets(self, account: str) -> set[str]:
         """Every refresh token of the account that was ever stored, or put on the rescue queue."""
@@ -191,7 +199,8 @@ class Simulation:
 
     def _step(self, what: str) -> None:
         self.clock += STEP
-        fate = next(self.fates, Fate.GO)
+        self.steps += 1
+        fate = self.fates.get(self.steps, Fate.GO)
         if fate is Fate.GO:
             return
         self.faults += 1

@@ -1,7 +1,7 @@
-"""A model, in memory, of the stores that the token care works with. It stands for the tables in simulations only.
+"""A model, in memory, of the stores that the token care works with, for simulations only.
 
-test_stores.py holds it to the same behaviour as the tables. Every call goes through `io`, before and after the
-work: there a simulation lets the process die, sleep, be answered too late or let somebody else go first.
+test_stores.py holds it to the same behaviour as the tables. Every call goes through `io`, before and after
+the work: there a simulation lets the process die, sleep, be answered too late or let another one go first.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chalicelib.accounts.models import (
     Account,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from chalicelib.diagnosis import Diagnosis
 
 Io = Callable[[str], None]
+Answer = TypeVar("Answer")
 INDEX_LAG = 2_000
 """Milliseconds by which the index of what is due lags behind."""
 
@@ -144,7 +145,7 @@ class Grants:
         due = {one: row.refresh_due_at for one, row in self.rows.items() if row.refresh_due_at is not None}
         self._index.append((self._now(), due))
 
-    def _did(self, what: str, answer: Any) -> Any:
+    def _did(self, what: str, answer: Answer) -> Answer:
         self._io(f"{what}, answer")
         return answer
 

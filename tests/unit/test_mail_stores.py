@@ -164,7 +164,7 @@ def chance(seed: int) -> Chance:
     return Chance(random.Random(seed), ids.new_id("acc"))  # noqa: S311 - the same for each run
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_model_of_lanes_answers_as_the_table(aws: Aws, chance: Chance) -> None:
     table = LanesTable(aws.clients.dynamodb, aws.settings.table("lanes"))
     model = LanesModel()
@@ -178,13 +178,13 @@ def test_the_model_of_lanes_answers_as_the_table(aws: Aws, chance: Chance) -> No
     assert due is (chance.account in model.due(shard, LONG_AGO + 9, 1_000))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_model_of_messages_answers_as_the_table(aws: Aws, chance: Chance) -> None:
     table = MessagesTable(aws.clients.dynamodb, aws.settings.table("messages"))
     model = MessagesModel()
     claims = sum(history(table, model, chance) for _ in range(12))
 
-    assert claims > 20
+    assert claims > 5
 
 
 def history(table: MessagesTable, model: MessagesModel, chance: Chance) -> int:
