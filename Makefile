@@ -19,9 +19,11 @@ help: ## List the targets
 demo: install install-aws ## Start the sandbox, deploy into it and send mail; ONCE=1 ends after the last message, EML=path sends a file
 	@exec $(BIN)/python -m sandbox --end-with-parent $(if $(ONCE),--once) $(if $(EML),--eml "$(EML)")
 
-test: install install-aws chromium ## Run all tests; ARGS="-k name" for some
+test: export MAILGRANT_LAGGING = $(LAGGING)
+test: install install-aws chromium ## Run all tests; ARGS="-k name" for some; LAGGING=1 with late queues and old indexes
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not idle" $(ARGS); parallel=$$?; \
 	test $$parallel = 0 -o $$parallel = $(NONE) || exit $$parallel; \
+	test -z "$(LAGGING)" || exit $$parallel; \
 	echo "Measuring on an idle system"; \
 	$(PYTEST) -m idle $(or $(ARGS),tests/flows/test_latency.py); idle=$$?; \
 	test $$idle = $(NONE) && exit $$parallel; exit $$idle

@@ -215,6 +215,11 @@ class _Handler(BaseHTTPRequestHandler):
         return [*kept, *forwarded, ("Content-Length", str(length)), ("Connection", "close")]
 
     def _answer(self, answer: http.client.HTTPResponse, content: bytes) -> None:
+        if answer.headers.get("x-amzn-errortype") == "AccessDeniedException" and b'"__type"' in content:
+            # The emulator says what IAM denies as a service would, not by the ACCESS_DENIED response.
+            said = "IAM does not let this caller invoke the API."
+            self._refuse(403, "forbidden", said, "Allow execute-api:Invoke on this path.")
+            return
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.headers.items():  # one by one: there may be several Set-Cookie
             if name.lower() not in _HOP_BY_HOP:

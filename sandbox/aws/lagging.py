@@ -220,11 +220,13 @@ class _Handler(BaseHTTPRequestHandler):
             connection.close()
 
     def _say(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+        # The answer to HEAD says how long the one to GET would be.
+        length = dict(headers).get("Content-Length") if self.command == "HEAD" else None
         self.send_response_only(status)
         for name, value in headers:
             if name.lower() not in _HOP_BY_HOP:
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", length or str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)

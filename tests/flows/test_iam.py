@@ -31,11 +31,17 @@ INVOKE = {
 @pytest.fixture(scope="module")
 def role(shared_sandbox: Sandbox) -> tuple[str, Credentials]:
     """A role that IAM lets call the API: its ARN and credentials of a session."""
+    return made_role(shared_sandbox, policy=INVOKE)
+
+
+def made_role(sandbox: Sandbox, *, policy: dict[str, Any] | None) -> tuple[str, Credentials]:
+    """A role with the policy, or with none."""
     name = f"orders-{secrets.token_hex(4)}"
-    session = shared_sandbox.emulator.session()
+    session = sandbox.emulator.session()
     iam = session.client("iam")
     arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
-    iam.put_role_policy(RoleName=name, PolicyName="call", PolicyDocument=json.dumps(INVOKE))
+    if policy:
+        iam.put_role_policy(RoleName=name, PolicyName="call", PolicyDocument=json.dumps(policy))
     given = session.client("sts").assume_role(RoleArn=arn, RoleSessionName="tests")["Credentials"]
     return arn, Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
 
@@ -81,3 +87,16 @@ def test_a_signature_is_no_key(sandbox: Sandbox, cast: Cast, role: tuple[str, Cr
     assert with_signature.status_code == 401
     assert with_key.status_code in {401, 403}
     assert {"code", "message", "fix", "docs"} <= with_key.json()["error"].keys()
+
+
+def test_a_role_that_iam_denies_is_told_so_in_the_shape_of_every_error(sandbox: Sandbox) -> None:
+    """As the template has it: the answer of API Gateway itself, which no function sees."""
+    _, credentials = made_role(sandbox, policy=None)
+    template = json.loads(sandbox.package.template.read_text())
+    definition = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+    denied = definition["x-amazon-apigateway-gateway-responses"]["ACCESS_DENIED"]
+
+    answer = signed(sandbox, credentials, "/iam/v1/messages", letter("nobody"))
+
+    assert answer.status_code == int(denied["statusCode"])
+    assert answer.json() == json.loads(denied["responseTemplates"]["application/json"])

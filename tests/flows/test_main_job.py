@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.clock import MINUTE, now
 from sandbox.stack import DOUBT_SECONDS
-from tests.helpers import copies, in_state, invoke, letter, with_expired_token
+from tests.helpers import copies, in_state, invoke, letter, until, with_expired_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,10 +152,15 @@ def test_the_schedule_refreshes_what_is_in_use(sandbox: Sandbox, cast: Cast) -> 
     in_state(cast, cast.api.post("/v1/messages", letter(account["id"]))["id"], "sent")
     make_due(sandbox, account)
 
+    def refreshes() -> list[Any]:
+        asked = [one for one in sandbox.provider.token_requests() if one.user == account["address"]]
+        return [one for one in asked if one.grant_type == "refresh_token"]
+
+    # The index of what is due may be behind; the schedule comes again.
+    until(lambda: len(refreshes()) > 1, meanwhile=lambda: invoke(sandbox, "refresh-tokens"))
     invoke(sandbox, "refresh-tokens")
 
-    asked = [one for one in sandbox.provider.token_requests() if one.user == account["address"]]
-    assert [one.grant_type for one in asked].count("refresh_token") == 2
+    assert len(refreshes()) == 2
 
 
 def make_due(sandbox: Sandbox, account: dict[str, Any]) -> None:

@@ -82,7 +82,10 @@ def test_the_certificates_of_public_authorities_are_shipped(unpacked: Path) -> N
     assert int(result.stdout) > 100_000
 
 
-def test_what_was_built_is_found_again_until_a_source_changes(tmp_path: Path) -> None:
+def test_what_was_built_is_found_again_until_a_source_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.package, "PACKAGED_LIBRARIES", ())
     project, packages = _project(tmp_path, requirements=""), tmp_path / "packages"
     first = packaged(packages, project=project)
     first.template.write_text("{}")
@@ -97,7 +100,8 @@ def test_what_was_built_is_found_again_until_a_source_changes(tmp_path: Path) ->
     assert other.template.read_text() != "{}"
 
 
-def test_only_the_latest_packages_are_kept(tmp_path: Path) -> None:
+def test_only_the_latest_packages_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.package, "PACKAGED_LIBRARIES", ())
     project, packages = _project(tmp_path, requirements=""), tmp_path / "packages"
     for age in range(10):
         (packages / f"older-{age}").mkdir(parents=True)

@@ -11,10 +11,12 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium")
 SCREENSHOTS = Path(__file__).resolve().parents[2] / ".sandbox" / "screenshots"
+PICTURE_TRIES = 3
+PICTURE_PAUSE_MS = 500
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -41,3 +43,17 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
+
+
+def picture(page: Page, name: str, *, whole: bool = False) -> None:
+    """Leaves a screenshot for people to look at; a busy Chromium sometimes needs a second try."""
+    from playwright.sync_api import Error
+
+    for _ in range(PICTURE_TRIES - 1):
+        try:
+            page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
+        except Error:
+            page.wait_for_timeout(PICTURE_PAUSE_MS)
+        else:
+            return
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.pages.chromium import SCREENSHOTS, browser, needs_chromium
+from tests.pages.chromium import browser, needs_chromium, picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,14 +47,14 @@ def test_an_owner_connects_a_mailbox(cast: Cast, page: Page, provider: ProviderN
     account = invited(cast, provider)
 
     page.goto(account["connect_link"])
-    page.screenshot(path=SCREENSHOTS / f"flow-{provider}-1-link.png")
+    picture(page, f"flow-{provider}-1-link")
     page.click("text=Continue to")
-    page.screenshot(path=SCREENSHOTS / f"flow-{provider}-2-sign-in.png")
+    picture(page, f"flow-{provider}-2-sign-in")
     sign_in(page, account["address"])
-    page.screenshot(path=SCREENSHOTS / f"flow-{provider}-3-consent.png")
+    picture(page, f"flow-{provider}-3-consent")
     page.click("#accept")
     page.wait_for_url("**/authorizations/*")
-    page.screenshot(path=SCREENSHOTS / f"flow-{provider}-4-connected.png")
+    picture(page, f"flow-{provider}-4-connected")
 
     assert account["address"] in page.inner_text("h1")
     assert "?" not in page.url
@@ -70,7 +70,7 @@ def test_an_owner_refuses_and_thinks_again(cast: Cast, page: Page) -> None:
 
     page.click("#refuse")
     page.wait_for_url("**/authorizations/*")
-    page.screenshot(path=SCREENSHOTS / "flow-refused.png")
+    picture(page, "flow-refused")
     refused = cast.api.get(f"/v1/accounts/{account['id']}")["status"]
     page.click("text=Try again")
     page.click("text=Continue to")
@@ -93,7 +93,7 @@ def test_an_owner_picks_another_mailbox(sandbox: Sandbox, cast: Cast, page: Page
     sign_in(page, other)
     page.click("#accept")
     page.wait_for_url("**/authorizations/*")
-    page.screenshot(path=SCREENSHOTS / "flow-wrong-mailbox.png")
+    picture(page, "flow-wrong-mailbox")
 
     shown = page.inner_text("main")
     assert other in shown
@@ -111,7 +111,7 @@ def test_an_owner_unticks_the_permission_to_send(cast: Cast, page: Page) -> None
     page.uncheck("input[value='https://mail.google.com/']")
     page.click("#accept")
     page.wait_for_url("**/authorizations/*")
-    page.screenshot(path=SCREENSHOTS / "flow-scope-missing.png")
+    picture(page, "flow-scope-missing")
 
     assert cast.api.get(f"/v1/accounts/{account['id']}")["status"] == "disconnected"
     assert "box" in page.inner_text("main").lower()
@@ -126,8 +126,8 @@ def test_mail_in_the_sandbox_can_be_read_in_a_browser(sandbox: Sandbox, cast: Ca
     in_state(cast, cast.api.post("/v1/messages", letter(account["id"], subject=subject))["id"], "sent")
 
     page.goto(sandbox.mail_url)
-    page.screenshot(path=SCREENSHOTS / "sandbox-mailboxes.png")
+    picture(page, "sandbox-mailboxes")
     page.click(f"text={subject}")
-    page.screenshot(path=SCREENSHOTS / "sandbox-message.png")
+    picture(page, "sandbox-message")
 
     assert subject in page.inner_text("body")

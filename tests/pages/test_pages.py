@@ -17,7 +17,7 @@ from chalicelib.errors import Forbidden, MalformedRequest, NotFound, Unavailable
 from chalicelib.providers.catalogue import GOOGLE, MICROSOFT
 from chalicelib.web.connect import result_page
 from chalicelib.web.pages import page, problem
-from tests.pages.chromium import SCREENSHOTS, browser, needs_chromium
+from tests.pages.chromium import browser, needs_chromium, picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,7 +149,7 @@ def test_a_page_fits_and_loads_nothing(name: str, site: Site, window: Window) ->
     site.requests.clear()
 
     answer = page.goto(f"{site.url}/{name}")
-    page.screenshot(path=SCREENSHOTS / f"{name}-{window.look}.png", full_page=True)
+    picture(page, f"{name}-{window.look}", whole=True)
 
     assert answer is not None
     assert len(answer.body()) < LARGEST
