@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
 from chalicelib.accounts.links import LINK_LIFE, link_id
-from chalicelib.accounts.models import ConnectLink, GrantState
+from chalicelib.accounts.models import ConnectLink, DueReason, GrantState
 from chalicelib.logs import logger
 
 if TYPE_CHECKING:
@@ -66,10 +66,18 @@ class Telling:
         owner, now = secrets.token_hex(8), self._now()
         if not self._grants.lease(grant, owner=owner, now=now, until=now + LEASE):
             return
+        if not self._still_to_tell(grant):
+            self._grants.release(grant, owner=owner)
+            return
         if mailbox.account.grant_state is GrantState.NEEDS_RECONNECT:
             self._publish(grant, mailbox, owner)
         self._grants.told(grant, owner=owner)
         log.warning("owner told", extra={"facts": {"account": grant.account}})
+
+    def _still_to_tell(self, grant: Grant) -> bool:
+        """Read again under the lease: another worker may have told between our first look and the lease."""
+        current = self._grants.get(grant.account)
+        return current is not None and current.due_reason is DueReason.TELL_OWNER
 
     def _publish(self, grant: Grant, mailbox: Mailbox, owner: str) -> None:
         try:

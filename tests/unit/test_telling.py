@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.accounts.models import DueReason, GrantState
+from chalicelib.accounts.refreshing import mailbox_of
 from chalicelib.aws.events import EventBus
 from chalicelib.clock import DAY, MINUTE
 from chalicelib.errors import Diagnosed, Unavailable
@@ -75,6 +76,21 @@ def test_an_owner_is_told_once_with_a_link_that_connects(world: World) -> None:
     assert account.address not in repr(detail)
     page = world.registry.page(detail["connect_link"].removeprefix(f"{PUBLIC_URL}/connect/"))
     assert (page.account, page.asked_by) == (account.id, "Mailgrant")
+
+
+def test_who_looked_before_the_owner_was_told_tells_nobody_again(world: World) -> None:
+    bus = listening(world)
+    account = dead(world)
+    seen = world.grants_table.get(account.id)
+    assert seen is not None
+    look(world, account)
+
+    world.telling.tell(seen, mailbox_of(world.read(account), world.connectors_table, world.providers))
+
+    assert len(bus.heard) == 1
+    grant = world.grants_table.get(account.id)
+    assert grant is not None
+    assert grant.lease_owner is None
 
 
 def test_the_schedule_finds_whom_to_tell(world: World) -> None:
