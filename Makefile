@@ -11,7 +11,7 @@ UV_COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashe
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test matrix conditions soak check package format lock clean install install-aws python chromium
+.PHONY: help demo test screenshots matrix conditions soak bench check package deploy destroy format lock clean install install-aws install-bench install-checkov python chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,16 +28,24 @@ test: install install-aws chromium ## Run all tests; ARGS="-k name" for some; LA
 	$(PYTEST) -m idle $(or $(ARGS),tests/flows/test_latency.py); idle=$$?; \
 	test $$idle = $(NONE) && exit $$parallel; exit $$idle
 
+screenshots: install chromium ## Take the pictures in docs/screenshots anew
+	@$(PYTEST) -q tests/pages/test_pages.py -k has_its_picture
+	@mkdir -p docs/screenshots
+	@cp .sandbox/screenshots/docs/*.png docs/screenshots/
+
 matrix: install ## Print which promise is shown by which test; fails for a gap
 	@$(BIN)/python -m tests.matrix
 
 conditions: install install-aws ## Take the condition of each write away in turn: a test must fail
 	@$(BIN)/python -m tests.conditions
 
+bench: install install-aws install-bench ## Measure calls to AWS, throughput and cold starts; writes bench/results.json
+	@$(BIN)/python -m bench
+
 soak: install install-aws ## Crash and kill thousands of times, and count what is lost or doubled; N=100 for fewer times
 	@for run in tests/soak/[a-z]*.py; do $(BIN)/python -m tests.soak.$$(basename $$run .py) $(N) || exit 1; done
 
-check: install install-aws ## Lint, types and packaging: what must pass besides the tests
+check: install install-aws install-checkov ## Lint, types and packaging: what must pass besides the tests
 	@echo "Linting"
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -45,9 +53,17 @@ check: install install-aws ## Lint, types and packaging: what must pass besides 
 	@$(BIN)/mypy
 	@echo "Building and checking the package"
 	@$(BIN)/python -m pytest tests/packaging
-
-package: install ## Build the zip and the template that are deployed, into build/
 	@$(BIN)/python -m cli.package build
+	@.venv-checkov/bin/checkov --config-file tests/packaging/checkov.yaml --file build/template.json build/data-stack.yaml
+
+package: install ## Build what is deployed into build/: zip, templates, bill of materials, licences
+	@$(BIN)/python -m cli.package build
+
+deploy: install ## Deploy a stage into your AWS account: STAGE=prod ARGS="--region eu-west-1"
+	@./mailgrant deploy --stage "$(STAGE)" $(ARGS)
+
+destroy: install ## Delete a stage's application and keep its data: STAGE=prod; ARGS=--with-data deletes that too
+	@./mailgrant destroy --stage "$(STAGE)" $(ARGS)
 
 format: install ## Format the code and sort the imports
 	@$(BIN)/ruff check --fix
@@ -58,12 +74,16 @@ lock: python ## Update the locks from requirements*.in
 	@$(UV_COMPILE) requirements.in --output-file requirements.txt
 	@$(UV_COMPILE) requirements-dev.in --output-file requirements-dev.txt
 	@$(UV_COMPILE) sandbox/aws/requirements.in --output-file sandbox/aws/requirements.txt
+	@$(UV_COMPILE) bench/requirements.in --output-file bench/requirements.txt
+	@$(UV_COMPILE) tests/packaging/checkov.in --output-file tests/packaging/checkov.txt
 
 clean: ## Remove the environments and everything that a run made
-	rm -rf .venv .venv-aws .venv-lock .sandbox build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-aws .venv-bench .venv-checkov .venv-lock .sandbox build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 install: .venv/.installed
 install-aws: .venv-aws/.installed
+install-bench: .venv-bench/.installed
+install-checkov: .venv-checkov/.installed
 
 .venv/.installed: requirements.txt requirements-dev.txt | python
 	@echo "Installing libraries and tools into .venv (once, a minute or two)"
@@ -78,6 +98,19 @@ install-aws: .venv-aws/.installed
 	@.venv-aws/bin/python $(PIP_INSTALL) -r sandbox/aws/requirements.txt
 	@touch $@
 
+.venv-bench/.installed: bench/requirements.txt bench/emulator.txt | python
+	@echo "Installing Lambda's runtime client and emulator into .venv-bench (once, half a minute)"
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python $(PIP_INSTALL) -r bench/requirements.txt
+	@.venv-bench/bin/python $(PIP_INSTALL) --no-deps -r bench/emulator.txt
+	@touch $@
+
+.venv-checkov/.installed: tests/packaging/checkov.txt | python
+	@echo "Installing the check of the templates into .venv-checkov (once, a minute)"
+	@test -x .venv-checkov/bin/python || $(PYTHON) -m venv .venv-checkov
+	@.venv-checkov/bin/python $(PIP_INSTALL) -r tests/packaging/checkov.txt
+	@touch $@
+
 python:
 	@command -v $(PYTHON) >/dev/null || { echo "Mailgrant needs Python 3.11 or newer: there is no $(PYTHON)." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -85,11 +118,13 @@ python:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "Python's venv is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
 
+CHINESE := /usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf
+
 # REQUIRE_CHROMIUM=1 makes its absence an error; otherwise the tests of the pages say that they are skipped.
 chromium:
-	@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	@{ command -v chromium && test -e $(CHINESE); } >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing Chromium, for the tests of the pages"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-droid-fallback >/dev/null; \
 	fi || true
 	@command -v chromium >/dev/null || { \
 		echo "Chromium is not installed, so the tests of the pages are skipped (apt-get install chromium)."; \

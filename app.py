@@ -11,12 +11,14 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, Rate, SQSEvent
 
 from chalicelib import logs
+from chalicelib.settings import entry_point
 from chalicelib.web import register
-from chalicelib.wiring import gateway
+from chalicelib.wiring import gateway, prepare
 
 app = Chalice(app_name="mailgrant", configure_logs=False)
 logs.configure()
-register(app, gateway)
+register(app, gateway, routes=entry_point() in (None, "app"))
+prepare(entry_point())
 
 
 @app.lambda_function()
@@ -47,7 +49,8 @@ def refresh(event: SQSEvent) -> None:
 @app.lambda_function()
 def send(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Accepts a message from another function or service of the same AWS account."""
-    return gateway().send_operations.run(event, function_arn=context.invoked_function_arn)
+    arn, request_id = context.invoked_function_arn, context.aws_request_id
+    return gateway().send_operations.run(event, function_arn=arn, request_id=request_id)
 
 
 @app.on_sqs_message(queue="mailgrant-relay", batch_size=1)

@@ -7,16 +7,24 @@ trying again may mend are raised where Lambda itself tries again (queues, asynch
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.connect import Connect
-from chalicelib.accounts.tokens import Tokens
-from chalicelib.callers.models import Caller
 from chalicelib.errors import Diagnosed, MailgrantError, MalformedRequest
 from chalicelib.logs import logger
-from chalicelib.mail.relay import Relay
-from chalicelib.mail.send import Send
+
+if TYPE_CHECKING:  # every function imports this module, and each needs only one of them
+    from collections.abc import Callable, Mapping
+
+    from chalicelib.accounts.connect import Connect
+    from chalicelib.accounts.credentials import Credentials
+    from chalicelib.accounts.disconnecting import Disconnecting
+    from chalicelib.accounts.tokens import Tokens
+    from chalicelib.accounts.verifying import Verifying
+    from chalicelib.callers.models import Caller
+    from chalicelib.mail.relay import Relay
+    from chalicelib.mail.send import Send
+
+    Event = Mapping[str, Any]
 
 CHUNK = 100
 """How many accounts one message of the refresh queue names."""
@@ -24,19 +32,25 @@ CHUNK = 100
 FIELD_LIMIT = 100
 """How much of a field's name is logged: an unknown one is the caller's own text."""
 
-Event = Mapping[str, Any]
-
 log = logger("operations")
 
 
 class ConnectOperations:
     """The function `connect`: one operation a call, named by ``op``."""
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(
+        self, connect: Connect, credentials: Credentials, disconnecting: Disconnecting, verifying: Verifying
+    ) -> None:
         self._operations: dict[str, Callable[..., Mapping[str, Any] | None]] = {
-            "save_secret": connect.save_secret,
+            "save_secret": credentials.save,
+            "check_secret": credentials.check,
+            "replace_secret": credentials.replace,
+            "delete_secret": credentials.delete,
             "begin": connect.begin,
             "complete": connect.complete,
+            "begin_visit": connect.begin_visit,
+            "disconnect": disconnecting.disconnect,
+            "verify": verifying.verify,
         }
 
     def run(self, event: Event) -> dict[str, Any]:
@@ -69,11 +83,12 @@ class TokenOperations:
 
 
 class RefreshSchedule:
-    """The functions `refresh_tokens` and `refresh`."""
+    """The functions `refresh_tokens` and `refresh`. `ended` is called after a run of the schedule."""
 
-    def __init__(self, tokens: Tokens, enqueue: Callable[[str], None]) -> None:
+    def __init__(self, tokens: Tokens, enqueue: Callable[[str], None], ended: Callable[[], None]) -> None:
         self._tokens = tokens
         self._enqueue = enqueue
+        self._ended = ended
 
     def run(self, *, until: int) -> None:
         """Saves what was rescued, refreshes what is due while time lasts, and hands the rest on in chunks."""
@@ -81,6 +96,7 @@ class RefreshSchedule:
         left = self._tokens.refresh_due(until=until)
         for start in range(0, len(left), CHUNK):
             self._enqueue(json.dumps({"accounts": left[start : start + CHUNK]}))
+        self._ended()
 
     def run_chunk(self, body: str, *, until: int) -> None:
         """Refreshes the accounts that one message of the queue names."""
@@ -94,7 +110,7 @@ class SendOperations:
         self._send = send
         self._caller = caller
 
-    def run(self, event: Event, *, function_arn: str) -> dict[str, Any]:
+    def run(self, event: Event, *, function_arn: str, request_id: str | None = None) -> dict[str, Any]:
         """Accepts the message that the event is; the caller is read from the ARN that was invoked.
 
         An error that trying again may mend is raised, so that Lambda repeats an asynchronous invoke;
@@ -102,7 +118,7 @@ class SendOperations:
         """
         try:
             caller = self._caller(caller_id(function_arn))
-            return self._send.accept(caller, event).to_json()
+            return self._send.accept(caller, event, request_id=request_id).to_json()
         except MailgrantError as error:
             if error.retryable:
                 raise RuntimeError(json.dumps(error.to_json())) from error
@@ -110,19 +126,24 @@ class SendOperations:
 
 
 class RelaySchedule:
-    """The functions `relay` and `relay_due`."""
+    """The functions `relay` and `relay_due`. `ended` is called after a run of the schedule."""
 
-    def __init__(self, relay: Relay, parse: Callable[[str], str]) -> None:
+    def __init__(
+        self, relay: Relay, parse: Callable[[str], tuple[str, str | None]], ended: Callable[[], None]
+    ) -> None:
         self._relay = relay
         self._parse = parse
+        self._ended = ended
 
     def run_wakeup(self, body: str, *, until: int) -> None:
         """Relays the mail of the account that a wake-up names; what is none goes to the dead letters."""
-        self._relay.run(self._parse(body), until=until)
+        account, message = self._parse(body)
+        self._relay.run(account, until=until, named=message)
 
     def run_due(self, *, until: int) -> None:
         """Relays what is due and fits the time; wakes `relay` for the rest."""
         self._relay.run_due(until=until)
+        self._ended()
 
 
 def caller_id(function_arn: str) -> str:

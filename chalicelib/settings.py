@@ -41,7 +41,9 @@ class Settings:
     `provider_endpoints` replaces parts of the catalogue, by provider name (the sandbox does so);
     `extra_ca` is PEM text of certificate authorities that are trusted besides the usual ones;
     `allowed_private_networks` are the only private addresses that may be connected to.
-    `address_in_events` allows the events on the bus to name the mailbox, whoever may read them there.
+    `address_in_events` allows the events on the bus to name the mailbox, whoever may read them there;
+    `log_addresses` allows the logs to name senders, recipients and subjects.
+    `package` is the SHA-256 of the package that runs.
     A queue URL or key ARN that a function has no right to use is an empty string there.
     """
 
@@ -58,6 +60,8 @@ class Settings:
     extra_ca: str = ""
     allowed_private_networks: tuple[Network, ...] = ()
     address_in_events: bool = False
+    log_addresses: bool = False
+    package: str = ""
 
     def table(self, noun: str) -> str:
         """The name of a table, for example ``mailgrant-prod-accounts``."""
@@ -94,7 +98,18 @@ class Settings:
             extra_ca=found.get("EXTRA_CA", ""),
             allowed_private_networks=_networks(found.get("ALLOWED_PRIVATE_NETWORKS", "")),
             address_in_events=_yes(found.get("ADDRESS_IN_EVENTS", "")),
+            log_addresses=_yes(found.get("LOG_ADDRESSES", "")),
+            package=found.get("PACKAGE", "").removesuffix(".zip"),
         )
+
+
+def entry_point(env: Mapping[str, str] | None = None) -> str | None:
+    """What this process was started for, as Lambda names it: ``send`` for the handler ``app.send``.
+
+    The functions with HTTP are ``app``; None outside Lambda.
+    """
+    found = os.environ if env is None else env
+    return found.get("_HANDLER", "").rpartition(".")[2] or None
 
 
 def _problems(found: Mapping[str, str]) -> Iterator[str]:
@@ -109,6 +124,7 @@ def _problems(found: Mapping[str, str]) -> Iterator[str]:
         "PROVIDER_ENDPOINTS": _endpoints,
         "ALLOWED_PRIVATE_NETWORKS": _networks,
         "ADDRESS_IN_EVENTS": _yes,
+        "LOG_ADDRESSES": _yes,
     }
     for name, read in readers.items():
         try:

@@ -5,10 +5,14 @@ A function pays at its cold start only for the parts that it touches.
 
 from __future__ import annotations
 
+import gc
+from contextlib import suppress
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
-from chalicelib import clock
+from chalicelib import clock, logs
+from chalicelib.errors import ConfigurationError
 from chalicelib.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,14 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.accounts.access import AccessTokens
+    from chalicelib.accounts.changing import Changing
     from chalicelib.accounts.connect import Connect
+    from chalicelib.accounts.credentials import Credentials
+    from chalicelib.accounts.disconnecting import Disconnecting
     from chalicelib.accounts.keeping import Keeper
     from chalicelib.accounts.mailboxes import Mailboxes
     from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.pausing import Pausing
     from chalicelib.accounts.registry import Registry
     from chalicelib.accounts.stores import Stores
     from chalicelib.accounts.telling import Telling
     from chalicelib.accounts.tokens import Tokens
+    from chalicelib.accounts.verifying import Verifying
+    from chalicelib.accounts.visits import Visits
     from chalicelib.aws.blobs import Bucket
     from chalicelib.aws.clients import Clients
     from chalicelib.aws.events import EventBus
@@ -39,9 +49,11 @@ if TYPE_CHECKING:
     from chalicelib.aws.tables.grants import GrantsTable
     from chalicelib.aws.tables.lanes import LanesTable
     from chalicelib.aws.tables.messages import MessagesTable
+    from chalicelib.aws.tables.schedules import SchedulesTable
     from chalicelib.aws.vault import Vault
     from chalicelib.aws.wakeups import WakeupQueue
     from chalicelib.callers.registry import Callers
+    from chalicelib.health import Health
     from chalicelib.mail.lane import Lane
     from chalicelib.mail.outbox import Outbox
     from chalicelib.mail.ports import Limits
@@ -56,6 +68,9 @@ if TYPE_CHECKING:
     )
     from chalicelib.providers.base import Provider
     from chalicelib.providers.catalogue import ProviderFacts
+    from chalicelib.secret import Secret
+    from chalicelib.transports.refusals import Refused
+    from chalicelib.transports.smtp.probe import Step
     from chalicelib.transports.smtp.session import SmtpSession
 
 MEMORY = 30 * clock.SECOND
@@ -66,7 +81,40 @@ permission and the account are looked at again when it is relayed."""
 @cache
 def gateway() -> Gateway:
     """The one Gateway of this execution environment."""
-    return Gateway(Settings.from_env())
+    settings = Settings.from_env()
+    logs.identify(settings.stage, personal=settings.log_addresses)
+    return Gateway(settings)
+
+
+ALWAYS_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "app": ("callers", "send", "outbox"),
+    "connect": ("connect_operations",),
+    "tokens": ("token_operations",),
+    "refresh_tokens": ("refresh_schedule",),
+    "refresh": ("refresh_schedule",),
+    "send": ("send_operations", "clients.sqs"),
+    "relay": ("relay_schedule", "access_tokens_vault", "tls"),
+    "relay_due": ("relay_schedule",),
+}
+"""Parts that every invocation of a function needs."""
+
+
+def prepare(function: str | None) -> None:
+    """Builds what the function always needs while it starts; nothing where no function is started.
+
+    Until its first invocation an execution environment has more of a processor than its memory pays for.
+    What is made here stays, so no garbage is looked for meanwhile, nor later among it. Settings that cannot
+    be used are told by the first invocation, in its own way.
+    """
+    parts = ALWAYS_NEEDED.get(function or "", ())
+    if not parts:
+        return
+    gc.disable()
+    with suppress(ConfigurationError):
+        for part in parts:
+            attrgetter(part)(gateway())
+    gc.freeze()
+    gc.enable()
 
 
 class Gateway:
@@ -83,7 +131,7 @@ class Gateway:
         """What the function `connect` does."""
         from chalicelib.operations import ConnectOperations
 
-        return ConnectOperations(self.connect)
+        return ConnectOperations(self.connect, self.credentials, self.disconnecting, self.verifying)
 
     @cached_property
     def token_operations(self) -> TokenOperations:
@@ -97,7 +145,8 @@ class Gateway:
         """What the functions `refresh_tokens` and `refresh` do."""
         from chalicelib.operations import RefreshSchedule
 
-        return RefreshSchedule(self.tokens, self._queue(self.settings.refresh_queue_url).put)
+        enqueue = self._queue(self.settings.refresh_queue_url).put
+        return RefreshSchedule(self.tokens, enqueue, self.health.after_refresh_tokens)
 
     @cached_property
     def send_operations(self) -> SendOperations:
@@ -112,7 +161,7 @@ class Gateway:
         from chalicelib.mail.wakeup import parse
         from chalicelib.operations import RelaySchedule
 
-        return RelaySchedule(self.relay, parse)
+        return RelaySchedule(self.relay, parse, self.health.after_relay_due)
 
     # Services.
 
@@ -145,6 +194,13 @@ class Gateway:
         return Connect(self._stores, self.providers, self.secrets, sign_ins, consents, self.clock)
 
     @cached_property
+    def visits(self) -> Visits:
+        """Visits of mailbox owners."""
+        from chalicelib.accounts.visits import Visits
+
+        return Visits(self.authorizations_table, self.clock)
+
+    @cached_property
     def tokens(self) -> Tokens:
         """The care of tokens."""
         from chalicelib.accounts.refreshing import Refresher
@@ -174,6 +230,45 @@ class Gateway:
             with_address=self.settings.address_in_events,
             now=self.clock,
         )
+
+    @cached_property
+    def changing(self) -> Changing:
+        """Changes of connectors and accounts."""
+        from chalicelib.accounts.changing import Changing
+
+        return Changing(self.connectors_table, self.accounts_table, self.clock)
+
+    @cached_property
+    def pausing(self) -> Pausing:
+        """Accounts that are paused and go on."""
+        from chalicelib.accounts.pausing import Pausing
+
+        return Pausing(self.accounts_table, self._hold_paused, self._release_paused, self.clock)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """The credentials of connectors."""
+        from chalicelib.accounts.credentials import Credentials
+
+        return Credentials(self.connectors_table, self.providers, self.secrets, self.clock)
+
+    @cached_property
+    def disconnecting(self) -> Disconnecting:
+        """The end of consents."""
+        from chalicelib.accounts.disconnecting import Disconnecting
+
+        lanes = (self._hold_disconnected, self._open_lane)
+        return Disconnecting(self._stores, self.providers, self.keeper, *lanes, self.clock)
+
+    @cached_property
+    def verifying(self) -> Verifying:
+        """Trying an account out. The function that does it refreshes tokens by itself: it holds both keys."""
+        from chalicelib.accounts.access import AccessTokens
+        from chalicelib.accounts.verifying import Verifying
+
+        opened = self.access_tokens_vault.open
+        tokens = AccessTokens(self.access_tokens_table, opened, self._refresh_here, self.clock)
+        return Verifying(self._stores, tokens, self._probe)
 
     @cached_property
     def access_tokens(self) -> AccessTokens:
@@ -230,6 +325,19 @@ class Gateway:
             set_transport_block=self.accounts_table.set_transport_block,
             slots=self._slots,
             clock=self.clock,
+        )
+
+    @cached_property
+    def health(self) -> Health:
+        """What the schedules see of the whole installation."""
+        from chalicelib.health import Health
+
+        return Health(
+            self.schedules_table,
+            self.lanes_table,
+            self.messages_table.next_due,
+            self.grants_table.needing_owner,
+            self.clock,
         )
 
     # What services are handed.
@@ -300,19 +408,25 @@ class Gateway:
         """Message bytes that are too long for a row."""
         from chalicelib.aws.blobs import Bucket
 
-        return Bucket(self.clients.s3, self.settings.bucket)
+        return Bucket(lambda: self.clients.s3, self.settings.bucket)
 
     @cached_property
     def wakeups(self) -> WakeupQueue:
         """The queue that wakes `relay`."""
         from chalicelib.aws.wakeups import WakeupQueue
 
-        return WakeupQueue(self.clients.sqs, self.settings.relay_queue_url)
+        return WakeupQueue(lambda: self.clients.sqs, self.settings.relay_queue_url)
 
     @cached_property
     def rescue_queue(self) -> Queue:
         """Where a refresh token goes that cannot be saved."""
         return self._queue(self.settings.rescue_queue_url)
+
+    @cached_property
+    def dead_letters(self) -> Mapping[str, Queue]:
+        """Where messages of the queues go that no function could work off; their names follow from theirs."""
+        queues = {"relay": self.settings.relay_queue_url, "refresh": self.settings.refresh_queue_url}
+        return {name: self._queue(f"{url}-dlq") for name, url in queues.items()}
 
     # Tables and clients.
 
@@ -379,6 +493,13 @@ class Gateway:
         return MessagesTable(self.clients.dynamodb, self.settings.table("messages"))
 
     @cached_property
+    def schedules_table(self) -> SchedulesTable:
+        """The table of schedules."""
+        from chalicelib.aws.tables.schedules import SchedulesTable
+
+        return SchedulesTable(self.clients.dynamodb, self.settings.table("schedules"))
+
+    @cached_property
     def lanes_table(self) -> LanesTable:
         """The table of lanes."""
         from chalicelib.aws.tables.lanes import LanesTable
@@ -403,6 +524,24 @@ class Gateway:
     def _open_lane(self, account: str) -> None:
         self.lane.open(account)
 
+    def _hold_disconnected(self, account: str) -> None:
+        from chalicelib.mail.models import ClosedReason
+
+        self.lane.hold(account, ClosedReason.DISCONNECTED)
+
+    def _hold_paused(self, account: str) -> None:
+        from chalicelib.mail.models import ClosedReason
+
+        self.lane.hold(account, ClosedReason.PAUSED)
+
+    def _release_paused(self, account: str) -> None:
+        from chalicelib.mail.models import ClosedReason
+
+        self.lane.release(account, ClosedReason.PAUSED)
+
+    def _refresh_here(self, account: str, failed_version: int | None) -> None:
+        self.tokens.ensure(account, failed_version=failed_version)
+
     def _recently_used(self, account: str) -> int | None:
         return self.lane.used_at(account)
 
@@ -415,7 +554,16 @@ class Gateway:
     def _slots(self, connector: Connector) -> int:
         return self.catalogue[connector.provider].max_connections
 
-    def _open_session(self, account: Account, connector: Connector) -> SmtpSession:
+    def _probe(
+        self, account: Account, connector: Connector, token: Secret, seconds: float
+    ) -> tuple[list[Step], Refused | None]:
+        from chalicelib.transports.smtp.probe import probe
+
+        return probe(
+            lambda heard: self._open_session(account, connector, heard=heard), token, seconds=seconds
+        )
+
+    def _open_session(self, account: Account, connector: Connector, **heard: Any) -> SmtpSession:
         from chalicelib.network import resolve
         from chalicelib.transports.smtp.session import Server, SmtpSession
 
@@ -423,12 +571,14 @@ class Gateway:
         return SmtpSession(
             Server(facts.smtp_host, facts.smtp_port),
             account.user,
-            tls=self._tls,
+            tls=self.tls,
             resolve=lambda host, port: resolve(host, port, self.settings.allowed_private_networks),
+            **heard,
         )
 
     @cached_property
-    def _tls(self) -> ssl.SSLContext:
+    def tls(self) -> ssl.SSLContext:
+        """How mail servers are trusted."""
         from chalicelib.network import tls_context
 
         return tls_context(self.settings.extra_ca)

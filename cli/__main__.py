@@ -1,6 +1,11 @@
 """``python -m cli``: the command line."""
 
-from cli.main import main
+import sys
 
 if __name__ == "__main__":
-    main(prog_name="mailgrant")
+    try:
+        from cli.main import main
+
+        main(prog_name="mailgrant")
+    except KeyboardInterrupt:  # before click could hear of it
+        sys.exit(130)

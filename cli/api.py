@@ -11,7 +11,7 @@ import requests
 from cli.config import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cli.config import Config
 
@@ -36,14 +36,24 @@ class ApiError(Exception):
 
 
 class Unreachable(Exception):
-    """No answer could be had."""
+    """No answer could be had from that URL; `why` says the reason."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(f"Cannot reach {url}: {why}.")
 
 
 class Api:
     """The API of one stage, asked with one key. A class because it keeps the connection."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self,
+        config: Config,
+        timeouts: tuple[float, float] = TIMEOUTS,
+        pauses: Sequence[float] | None = None,
+    ) -> None:
         self.config = config
+        self._timeouts = timeouts
+        self._pauses = PAUSES if pauses is None else pauses
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {config.key}"
         # A proxy of the environment cannot reach this machine's own loopback.
@@ -64,6 +74,10 @@ class Api:
         """The answer to PUT /v1/<path>."""
         return self._ask("PUT", f"/v1/{path}", body=body, again=True)
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to PATCH /v1/<path>."""
+        return self._ask("PATCH", f"/v1/{path}", body=body, again=True)
+
     def delete(self, path: str, **query: str) -> dict[str, Any]:
         """The answer to DELETE /v1/<path>."""
         return self._ask("DELETE", f"/v1/{path}", query=query, again=True)
@@ -81,10 +95,6 @@ class Api:
             if cursor is None or (limit is not None and count >= limit):
                 return
 
-    def health(self) -> dict[str, Any]:
-        """The answer to GET /healthz, which needs no key."""
-        return self._ask("GET", "/healthz", again=True)
-
     def _ask(
         self,
         method: str,
@@ -95,7 +105,7 @@ class Api:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        for pause in (*PAUSES, None) if again else (None,):
+        for pause in (*self._pauses, None) if again else (None,):
             try:
                 response = self._session.request(
                     method,
@@ -103,37 +113,37 @@ class Api:
                     params=query,
                     json=body,
                     headers=headers,
-                    timeout=TIMEOUTS,
+                    timeout=self._timeouts,
                     allow_redirects=False,
                     # Here and not on the session, where REQUESTS_CA_BUNDLE would win over it.
                     verify=self.config.ca or True,
                 )
             except requests.RequestException as error:
                 if pause is None:
-                    raise Unreachable(_said(error)) from error
+                    raise Unreachable(self.config.url, _said(error)) from error
             else:
                 if pause is None or response.status_code not in RETRYABLE:
-                    return _answer(response)
+                    return self._answer(response)
             time.sleep(pause)
         raise AssertionError("the last try answers or raises")
+
+    def _answer(self, response: requests.Response) -> dict[str, Any]:
+        try:
+            found = response.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            what = f"HTTP {response.status_code}, but what came is not Mailgrant's answer"
+            raise Unreachable(self.config.url, what)
+        if response.status_code >= REFUSED:
+            error = found.get("error")
+            raise ApiError(response.status_code, error if isinstance(error, dict) else found)
+        return found
 
 
 def part(text: str) -> str:
     """The text as one part of a path."""
     return quote(text, safe="")
-
-
-def _answer(response: requests.Response) -> dict[str, Any]:
-    try:
-        found = response.json()
-    except ValueError as error:
-        raise Unreachable(f"HTTP {response.status_code}, but what came is not Mailgrant's answer") from error
-    if not isinstance(found, dict):
-        raise Unreachable(f"HTTP {response.status_code}, but what came is not Mailgrant's answer")
-    if response.status_code >= REFUSED:
-        error_found = found.get("error")
-        raise ApiError(response.status_code, error_found if isinstance(error_found, dict) else found)
-    return found
 
 
 def _said(error: requests.RequestException) -> str:

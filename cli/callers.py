@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import Out, asking
+from cli.commands import YES, Commands, agree, asking
+from cli.completion import accounts as complete_accounts
+from cli.completion import callers as complete_callers
+from cli.output import Out, moment
 
 if TYPE_CHECKING:
     from cli.api import Api
@@ -22,13 +26,7 @@ FIELDS = [
     ("expires_at", "expires"),
     ("revoked_at", "revoked"),
 ]
-COLUMNS = [
-    ("id", "ID"),
-    ("name", "Name"),
-    ("scopes", "Scopes"),
-    ("accounts", "Accounts"),
-    ("revoked_at", "Revoked"),
-]
+COLUMNS = [("name", "NAME"), ("scopes", "SCOPES"), ("accounts", "ACCOUNTS"), ("state", "STATE")]
 
 SCOPES = click.option(
     "--scope",
@@ -43,11 +41,12 @@ ACCOUNTS = click.option(
     "accounts",
     multiple=True,
     required=True,
+    shell_complete=complete_accounts,
     help='An account that it may use, by id or name, or "*"; may be repeated.',
 )
 
 
-@click.group()
+@click.group(cls=Commands)
 def keys() -> None:
     """API keys."""
 
@@ -61,7 +60,12 @@ def keys() -> None:
 def create_key(
     api: Api, out: Out, name: str, scopes: tuple[str, ...], accounts: tuple[str, ...], days: int | None
 ) -> None:
-    """Make an API key. Its text is shown now and never again."""
+    r"""Make an API key. Its text is shown now and never again.
+
+    \b
+    Example:
+      mailgrant keys create shop --scope send --account sales --days 365
+    """
     body: dict[str, Any] = {"kind": "key", "name": name, "scopes": scopes, "accounts": accounts}
     if days:
         body["expires_in"] = days * DAY
@@ -73,20 +77,33 @@ def create_key(
 @keys.command("list")
 @asking
 def list_keys(api: Api, out: Out) -> None:
-    """List the API keys, without their texts."""
+    r"""List the API keys, without their texts.
+
+    \b
+    Example:
+      mailgrant keys list
+    """
     found = [caller for caller in api.get("callers")["callers"] if caller["kind"] == "key"]
-    out.table({"callers": found}, found, COLUMNS)
+    _table(out, {"callers": found}, found)
 
 
 @keys.command("revoke")
-@click.argument("key")
+@click.argument("key", shell_complete=complete_callers)
+@YES
 @asking
-def revoke_key(api: Api, out: Out, key: str) -> None:
-    """Revoke an API key by its id (key_…), for ever. It takes up to 30 seconds."""
-    out.answer(api.delete("callers", id=key), f"{key} is revoked.")
+def revoke_key(api: Api, out: Out, key: str, *, yes: bool) -> None:
+    r"""Revoke an API key by its id (key_…), for ever. It takes up to 30 seconds.
+
+    What it has handed in and is not sent yet stops.
+
+    \b
+    Example:
+      mailgrant keys revoke key_q3vd0r8m2xkz5t7w1ybn
+    """
+    _revoke(api, out, key, yes=yes)
 
 
-@click.group()
+@click.group(cls=Commands)
 def callers() -> None:
     """Everybody who may use the API or the function send."""
 
@@ -108,7 +125,13 @@ def allow(  # noqa: PLR0913 - the options of the command
     scopes: tuple[str, ...],
     accounts: tuple[str, ...],
 ) -> None:
-    """Allow an IAM role, or an alias of the function send."""
+    r"""Allow an IAM role, or an alias of the function send.
+
+    \b
+    Examples:
+      mailgrant callers allow shop --alias shop --scope send --account sales
+      mailgrant callers allow ops --role ARN --scope admin --account "*"
+    """
     if (arn is None) == (alias is None):
         raise click.UsageError("Name either --role or --alias.")
     which = {"kind": "lambda", "alias": alias} if arn is None else {"kind": "role", "arn": arn}
@@ -118,14 +141,42 @@ def allow(  # noqa: PLR0913 - the options of the command
 @callers.command("list")
 @asking
 def list_callers(api: Api, out: Out) -> None:
-    """List all callers."""
+    r"""List all callers: keys, roles and aliases.
+
+    \b
+    Example:
+      mailgrant callers list
+    """
     answer = api.get("callers")
-    out.table(answer, answer["callers"], COLUMNS)
+    _table(out, answer, answer["callers"])
 
 
 @callers.command("revoke")
-@click.argument("caller")
+@click.argument("caller", shell_complete=complete_callers)
+@YES
 @asking
-def revoke_caller(api: Api, out: Out, caller: str) -> None:
-    """Revoke a caller by its id, for ever. It takes up to 30 seconds."""
+def revoke_caller(api: Api, out: Out, caller: str, *, yes: bool) -> None:
+    r"""Revoke a caller by its id, for ever. It takes up to 30 seconds.
+
+    What it has handed in and is not sent yet stops.
+
+    \b
+    Example:
+      mailgrant callers revoke lambda:invoices
+    """
+    _revoke(api, out, caller, yes=yes)
+
+
+def _revoke(api: Api, out: Out, caller: str, *, yes: bool) -> None:
+    agree(out, f"Revoke {caller} for ever?", yes=yes)
     out.answer(api.delete("callers", id=caller), f"{caller} is revoked.")
+
+
+def _table(out: Out, answer: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> None:
+    out.table(answer, [{**caller, "state": _state(caller)} for caller in found], COLUMNS, below="id")
+
+
+def _state(caller: Mapping[str, Any]) -> str:
+    if caller["revoked_at"]:
+        return f"revoked {moment(caller['revoked_at'])}"
+    return f"expires {moment(caller['expires_at'])}" if caller["expires_at"] else "valid"

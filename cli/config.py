@@ -12,6 +12,8 @@ A sandbox writes the file cli.json into its directory, and removes it when it en
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import ipaddress
 import json
 import os
@@ -24,7 +26,7 @@ from urllib.parse import urlsplit
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 SANDBOX_DIRECTORY = "MAILGRANT_SANDBOX_DIRECTORY"
 CONFIGURATION = "cli.json"
@@ -44,20 +46,37 @@ class Config:
 
 def load(env: Mapping[str, str] = os.environ) -> Config:
     """Finds the configuration; raises click.UsageError when there is none."""
-    if env.get("MAILGRANT_URL"):
-        found = {name: env.get(f"MAILGRANT_{name.upper()}") for name in ("url", "key", "ca")}
-        return checked(found, "the environment")
     sandbox = sandbox_directory(env) / CONFIGURATION
-    if env.get(SANDBOX_DIRECTORY) and not sandbox.is_file():
+    if not env.get("MAILGRANT_URL") and env.get(SANDBOX_DIRECTORY) and not sandbox.is_file():
         raise click.UsageError(f"No sandbox runs in {sandbox.parent}, which {SANDBOX_DIRECTORY} names.")
-    files = (user_file(env), sandbox)
-    for path in reversed(files) if env.get(SANDBOX_DIRECTORY) else files:
-        if path.is_file():
-            return checked(_read(path, json.loads if path == sandbox else tomllib.loads), str(path))
+    for read in _places(env):
+        return read()
     raise click.UsageError(
         "It is not known where the API is. Run 'mailgrant login --url URL', set MAILGRANT_URL and "
         "MAILGRANT_KEY, or start the sandbox with 'make demo'."
     )
+
+
+def known(env: Mapping[str, str] = os.environ) -> list[Config]:
+    """Every configuration that there is, the one that is used first. What cannot be read is left out."""
+    found = []
+    for read in _places(env):
+        with contextlib.suppress(click.UsageError):
+            found.append(read())
+    return found
+
+
+def _places(env: Mapping[str, str]) -> Iterator[Callable[[], Config]]:
+    """Reads each place in which there is a configuration, in the order in which they win."""
+    if env.get("MAILGRANT_URL"):
+        found = {name: env.get(f"MAILGRANT_{name.upper()}") for name in ("url", "key", "ca")}
+        yield lambda: checked(found, "the environment")
+    sandbox = sandbox_directory(env) / CONFIGURATION
+    files = (user_file(env), sandbox)
+    for path in reversed(files) if env.get(SANDBOX_DIRECTORY) else files:
+        if path.is_file():
+            parse = json.loads if path == sandbox else tomllib.loads
+            yield functools.partial(_checked_file, path, parse)
 
 
 def checked(found: Mapping[str, Any], source: str) -> Config:
@@ -118,6 +137,10 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _checked_file(path: Path, parse: Callable[[str], Any]) -> Config:
+    return checked(_read(path, parse), str(path))
 
 
 def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:

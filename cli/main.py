@@ -4,73 +4,58 @@ from __future__ import annotations
 
 import click
 
-from cli import config
-from cli.accounts import accounts, connect, connectors
-from cli.api import Api, ApiError, Unreachable
+from cli.accounts import accounts, connect
+from cli.api import Api
 from cli.callers import callers, keys
-from cli.messages import messages, send
-from cli.output import Commands, Out, asking, cannot_reach, refuse
+from cli.commands import Commands, asking
+from cli.completion import completion
+from cli.connectors import connectors
+from cli.cost import cost
+from cli.deploy import deploy, destroy
+from cli.exits import MEANINGS
+from cli.init import init
+from cli.login import login
+from cli.messages import messages
+from cli.output import Out
+from cli.send import send
+from cli.status import status
+
+EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items())
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES,
+)
 def main() -> None:
     r"""Mailgrant sends mail from other people's mailboxes, with their permission.
 
     \b
-    A first message:
+    From nothing to a first message, step by step:
+      mailgrant init
+    The same by single commands:
       mailgrant connectors add --provider google --name Google --client-id ID
       mailgrant accounts add --connector con_… sales@your.domain
-      mailgrant send --account sales@your.domain --to you@example.com --subject Hi --text Hello
+      mailgrant send --account sales@your.domain --to you@example.com --text Hello
     """
-
-
-@main.command()
-@click.option("--url", required=True, help="The stage's public URL, as its deployment prints it.")
-@click.option("--key", prompt=True, hide_input=True, help="An API key (mg_…); asked for when left out.")
-@click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="The file of a private CA.")
-def login(url: str, key: str, ca: str | None) -> None:
-    """Check a URL and a key, and remember them."""
-    found = config.checked({"url": url, "key": key.strip(), "ca": ca}, "the command")
-    try:
-        caller = Api(found).get("whoami")
-    except ApiError as error:
-        refuse(error, as_json=False)
-    except Unreachable as error:
-        cannot_reach(error, found.url, as_json=False)
-    else:
-        path = config.save(found)
-        click.echo(
-            f"You are {caller['name']} ({', '.join(caller['scopes'])}) at {found.url}. Saved in {path}."
-        )
 
 
 @main.command()
 @asking
 def whoami(api: Api, out: Out) -> None:
-    """Show the caller that the key belongs to."""
+    r"""Show the caller that the key belongs to.
+
+    \b
+    Example:
+      mailgrant whoami
+    """
     fields = ("id", "kind", "name", "scopes", "accounts", "created_at", "expires_at", "stage")
-    out.record(api.get("whoami"), [(field, field.replace("_", " ")) for field in fields])
+    out.record(api.get("whoami"), [(field, field.removesuffix("_at")) for field in fields])
 
 
-@main.command()
-@asking
-def status(api: Api, out: Out) -> None:
-    """Show which stage answers, and how many accounts are in which status."""
-    health = api.health()
-    counts: dict[str, int] = {}
-    for account in api.pages("accounts", "accounts"):
-        counts[account["status"]] = counts.get(account["status"], 0) + 1
-    answer = {"url": api.config.url, "configured_by": api.config.source, **health, "accounts": counts}
-    shown = {**answer, "accounts": [f"{count} {name}" for name, count in sorted(counts.items())] or "none"}
-    labels = [
-        ("url", "URL"),
-        ("configured_by", "set by"),
-        ("stage", "stage"),
-        ("status", "API"),
-        ("accounts", "accounts"),
-    ]
-    out.record(answer if out.as_json else shown, labels)
-
-
-for command in (connectors, accounts, connect, send, messages, keys, callers):
+for command in (
+    *(init, login, connectors, accounts, connect, send, messages, keys, callers, status),
+    *(deploy, destroy, cost, completion),
+):
     main.add_command(command)

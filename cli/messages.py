@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import mimetypes
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import click
 
-from cli.api import Api, part
-from cli.output import NOT_SENT, Out, asking
+from cli.api import Api, ApiError, part
+from cli.commands import Commands, asking
+from cli.completion import accounts as complete_accounts
+from cli.exits import DONE, FELL_SHORT, REFUSED
+from cli.output import Out, moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,12 +19,7 @@ if TYPE_CHECKING:
 POLL = 1.0
 """Seconds between two looks at a message that is followed."""
 
-LONGEST_KEY = 255
-
-NOT_GIVEN = (None, (), "")
-
 SETTLED = frozenset({"sent", "failed", "cancelled", "unknown"})
-BAD = frozenset({"failed", "cancelled", "unknown"})
 
 FIELDS = [
     ("id", "id"),
@@ -38,87 +31,43 @@ FIELDS = [
     ("next_attempt_at", "next attempt"),
     ("expires_at", "given up"),
     ("size", "bytes"),
+    ("resolved_by", "resolved by"),
+    ("cancelled_by", "cancelled by"),
 ]
+COLUMNS = [("state", "STATE"), ("accepted_at", "ACCEPTED"), ("subject", "SUBJECT")]
 
 
-def _text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """A text as given, ``-`` for standard input, ``@PATH`` for a file."""
-    if value is None or not (value == "-" or value.startswith("@")):
-        return value
-    try:
-        return sys.stdin.read() if value == "-" else Path(value[1:]).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        named = "Standard input" if value == "-" else value[1:]
-        raise click.BadParameter(f"{named} cannot be read as UTF-8 text.") from error
-
-
-def _key(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """An idempotency key, which stands in a header."""
-    if value is not None and not (0 < len(value) <= LONGEST_KEY and value.isascii() and value.isprintable()):
-        raise click.BadParameter(f"Use 1 to {LONGEST_KEY} printable ASCII characters, such as a UUID.")
-    return value
-
-
-@click.command()
-@click.option("--account", required=True, help="The account to send from, by id or name.")
-@click.option("--to", multiple=True, help="A recipient; may be repeated.")
-@click.option("--cc", multiple=True)
-@click.option("--bcc", multiple=True)
-@click.option("--reply-to", multiple=True)
-@click.option("--subject")
-@click.option("--text", callback=_text, help="The text; - reads standard input, @PATH a file.")
-@click.option("--html", callback=_text, help="The HTML; - reads standard input, @PATH a file.")
-@click.option("--attach", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--eml", type=click.File("rb"), help="A whole message (RFC 5322) as a file; - reads standard input."
-)
-@click.option(
-    "--on-unknown", type=click.Choice(["resend", "keep"]), help="When nobody knows if it was taken."
-)
-@click.option("--expires-in", type=int, help="Seconds after which it is given up.")
-@click.option("--idempotency-key", callback=_key, help="Made up when left out.")
-@click.option("--follow", is_flag=True, help="Wait until it is sent or has failed.")
-@click.option(
-    "--timeout", type=click.IntRange(0), default=300, show_default=True, help="Seconds to follow it at most."
-)
-@asking
-def send(
-    api: Api, out: Out, *, follow: bool, timeout: int, idempotency_key: str | None, **given: Any
-) -> int | None:
-    """Hand in a message. It is safe to repeat with the same idempotency key: it is sent once."""
-    key = idempotency_key or str(uuid4())
-    accepted = api.post("messages", _request(given), idempotency_key=key)
-    if not follow:
-        out.answer(accepted, f"{accepted['id']} {accepted['state']}")
-        return None
-    out.say(accepted["id"])
-    return _follow(api, out, accepted["id"], timeout)
-
-
-@click.group()
+@click.group(cls=Commands)
 def messages() -> None:
     """What became of messages."""
 
 
 @messages.command("list")
-@click.option("--account", required=True, help="An account, by id or name.")
+@click.option("--account", required=True, shell_complete=complete_accounts, help="An account, by id or name.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @asking
 def list_messages(api: Api, out: Out, account: str, limit: int) -> None:
-    """List an account's messages, the newest first."""
+    r"""List an account's messages, the newest first.
+
+    \b
+    Example:
+      mailgrant messages list --account sales --limit 100
+    """
     found = list(api.pages("messages", "messages", limit, account=account))
-    entries = [
-        (one["state"], f"{_time(one['accepted_at'])}  {one.get('subject') or ''}", one["id"]) for one in found
-    ]
-    out.entries({"messages": found}, entries)
+    out.table({"messages": found}, found, COLUMNS, below="id")
 
 
 @messages.command("show")
 @click.argument("message")
 @asking
 def show(api: Api, out: Out, message: str) -> None:
-    """Show one message with every attempt."""
-    _show(out, api.get(f"messages/{part(message)}"))
+    r"""Show one message with every attempt.
+
+    \b
+    Example:
+      mailgrant messages show msg_q3vd0r8m2xkz5t7w1ybn_01jd8r7k3m5p9q2s4t6v8w0x1y
+    """
+    show_record(out, api.get(f"messages/{part(message)}"))
 
 
 @messages.command("follow")
@@ -127,9 +76,14 @@ def show(api: Api, out: Out, message: str) -> None:
     "--timeout", type=click.IntRange(0), default=300, show_default=True, help="Seconds to wait at most."
 )
 @asking
-def follow(api: Api, out: Out, message: str, timeout: int) -> int | None:
-    """Wait until a message is sent (exit 0) or failed or unknown (exit 4)."""
-    return _follow(api, out, message, timeout)
+def follow(api: Api, out: Out, message: str, timeout: int) -> int:
+    r"""Wait until a message is sent (exit code 0), or has failed or is unknown (4).
+
+    \b
+    Example:
+      mailgrant messages follow msg_q3vd0r8m2xkz5t7w1ybn_01jd8r7k3m5p9q2s4t6v8w0x1y --timeout 60
+    """
+    return followed(api, out, message, timeout)
 
 
 @messages.command("resolve")
@@ -137,53 +91,63 @@ def follow(api: Api, out: Out, message: str, timeout: int) -> int | None:
 @click.option("--as", "as_", type=click.Choice(["sent", "failed", "resend"]), required=True)
 @asking
 def resolve(api: Api, out: Out, message: str, as_: str) -> None:
-    """Settle a message of which nobody knows whether it was taken."""
+    r"""Settle a message of which nobody knows whether it was taken.
+
+    \b
+    Example:
+      mailgrant messages resolve msg_q3vd0r8m2xkz5t7w1ybn_01jd8r7k3m5p9q2s4t6v8w0x1y --as sent
+    """
     answer = api.post(f"messages/{part(message)}/resolve", {"as": as_})
     out.answer(answer, f"{message} {answer.get('state', as_)}")
 
 
-def _request(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of POST /v1/messages for the options that were given."""
-    request: dict[str, Any] = {name: _plain(value) for name, value in given.items() if value not in NOT_GIVEN}
-    if "eml" in request:
-        strange = sorted({"subject", "text", "html", "attach", "reply_to"} & request.keys())
-        if strange:
-            raise click.UsageError(
-                f"--eml is a whole message; it does not go with --{strange[0].replace('_', '-')}."
-            )
-        request["raw"] = base64.b64encode(request.pop("eml").read()).decode()
-    if "attach" in request:
-        request["attachments"] = [_attachment(path) for path in request.pop("attach")]
-    return request
+@messages.command("cancel")
+@click.argument("message", nargs=-1, required=True)
+@asking
+def cancel(api: Api, out: Out, message: tuple[str, ...]) -> int | None:
+    r"""Stop messages that are not on their way yet. One that cannot be stopped keeps no other from it.
+
+    \b
+    Example:
+      mailgrant messages cancel msg_q3vd0r8m2xkz5t7w1ybn_01jd8r7k3m5p9q2s4t6v8w0x1y
+    """
+    cancelled, refused = [], []
+    for one in message:
+        try:
+            cancelled.append(api.post(f"messages/{part(one)}/cancel", {}))
+        except ApiError as error:
+            refused.append({"id": one, "error": dict(error.error)})
+            out.say(f"{one} refused")
+            out.problem(error.error)
+        else:
+            out.say(f"{one} cancelled")
+    out.answer({"messages": cancelled, "refused": refused}, f"{len(cancelled)} of {len(message)} cancelled.")
+    return REFUSED if refused else None
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def followed(api: Api, out: Out, message: str, timeout: int) -> int:
+    """Waits until a message is settled, at most for so many seconds, and shows it; returns the exit code."""
+    found = settled(api, out, message, timeout)
+    show_record(out, found)
+    return DONE if found["state"] == "sent" else FELL_SHORT
 
 
-def _attachment(path: Path) -> dict[str, str]:
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    content = base64.b64encode(path.read_bytes()).decode()
-    return {"filename": path.name, "content_type": kind, "content": content}
-
-
-def _follow(api: Api, out: Out, message: str, timeout: int) -> int | None:
+def settled(api: Api, out: Out, message: str, timeout: int) -> dict[str, Any]:
+    """The record of a message that was sent or given up, or as it stands after that many seconds."""
     end = time.monotonic() + timeout
     said = ""
     while True:
         found = api.get(f"messages/{part(message)}")
-        state = found["state"]
-        if state in SETTLED or time.monotonic() >= end:
-            break
-        if state != said:
-            out.say(f"{state} …")
-            said = state
+        if found["state"] in SETTLED or time.monotonic() >= end:
+            return found
+        if found["state"] != said:
+            out.say(f"{found['state']} …")
+            said = found["state"]
         time.sleep(POLL)
-    _show(out, found)
-    return None if state in SETTLED - BAD else NOT_SENT
 
 
-def _show(out: Out, record: Mapping[str, Any]) -> None:
+def show_record(out: Out, record: Mapping[str, Any]) -> None:
+    """Shows a message with its recipients and every attempt."""
     out.record(record, FIELDS)
     if out.as_json:
         return
@@ -197,7 +161,7 @@ def _show(out: Out, record: Mapping[str, Any]) -> None:
 def _attempts(out: Out, attempts: Sequence[Mapping[str, Any]]) -> None:
     for attempt in attempts:
         ended = f"{attempt.get('outcome') or 'running'} in phase {attempt['phase']}"
-        out.say(f"\nAttempt {attempt['number']}  {_time(attempt['began_at'])}  {ended}{_reply(attempt)}")
+        out.say(f"\nAttempt {attempt['number']}  {moment(attempt['began_at'])}  {ended}{_reply(attempt)}")
         out.problem(attempt.get("diagnosis"))
 
 
@@ -205,7 +169,3 @@ def _reply(record: Mapping[str, Any]) -> str:
     reply = record.get("reply")
     # The text begins with the enhanced code, if there is one.
     return f"  {reply['code']} {reply['text']}" if reply else ""
-
-
-def _time(shown: str) -> str:
-    return shown.replace("T", " ").partition(".")[0]

@@ -1,11 +1,11 @@
-"""Builds what is deployed: one zip for every function, and one CloudFormation template for every stage.
+"""Builds what is deployed: one zip for every function, and two CloudFormation templates for every stage.
 
 Chalice does the packaging; around it stand the guarantees that it does not give:
 
 - Every dependency is taken from the lock, hashes checked, as a wheel for Lambda's platform. (Chalice alone
   fetches such wheels without their hashes, and exits 0 with an incomplete zip when it finds none.)
 - The unpacked tree is imported in a bare interpreter before anybody uploads it.
-- It holds bytecode, and neither type stubs nor C sources.
+- It holds bytecode in the place of sources, and nothing that is never imported.
 - The same sources give the same bytes, so that the artifact's name can be its hash.
 """
 
@@ -26,11 +26,16 @@ from typing import Any, Final, Self
 
 import yaml
 
+from cli import materials
+from cli.trouble import Trouble
+
 PROJECT: Final = Path(__file__).resolve().parent.parent
 WHEELS: Final = PROJECT / "build" / "wheels"
 ARTIFACT: Final = "package.zip"
 TEMPLATE: Final = "template.json"
+DATA_TEMPLATE: Final = "data-stack.yaml"
 CHALICE_STAGE: Final = "package"  # fixed: the real stage is a parameter of the template
+NEWEST_PYTHON: Final = (3, 15)  # the newest of Lambda's runtimes that Chalice knows
 MAXIMUM_UNPACKED_BYTES: Final = 250 * 1024 * 1024  # AWS Lambda's quota for a function's unpacked package
 PACKAGED_LIBRARIES: Final = (
     "certifi",
@@ -45,21 +50,46 @@ PACKAGED_LIBRARIES: Final = (
 )
 SOURCES: Final = ("app.py", "chalicelib", ".chalice", "requirements.txt")
 LEFT_OUT: Final = ("__pycache__", "deployments", "deployed")
+NEVER_IMPORTED: Final = (
+    "cffi",  # compiles C; what it has compiled needs only _cffi_backend
+    "pycparser",
+    "dns",  # email_validator's, which does not ask DNS here
+    "pyasn1",  # google-auth's, for RSA without OpenSSL
+    "pyasn1_modules",
+    "google/auth/aio",
+    "google/auth/compute_engine",
+    "google/auth/aws.py",  # from here on credentials of other kinds than a mailbox owner's
+    "google/auth/downscoped.py",
+    "google/auth/external_account*.py",
+    "google/auth/identity_pool.py",
+    "google/auth/pluggable.py",
+    "google/auth/transport/_aiohttp_requests.py",
+    "google/auth/transport/grpc.py",
+    "urllib3/contrib/emscripten",
+    "charset_normalizer/*.so",  # faster guesses of an encoding than anybody asks for here
+)
+"""Paths of what libraries ask for or have, and use only for what is not done here."""
 _UNNEEDED_SUFFIXES: Final = (".pyi", ".pyc", ".c", ".h")
 _UNNEEDED_NAMES: Final = ("RECORD", "sboms")
 _FIXED_TIME: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 
 
-class PackageError(Exception):
+class PackageError(Trouble):
     """The package could not be built, or would not work; the message says why."""
+
+    def __init__(
+        self, message: str, fix: str = "Mend what the message names; make check shows it again."
+    ) -> None:
+        super().__init__("package_failed", message, fix)
 
 
 @dataclass(frozen=True)
 class Package:
-    """What a deployment needs: the zip with its SHA-256 (hexadecimal) and sizes (bytes), and the template."""
+    """What a deployment needs: the zip with its SHA-256 (hexadecimal) and sizes (bytes), and templates."""
 
     artifact: Path
     template: Path
+    data_template: Path
     sha256: str
     size: int
     unpacked_size: int
@@ -67,18 +97,19 @@ class Package:
     @classmethod
     def read(cls, directory: Path) -> Self:
         """Return the package that was built into `directory`."""
-        artifact, template = directory / ARTIFACT, directory / TEMPLATE
+        artifact, templates = directory / ARTIFACT, (directory / TEMPLATE, directory / DATA_TEMPLATE)
         content = artifact.read_bytes()
         with zipfile.ZipFile(artifact) as archive:
             unpacked_size = sum(entry.file_size for entry in archive.infolist())
-        return cls(artifact, template, hashlib.sha256(content).hexdigest(), len(content), unpacked_size)
+        return cls(artifact, *templates, hashlib.sha256(content).hexdigest(), len(content), unpacked_size)
 
 
 def package(out_dir: Path, *, project: Path = PROJECT) -> Package:
-    """Build the package of `project` into `out_dir` (its `package.zip` and `template.json`).
+    """Build the package of `project` into `out_dir`: zip, two templates, bill of materials and licences.
 
     Raises PackageError if a dependency is missing, the tree cannot be imported or is too large for Lambda.
     """
+    _require_known_python()
     with TemporaryDirectory(prefix="mailgrant-package-") as temporary:
         work = Path(temporary)
         source = _copy_sources(project, work / "source")
@@ -88,7 +119,11 @@ def package(out_dir: Path, *, project: Path = PROJECT) -> Package:
         _strip(tree)
         _import_everything(tree)
         _compile(tree)
-        return _write(tree, packaged / "sam.yaml", out_dir)
+        out_dir.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / ".chalice" / DATA_TEMPLATE, out_dir / DATA_TEMPLATE)
+        built = _write(tree, packaged / "sam.yaml", out_dir)
+        materials.write(tree, wheels, built.sha256, out_dir)
+        return built
 
 
 def fetch_wheels(requirements: Path) -> Path:
@@ -117,11 +152,20 @@ def main() -> int:
         (out_dir,) = sys.argv[1:]
         built = package(Path(out_dir))
     except PackageError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error}\nFix: {error.fix}\n")
         return 1
     sizes = f"{built.size / 1e6:.1f} MB, {built.unpacked_size / 1e6:.1f} MB unpacked"
     sys.stdout.write(f"{built.artifact}: {sizes}\nsha256 {built.sha256}\n{built.template}\n")
     return 0
+
+
+def _require_known_python() -> None:
+    if sys.version_info[:2] > NEWEST_PYTHON:
+        newest = ".".join(map(str, NEWEST_PYTHON))
+        raise PackageError(
+            f"Lambda has no Python {sys.version_info.major}.{sys.version_info.minor}, which runs here.",
+            f"Build with Python 3.11 to {newest}: rm -rf .venv && make install PYTHON=python{newest}",
+        )
 
 
 def _copy_sources(project: Path, source: Path) -> Path:
@@ -144,7 +188,14 @@ def _download_wheels(requirements: Path, wheels: Path, python: str) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--require-hashes", "--no-deps", "--only-binary=:all:", "--implementation=cp"]
     command += [f"--python-version={python}", *(f"--platform={name}" for name in platforms)]
-    _run([*command, f"--dest={wheels}", f"--requirement={requirements}"], dict(os.environ))
+    try:
+        _run([*command, f"--dest={wheels}", f"--requirement={requirements}"], dict(os.environ))
+    except PackageError as error:
+        raise PackageError(
+            f"the locked wheels for Lambda could not be fetched: {error}",
+            "Run make install where pip reaches its index; if a wheel lacks for this Python, use another "
+            "(rm -rf .venv && make install PYTHON=python3.13), and make lock if a release was withdrawn.",
+        ) from error
     return wheels
 
 
@@ -162,13 +213,28 @@ def _run_chalice(source: Path, wheels: Path, out: Path) -> Path:
     command = [str(chalice), f"--project-dir={source}", "package", f"--stage={CHALICE_STAGE}"]
     command += [
         "--template-format=yaml",
-        f"--merge-template={source / '.chalice' / 'app-stack.yaml'}",
+        f"--merge-template={_merge_templates(source)}",
         str(out),
     ]
     output = _run(command, environment)
     if "Could not install" in output:
         raise PackageError(f"chalice left dependencies out of the package:\n{output}")
     return out
+
+
+def _merge_templates(source: Path) -> Path:
+    """Write what Chalice merges into its template: every template of .chalice but that of the data."""
+    from chalice.package import YAMLTemplateSerializer  # takes long, and other commands do not need it
+
+    merged: dict[str, Any] = {}
+    for path in sorted((source / ".chalice").glob("*.yaml")):
+        if path.name != DATA_TEMPLATE:
+            for section, content in YAMLTemplateSerializer().load_template(path.read_text()).items():
+                known = merged.get(section, {})
+                merged[section] = {**known, **content} if isinstance(content, dict) else content
+    written = source / "merged.json"
+    written.write_text(json.dumps(merged))
+    return written
 
 
 def _unpack(archive: Path, tree: Path) -> Path:
@@ -178,11 +244,22 @@ def _unpack(archive: Path, tree: Path) -> Path:
 
 
 def _strip(tree: Path) -> None:
+    for path in (path for pattern in NEVER_IMPORTED for path in tree.glob(pattern)):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    _forget_distributions_without_files(tree)
     for path in sorted(tree.rglob("*"), reverse=True):
         if path.suffix in _UNNEEDED_SUFFIXES and path.is_file():
             path.unlink()
         elif path.name in _UNNEEDED_NAMES and path.parent.suffix == ".dist-info":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _forget_distributions_without_files(tree: Path) -> None:
+    """Delete the description of each distribution of which nothing is left in the tree."""
+    for info in tree.glob("*.dist-info"):
+        listed = (line.split(",")[0] for line in (info / "RECORD").read_text().splitlines())
+        if not any((tree / name).exists() for name in listed if not name.startswith(info.name)):
+            shutil.rmtree(info)
 
 
 def _import_everything(tree: Path) -> None:
@@ -201,16 +278,17 @@ def _import_everything(tree: Path) -> None:
 
 
 def _compile(tree: Path) -> None:
-    """Add bytecode, which halves what a cold start spends on imports.
+    """Put bytecode into the sources' place, which halves what a cold start spends on imports.
 
-    It is never checked against its source: the zip's times say nothing, and neither of the two ever changes.
+    A traceback still names file and line. Bytecode is never checked against anything (PEP 552).
     """
     command = [sys.executable, "-I", "-S", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash"]
-    _run([*command, "-s", str(tree), "-p", "/var/task", str(tree)], {})
+    _run([*command, "-b", "-s", str(tree), "-p", "/var/task", str(tree)], {})  # -b: beside the sources
+    for source in tree.rglob("*.py"):
+        source.unlink()
 
 
 def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
-    out_dir.mkdir(parents=True, exist_ok=True)
     _zip(tree, out_dir / ARTIFACT)
     # As JSON, because CloudFormation does not read the anchors that YAML is dumped with.
     merged: dict[str, Any] = yaml.safe_load(merged_template.read_text())
@@ -225,7 +303,7 @@ def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
 
 def _zip(tree: Path, artifact: Path) -> None:
     """Write every file of `tree`, sorted and without times or owners."""
-    with zipfile.ZipFile(artifact, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(artifact, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path in sorted(path for path in tree.rglob("*") if path.is_file()):
             entry = zipfile.ZipInfo(path.relative_to(tree).as_posix(), _FIXED_TIME)
             entry.external_attr = 0o644 << 16

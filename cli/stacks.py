@@ -5,41 +5,46 @@ Every function takes the boto3 session to use, so that a real account and the sa
 
 from __future__ import annotations
 
-import time
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypedDict, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from botocore.exceptions import ClientError
+
+from cli import changes
+from cli.changes import Template
+from cli.cloudformation import Stack, Watch, delete, told
+from cli.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import boto3
     from mypy_boto3_cloudformation.client import CloudFormationClient
-    from mypy_boto3_cloudformation.literals import CapabilityType
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.literals import BucketLocationConstraintType
 
+    from cli.changes import ChangeSet
+    from cli.cloudformation import Event
     from cli.package import Package
 
-DATA_TEMPLATE: Final = Path(__file__).resolve().parent.parent / ".chalice" / "data-stack.yaml"
-STACK_SECONDS: Final = 1800.0
-_POLL_SECONDS: Final = 0.25
-_SLOW_POLL_SECONDS: Final = 5.0  # after the first seconds, which are all that the sandbox needs
-_CAPABILITIES: Final[tuple[CapabilityType, ...]] = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
+DATA_STACK: Final = Path(__file__).resolve().parent.parent / ".chalice" / "data-stack.yaml"
+_STUCK: Final = ("ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 
 
-class StackError(Exception):
-    """A stack could not be deployed or deleted; the message has CloudFormation's reasons."""
+@dataclass(frozen=True)
+class Telling:
+    """Whom a deployment tells what it does, and who agrees to it.
 
+    `say` gets a line for each step, `event` what happens to each resource; `agree` may refuse a change set.
+    Nobody who does not look may agree to a change by which data could be lost.
+    """
 
-class _Template(TypedDict, total=False):
-    """A template as CloudFormation takes it, in one of the two ways."""
-
-    TemplateBody: str
-    TemplateURL: str
+    say: Callable[[str], None]
+    event: Callable[[Event], None] = lambda _: None
+    agree: Callable[[ChangeSet], bool] = lambda found: not found.risky
 
 
 @dataclass(frozen=True)
@@ -62,67 +67,93 @@ def app_stack_name(stage: str) -> str:
 
 
 def deploy(
-    session: boto3.Session,
-    package: Package,
-    stage: str,
-    parameters: Mapping[str, str],
-    progress: Callable[[str], None],
-) -> dict[str, str]:
-    """Deploy both stacks of `stage` and return the application stack's outputs.
+    session: boto3.Session, package: Package, stage: str, parameters: Mapping[str, str], telling: Telling
+) -> Stack:
+    """Deploy both stacks of `stage` and return the application's.
 
-    `parameters` are those of .chalice/app-stack.yaml but for Stage and the artifact's; `progress` is called
-    with a line for each step. Raises StackError.
+    `parameters` are those of .chalice/app-stack.yaml but for Stage and the artifact's; one that is left out
+    stays as it is. Raises Trouble, before anything is changed when a stack cannot be updated.
     """
-    deploy_data_stack(session, stage, progress)
+    client = session.client("cloudformation")
+    data, app = require_deployable(client, stage)
+    body: Template = {"TemplateBody": package.data_template.read_text()}
+    _put(client, data_stack_name(stage), data, body, [_value("Stage", stage)], telling)
     artifact = upload(session, package)
-    progress(f"package {package.sha256[:12]} is in s3://{artifact.bucket}")
-    return deploy_app_stack(session, artifact, stage, parameters, progress)
+    telling.say(f"package {package.sha256[:12]} is in s3://{artifact.bucket}")
+    if app and app.status == "ROLLBACK_COMPLETE":
+        telling.say(f"{app.name}: its creation had failed; it is deleted first")
+        delete(client, app, telling.event)
+        app = None
+    given = {
+        **parameters,
+        "Stage": stage,
+        "ArtifactBucket": artifact.bucket,
+        "ArtifactKey": artifact.key,
+    }
+    # By URL: a template in the request may have 51,200 bytes only.
+    by_url: Template = {"TemplateURL": artifact.template_url}
+    values = _values(given, app, json.loads(package.template.read_text())["Parameters"])
+    return _put(client, app_stack_name(stage), app, by_url, values, telling)
 
 
 def deploy_data_stack(session: boto3.Session, stage: str, progress: Callable[[str], None]) -> dict[str, str]:
-    """Create or update the tables, keys, bucket and queues of `stage`; return the stack's outputs."""
-    client = session.client("cloudformation")
-    template: _Template = {"TemplateBody": DATA_TEMPLATE.read_text()}
-    return _put_stack(client, data_stack_name(stage), template, {"Stage": stage}, progress)
+    """Create or update the tables, keys, bucket and queues of `stage` alone; return the stack's outputs."""
+    client, name = session.client("cloudformation"), data_stack_name(stage)
+    body: Template = {"TemplateBody": DATA_STACK.read_text()}
+    before = Stack.find(client, name)
+    return dict(_put(client, name, before, body, [_value("Stage", stage)], Telling(progress)).outputs)
+
+
+def require_deployable(client: CloudFormationClient, stage: str) -> tuple[Stack | None, Stack | None]:
+    """The data stack and the application stack as they are now. Raises Trouble if one cannot be updated."""
+    data, app = Stack.find(client, data_stack_name(stage)), Stack.find(client, app_stack_name(stage))
+    for stack in (data, app):
+        if stack:
+            stack.require_updatable()
+    if data and data.status in ("ROLLBACK_COMPLETE", *_STUCK):
+        raise Trouble(
+            "stack_stuck",
+            f"{data.name} is {told(data.status)}: it was never created whole. What it had made is kept.",
+            f"./mailgrant destroy --stage {stage} --with-data removes that; then deploy again.",
+        )
+    if app and app.status in _STUCK:
+        raise Trouble(
+            "stack_stuck",
+            f"{app.name} is {told(app.status)}: {app.reason or 'CloudFormation gave up'}. It holds no data.",
+            f"./mailgrant destroy --stage {stage} deletes it and keeps the data; then deploy again.",
+        )
+    return data, app
 
 
 def upload(session: boto3.Session, package: Package) -> Artifact:
     """Put `package` into the artifact bucket of the session's account and region, made if there is none.
 
-    Keys contain the package's hash, so that an older stack can still be rolled back to its own.
+    Keys contain the package's hash, so that an older stack can still be rolled back to its own. A bucket of
+    that name in somebody else's account is refused.
     """
     s3 = session.client("s3")
     account = session.client("sts").get_caller_identity()["Account"]
-    region = s3.meta.region_name
-    bucket = f"mailgrant-artifacts-{account}-{region}"
-    _make_bucket(s3, bucket, region)
+    bucket = artifact_bucket(account, s3.meta.region_name)
+    _make_bucket(s3, bucket, s3.meta.region_name)
     artifact_key, template_key = f"{package.sha256}.zip", f"{package.sha256}.json"
-    s3.upload_file(str(package.artifact), bucket, artifact_key)
-    s3.upload_file(str(package.template), bucket, template_key)
+    owner = {"ExpectedBucketOwner": account}
+    s3.upload_file(str(package.artifact), bucket, artifact_key, ExtraArgs=owner)
+    s3.upload_file(str(package.template), bucket, template_key, ExtraArgs=owner)
     return Artifact(bucket, artifact_key, f"{s3.meta.endpoint_url}/{bucket}/{template_key}")
 
 
-def deploy_app_stack(
-    session: boto3.Session,
-    artifact: Artifact,
-    stage: str,
-    parameters: Mapping[str, str],
-    progress: Callable[[str], None],
-) -> dict[str, str]:
-    """Create or update the functions, API, schedules and roles of `stage`; return the stack's outputs."""
-    fixed = {"Stage": stage, "ArtifactBucket": artifact.bucket, "ArtifactKey": artifact.key}
-    client = session.client("cloudformation")
-    # By URL: a template in the request may have 51,200 bytes only.
-    template: _Template = {"TemplateURL": artifact.template_url}
-    return _put_stack(client, app_stack_name(stage), template, {**parameters, **fixed}, progress)
+def artifact_bucket(account: str, region: str) -> str:
+    """The name of the bucket that keeps the packages of every stage of an account and region."""
+    return f"mailgrant-artifacts-{account}-{region}"
 
 
-def delete_app_stack(session: boto3.Session, stage: str, progress: Callable[[str], None]) -> None:
+def delete_app_stack(session: boto3.Session, stage: str, telling: Telling) -> None:
     """Delete the application stack of `stage`. Its data stack, and so every mailbox and message, stays."""
     client = session.client("cloudformation")
-    name = app_stack_name(stage)
-    client.delete_stack(StackName=name)
-    _wait(client, name, "DELETE_COMPLETE", progress)
+    if stack := Stack.find(client, app_stack_name(stage)):
+        stack.require_quiet()
+        telling.say(f"{stack.name}: deleting")
+        delete(client, stack, telling.event)
 
 
 def _make_bucket(s3: S3Client, bucket: str, region: str) -> None:
@@ -146,73 +177,61 @@ def _make_bucket(s3: S3Client, bucket: str, region: str) -> None:
     )
 
 
-def _put_stack(
+def _put(
     client: CloudFormationClient,
     name: str,
-    template: _Template,
-    parameters: Mapping[str, str],
-    progress: Callable[[str], None],
-) -> dict[str, str]:
-    """Create the stack, or update it if it is there; return its outputs."""
-    if _status(client, name) == "ROLLBACK_COMPLETE":  # its creation failed: it can only be deleted
-        client.delete_stack(StackName=name)
-        _wait(client, name, "DELETE_COMPLETE", progress)
-    exists = _status(client, name) not in (None, "DELETE_COMPLETE")
-    values: list[ParameterTypeDef] = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
-    put = _update if exists else _create
-    try:
-        put(client, name, template, values)
-    except ClientError as error:
-        if "No updates are to be performed" not in str(error):
-            raise StackError(f"{name}: {error}") from error
-        progress(f"{name}: nothing to change")
+    before: Stack | None,
+    template: Template,
+    values: list[ParameterTypeDef],
+    telling: Telling,
+) -> Stack:
+    """Create or update the stack as far as that is agreed to, and return it as it is then."""
+    holds_data = name.endswith("-data")
+    found = changes.propose(client, name, before, template, values, holds_data=holds_data)
+    if found is None:
+        telling.say(f"{name}: nothing to change")
     else:
-        _wait(client, name, "UPDATE_COMPLETE" if exists else "CREATE_COMPLETE", progress)
-    outputs = client.describe_stacks(StackName=name)["Stacks"][0].get("Outputs", [])
-    return {output["OutputKey"]: output["OutputValue"] for output in outputs}
+        _agree(client, found, telling)
+        telling.say(f"{name}: {'creating' if found.creates else 'updating'}")
+        watch = Watch(client, found.stack_id)
+        client.execute_change_set(ChangeSetName=found.id)
+        watch.until("CREATE_COMPLETE" if found.creates else "UPDATE_COMPLETE", telling.event)
+    now = Stack.find(client, name)
+    if now is None:
+        raise Trouble("stack_busy", f"{name} was deleted meanwhile.", "Find out by whom, and deploy again.")
+    return now
 
 
-def _create(
-    client: CloudFormationClient, name: str, template: _Template, values: list[ParameterTypeDef]
-) -> None:
-    client.create_stack(StackName=name, Parameters=values, Capabilities=_CAPABILITIES, **template)
-
-
-def _update(
-    client: CloudFormationClient, name: str, template: _Template, values: list[ParameterTypeDef]
-) -> None:
-    client.update_stack(StackName=name, Parameters=values, Capabilities=_CAPABILITIES, **template)
-
-
-def _wait(client: CloudFormationClient, name: str, done: str, progress: Callable[[str], None]) -> None:
-    """Wait until the stack's status is `done`; raise StackError when it ends otherwise."""
-    seen: str | None = None
-    started = time.monotonic()
-    while (elapsed := time.monotonic() - started) < STACK_SECONDS:
-        status = _status(client, name) or "DELETE_COMPLETE"
-        if status != seen:
-            progress(f"{name}: {status.lower().replace('_', ' ')}")
-            seen = status
-        if status == done:
-            return
-        if not status.endswith("_IN_PROGRESS"):
-            break
-        time.sleep(_POLL_SECONDS if elapsed < _SLOW_POLL_SECONDS else _SLOW_POLL_SECONDS)
-    raise StackError(f"{name} is {seen}, not {done}:\n{_reasons(client, name)}")
-
-
-def _status(client: CloudFormationClient, name: str) -> str | None:
+def _agree(client: CloudFormationClient, found: ChangeSet, telling: Telling) -> None:
+    """Go on only with what is agreed to. Raises Trouble, after the change set was taken back."""
+    agreed = False
     try:
-        return client.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
-    except ClientError as error:
-        if "does not exist" in str(error):
-            return None
-        raise
+        agreed = telling.agree(found)
+    finally:
+        if not agreed:
+            changes.withdraw(client, found)
+    if agreed:
+        return
+    if found.risky:
+        names = ", ".join(f"{change.what} {change.resource}" for change in found.risky)
+        raise Trouble(
+            "data_at_risk",
+            f"{found.stack} was left as it is, since data would be lost: {names}.",
+            "Go back to templates that keep these; or deploy without --yes and type the stage's name.",
+        )
+    raise Trouble("not_agreed", f"{found.stack} was left as it is.", "Deploy again when it may be changed.")
 
 
-def _reasons(client: CloudFormationClient, name: str) -> str:
-    events = client.describe_stack_events(StackName=name)["StackEvents"]
-    failed = [event for event in events if event.get("ResourceStatus", "").endswith("_FAILED")]
-    return "\n".join(
-        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed
-    )
+def _values(
+    given: Mapping[str, str], before: Stack | None, known: Mapping[str, object]
+) -> list[ParameterTypeDef]:
+    """The parameters of a change set: what is given, and the rest as it is in the stack that there is."""
+    kept = set(before.parameters if before and not before.empty else ()) & set(known) - set(given)
+    previous: list[ParameterTypeDef] = [
+        {"ParameterKey": name, "UsePreviousValue": True} for name in sorted(kept)
+    ]
+    return [*(_value(name, value) for name, value in given.items()), *previous]
+
+
+def _value(name: str, value: str) -> ParameterTypeDef:
+    return {"ParameterKey": name, "ParameterValue": value}

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.config import sandbox_directory
 from cli.package import PackageError
-from cli.stacks import StackError
+from cli.trouble import Trouble
 from sandbox.demo import SAMPLE, Demo, Eml
 from sandbox.errors import SandboxError
 from sandbox.farewell import farewell
@@ -42,7 +42,7 @@ def main() -> int:
         say(f"starting the sandbox; its logs are in {directory}")
         with Sandbox(directory, ports=ports, say=say) as sandbox:
             return _play(Demo(sandbox, eml, say), stay=not options.once)
-    except (SandboxError, ChildError, PackageError, StackError, BotoCoreError, ClientError, OSError) as error:
+    except (SandboxError, ChildError, PackageError, Trouble, BotoCoreError, ClientError, OSError) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -119,7 +119,7 @@ class Sandbox:
     def start(self) -> None:
         """Starts the servers and deploys the application; stops again if it cannot.
 
-        Raises ChildError, StackError or PackageError.
+        Raises ChildError, Trouble or PackageError.
         """
         try:
             self.start_servers()
@@ -144,13 +144,25 @@ class Sandbox:
     def deploy(self, package: Package | None = None) -> None:
         """Packages the application unless a package is given, and deploys or updates both stacks."""
         from cli.packages import packaged
-        from sandbox.aws.deploy import deploy, stop_schedules
+        from sandbox.aws.deploy import deploy
 
         if package is None:
             self._say("packaging the application")
             package = packaged()
-        self.package = package
         self.outputs = deploy(self.emulator.session(), package, STAGE, self.parameters, self._say)
+        self._deployed(package)
+
+    def adopt(self, package: Package) -> None:
+        """Does what the emulator leaves undone, after somebody else has deployed a package into it."""
+        from sandbox.aws.deploy import repair
+
+        repair(self.emulator.session(), package, STAGE, self.outputs)
+        self._deployed(package)
+
+    def _deployed(self, package: Package) -> None:
+        from sandbox.aws.deploy import stop_schedules
+
+        self.package = package
         if not self._schedules:
             stop_schedules(self.emulator.session())
         if self.lagging:
@@ -158,9 +170,9 @@ class Sandbox:
 
     def delete_application(self) -> None:
         """Deletes the application stack; the data stack stays."""
-        from cli.stacks import delete_app_stack
+        from cli.stacks import Telling, delete_app_stack
 
-        delete_app_stack(self.emulator.session(), STAGE, self._say)
+        delete_app_stack(self.emulator.session(), STAGE, Telling(self._say))
 
     def stop(self) -> None:
         """Stops everything that was started, and frees the directory for another sandbox."""

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock, ids
 from chalicelib.accounts import callback, outcomes, rules
+from chalicelib.accounts.models import Purpose
 from chalicelib.accounts.refreshing import mailbox_of
-from chalicelib.errors import Conflict, Diagnosed, MalformedRequest, NotFound
+from chalicelib.accounts.visits import Visits, is_owner, nothing_connected
+from chalicelib.errors import Conflict, Diagnosed, NotFound
 from chalicelib.logs import logger
 from chalicelib.providers.id_tokens import ID_TOKEN_INVALID
 from chalicelib.providers.replies import concerns_connector, diagnose
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from chalicelib.accounts.stores import Stores
     from chalicelib.diagnosis import Diagnosis
     from chalicelib.providers.base import Provider
-
-SECRET_LIMIT = 4_000
 
 SUSPICIOUS = frozenset({outcomes.WRONG_ISSUER.code, ID_TOKEN_INVALID})
 """Codes of answers that an honest provider does not give; they are logged as warnings."""
@@ -58,16 +58,8 @@ class Connect:
         self._secrets = secrets
         self._sign_ins = sign_ins
         self._consents = consents
+        self._visits = Visits(stores.authorizations, now)
         self._now = now
-
-    def save_secret(self, connector_id: str, secret: str) -> None:
-        """Saves a connector's credential; its row may be written afterwards. Raises MalformedRequest."""
-        if not ids.is_id("con", connector_id) or not 1 <= len(secret.strip()) <= SECRET_LIMIT:
-            raise MalformedRequest(
-                "This is no client secret.", fix="Copy the secret's value.", field="client_secret"
-            )
-        self._secrets.save(connector_id, Secret(secret.strip()))
-        self._stores.connectors.secret_saved(connector_id, self._now())
 
     def begin(self, link_token: str, cookie: str | None = None) -> dict[str, Any]:
         """Begins a sign-in: ``{"authorize_url", "cookie"}``; the browser's own `cookie` is used on.
@@ -81,10 +73,25 @@ class Connect:
         authorize_url, cookie = self._sign_ins.begin(mailbox, link, cookie)
         return {"authorize_url": authorize_url, "cookie": cookie}
 
+    def begin_visit(self, account_id: str, cookie: str | None = None) -> dict[str, Any]:
+        """As `begin`, for a visitor who wants to prove to own the account's mailbox.
+
+        Raises NotFound alike for an account that does not exist and for one that nobody has connected.
+        """
+        known = ids.is_id("acc", account_id) and self._stores.grants.get(account_id) is not None
+        account = self._stores.accounts.get(account_id) if known else None
+        if account is None:
+            raise nothing_connected()
+        mailbox = mailbox_of(account, self._stores.connectors, self._providers)
+        authorize_url, cookie = self._sign_ins.begin_visit(mailbox, cookie)
+        return {"authorize_url": authorize_url, "cookie": cookie}
+
     def complete(
         self, connector_id: str, params: Mapping[str, list[str]], cookie: str | None
     ) -> dict[str, Any]:
         """Takes a callback; answers its outcome (`outcomes`) and ``authorization``, the id of its result.
+
+        That of a visit also has ``visit``, the token of the visitor's browser.
 
         Raises MalformedRequest for a callback without its state (or with an expired or unknown one),
         Forbidden (code ``wrong_browser``) where the cookie is another one: no token is asked for then.
@@ -97,41 +104,57 @@ class Connect:
         return self._conclude(authorization, answer)
 
     def _conclude(self, authorization: Authorization, answer: callback.Answer) -> dict[str, Any]:
-        """Ends a used state: with a saved grant, or with the reason why nothing was saved."""
+        """Ends a used state: with a saved grant or an open visit, or with the reason why there is none."""
         mailbox = self._mailbox(authorization.account)
+        is_visit = authorization.purpose is Purpose.VISIT
         try:
-            outcome = self._connected(authorization, answer, mailbox)
+            outcome = (self._visited if is_visit else self._connected)(authorization, answer, mailbox)
         except Diagnosed as refused:
             self._note_connector(mailbox, refused.diagnosis)
             outcome = outcomes.failed(mailbox.account, refused.diagnosis)
             self._warn(authorization, refused.diagnosis)
+        if is_visit:
+            outcome = outcomes.of_visit(outcome)
         if outcome["outcome"] != outcomes.CONNECTED:
             self._sign_ins.conclude(authorization, outcome)
         facts = {"account": mailbox.account.id, "outcome": outcome["outcome"]}
         log.info("sign-in concluded", extra={"facts": facts})
-        return {**outcome, "authorization": authorization.id}
+        answered = {**outcome, "authorization": authorization.id}
+        if outcome["outcome"] == outcomes.VISITED:
+            answered["visit"] = self._visits.open(mailbox.account.id)
+        return answered
+
+    def _visited(self, authorization: Authorization, answer: callback.Answer, mailbox: Mailbox) -> Outcome:
+        """What comes with the identity is used for nothing and kept nowhere."""
+        code = _code(answer, mailbox)
+        if code is None:
+            return _refused(answer, mailbox)
+        flow = self._sign_ins.flow(authorization)
+        secret = self._secrets.get(mailbox.connector.id)
+        tokens = mailbox.provider.redeem(mailbox.connector, secret, flow, code=code.reveal())
+        owner = is_owner(tokens.identity, self._stores.grants.get(mailbox.account.id))
+        return outcomes.visited(mailbox.account, is_owner=owner)
 
     def _connected(self, authorization: Authorization, answer: callback.Answer, mailbox: Mailbox) -> Outcome:
         provider, connector = mailbox.provider, mailbox.connector
-        if answer.issuer is not None and not provider.is_issuer(connector, answer.issuer):
-            raise Diagnosed(outcomes.WRONG_ISSUER)
-        if answer.code is None:
-            return outcomes.refused(mailbox.account, diagnose(connector.provider, answer.error))
+        code = _code(answer, mailbox)
+        if code is None:
+            return _refused(answer, mailbox)
         secret = self._secrets.get(connector.id)
         prepared = self._consents.prepare(mailbox.account.id)
         flow = self._sign_ins.flow(authorization)
-        tokens = provider.redeem(connector, secret, flow, code=answer.code.reveal())
+        tokens = provider.redeem(connector, secret, flow, code=code.reveal())
         stored = self._stores.grants.get(mailbox.account.id)
         objection = outcomes.objection(mailbox.account, provider.facts, tokens, stored)
         if objection is not None:
             return objection
-        outcome = outcomes.connected(mailbox.account)
+        outcome = outcomes.connected(mailbox.account, connector.provider)
         self._consents.save(authorization, mailbox, tokens, prepared, outcome)
         return outcome
 
     def _mailbox(self, account: str) -> Mailbox:
         found = self._stores.accounts.get(account)
-        if found is None:
+        if found is None or found.deleted_at is not None:
             raise NotFound("The account of this sign-in does not exist.", fix="Ask for a new connect link.")
         return mailbox_of(found, self._stores.connectors, self._providers)
 
@@ -149,6 +172,17 @@ class Connect:
             rest = self._now() + rules.CONNECTOR_REST
             self._stores.connectors.refused(mailbox.connector.id, diagnosis, rest)
             self._secrets.forget(mailbox.connector.id)
+
+
+def _code(answer: callback.Answer, mailbox: Mailbox) -> Secret | None:
+    """The code, or None where the answer is a refusal. Raises Diagnosed for another provider's answer."""
+    if answer.issuer is not None and not mailbox.provider.is_issuer(mailbox.connector, answer.issuer):
+        raise Diagnosed(outcomes.WRONG_ISSUER)
+    return answer.code
+
+
+def _refused(answer: callback.Answer, mailbox: Mailbox) -> Outcome:
+    return outcomes.refused(mailbox.account, diagnose(mailbox.connector.provider, answer.error))
 
 
 def _without_secret() -> Conflict:

@@ -78,7 +78,12 @@ class Consents:
     ) -> Kept:
         def save() -> bool:
             return self._grants.save_connected(
-                grant, token, authorization=authorization.id, link=authorization.link, outcome=outcome
+                grant,
+                token,
+                authorization=authorization.id,
+                link=authorization.link,
+                outcome=outcome,
+                asked_by=authorization.asked_by,
             )
 
         return self._keeper.keep(grant, save, until=until)
@@ -87,8 +92,7 @@ class Consents:
         if tokens.refresh_token is None or tokens.identity is None:
             raise ValueError("a grant needs a refresh token and an identity")
         facts, now = mailbox.provider.facts, self._now()
-        stored = self._grants.get(mailbox.account.id)
-        version = stored.version + 1 if stored else 1
+        version = self._grants.version(mailbox.account.id) + 1
         token = prepared.access_token(tokens, version, now)
         grant = Grant(
             account=mailbox.account.id,

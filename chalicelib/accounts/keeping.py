@@ -108,7 +108,11 @@ class Keeper:
         return Kept.RESCUED
 
     def rescue(self, grant: Grant, *, until: int) -> None:
-        """Puts a received grant on the rescue queue, as ciphertext; tries again while time lasts."""
+        """Puts a received grant on the rescue queue, as ciphertext; tries again while time lasts.
+
+        For RESCUE_TIME at least: who was stopped for longer than the lease still has a token to lose.
+        """
+        until = max(until, self._now() + RESCUE_TIME)
         while True:
             try:
                 self._queue.put(packed(grant))

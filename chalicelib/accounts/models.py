@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.clock import MINUTE
+from chalicelib.clock import DAY, MINUTE
 from chalicelib.diagnosis import Diagnosis
 from chalicelib.secret import Secret
 
 EXPIRY_MARGIN = 2 * MINUTE
 """An access token with less than this left is not begun to be used with."""
+
+UNDO = 7 * DAY
+"""How long a deleted account can be restored, and keeps its name."""
 
 MAIL = "mail"
 """The resource whose access token SMTP, IMAP and POP3 take."""
@@ -31,9 +34,32 @@ class GrantState(StrEnum):
     """What is known of the owner's consent."""
 
     NONE = "none"
-    """Nobody has consented yet."""
+    """Nobody has consented yet, or the account was disconnected since."""
     ACTIVE = "active"
     NEEDS_RECONNECT = "needs_reconnect"
+
+
+class Revocation(StrEnum):
+    """What became of the owner's consent at the provider when an account was disconnected."""
+
+    REVOKED = "revoked"
+    SHARED = "shared"
+    """Left as it is: another account of the same connector was connected by the same person."""
+    UNSUPPORTED = "unsupported"
+    """The provider has no way for it; the owner can withdraw it there."""
+    FAILED = "failed"
+    """The provider did not do it; the owner can withdraw it there."""
+    NOTHING = "nothing"
+    """There was no consent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnection:
+    """When an account was last disconnected, by whom, and what became of the consent."""
+
+    at: int
+    by: str
+    revocation: Revocation
 
 
 class Status(StrEnum):
@@ -75,12 +101,15 @@ class Account:
     ==================  =============================================  ==================
     fact                meaning                                        written by
     ==================  =============================================  ==================
-    paused_by           the caller who paused it, or None              api
+    paused_by, …        the caller who paused it, when and why         api
     grant_state, …      what is known of the consent and its tokens    connect, tokens
+    disconnection       how it was last disconnected, if ever          connect
+    deleted_at, …       when it was deleted and by whom                api
     transport_block     why the mail server does not take its mail     relay
     ==================  =============================================  ==================
 
-    `problem` is the last diagnosis of its tokens; `token_expires_at` and `refreshed_at` are copies to show.
+    `problem` is the last diagnosis of its tokens; `token_expires_at` and `refreshed_at` are copies to show;
+    `asked_by` names who made the connect link by which it was connected.
     """
 
     id: str
@@ -92,12 +121,23 @@ class Account:
     smtp_user: str = ""
     display_name: str = ""
     paused_by: str | None = None
+    paused_at: int | None = None
+    pause_reason: str = ""
     grant_state: GrantState = GrantState.NONE
     problem: Diagnosis | None = None
     connected_at: int | None = None
+    asked_by: str = ""
     token_expires_at: int | None = None
     refreshed_at: int | None = None
     transport_block: Diagnosis | None = None
+    disconnection: Disconnection | None = None
+    deleted_at: int | None = None
+    deleted_by: str | None = None
+
+    @property
+    def restorable_until(self) -> int:
+        """Until when (ms) an account that is deleted can be had back; 0 for one that is not."""
+        return 0 if self.deleted_at is None else self.deleted_at + UNDO
 
     @property
     def user(self) -> str:
@@ -234,11 +274,20 @@ class ConnectLink:
     used_at: int | None = None
 
 
+class Purpose(StrEnum):
+    """What a sign-in is begun for."""
+
+    CONNECT = "connect"
+    VISIT = "visit"
+    """A mailbox owner wants to see what is connected: a proof of identity, without any mail scope."""
+
+
 @dataclass(frozen=True, slots=True)
 class Authorization:
     """One `state` that waits for its callback. Used once; `flow` (ciphertext) is removed by its use.
 
     `cookie_hash` binds it to the browser that began it. `outcome` is what became of it, for its result page.
+    `link` is the connect link that it was begun with and `asked_by` who made that; a visit has neither.
     """
 
     id: str
@@ -252,3 +301,15 @@ class Authorization:
     flow: bytes | None = field(default=None, repr=False)
     used_at: int | None = None
     outcome: Mapping[str, Any] | None = None
+    purpose: Purpose = Purpose.CONNECT
+    asked_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A mailbox owner's short stay at the account's own page; `id` is derived from its secret token."""
+
+    id: str
+    account: str
+    created_at: int
+    expires_at: int

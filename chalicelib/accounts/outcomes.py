@@ -3,7 +3,7 @@
 ====================  =====================================================================================
 outcome               what its record says besides `account` and `expected` (the mailbox that was asked for)
 ====================  =====================================================================================
-connected             nothing more
+connected             `provider`
 refused               the owner declined (`diagnosis`)
 wrong_mailbox         another mailbox signed in: `found`; `unproven` where the provider repeats the right
                       address, but from somebody who may write any address
@@ -11,7 +11,13 @@ scope_missing         the owner unticked `missing_scopes`
 identity_missing      the provider did not say who signed in
 failed                the provider or a check refused (`diagnosis`)
 already               the state was used before; shown in the place of the outcome, never stored
+visited               the visitor is the mailbox's owner
+not_owner             the visitor is somebody else
+visit_refused         the visitor declined to sign in (`diagnosis`)
+visit_failed          as failed
 ====================  =====================================================================================
+
+Those of a visit never name the mailbox: the visitor may be anybody.
 
 The token of a consent that is not saved is discarded and not revoked: Google revokes everything that the same
 person has granted to the same client, and so would end the mailbox that this person has connected rightly.
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
 Outcome = dict[str, Any]
 
 CONNECTED = "connected"
+VISITED = "visited"
 DECLINED = frozenset({"access_denied", "AADSTS65004"})
 
 WRONG_ISSUER = Diagnosis(
@@ -62,9 +69,28 @@ SCOPE_LOST = Diagnosis(
 )
 
 
-def connected(account: Account) -> Outcome:
+DISCONNECTED = Diagnosis(
+    DiagnosisClass.RECONNECT,
+    "account_disconnected",
+    "The account was disconnected.",
+    "To send from it again, make a new connect link for its owner.",
+)
+
+
+def connected(account: Account, provider: str) -> Outcome:
     """The grant is saved."""
-    return _outcome(CONNECTED, account)
+    return _outcome(CONNECTED, account, provider=provider)
+
+
+def visited(account: Account, *, is_owner: bool) -> Outcome:
+    """The visitor proved who they are."""
+    return _outcome(VISITED if is_owner else "not_owner", account)
+
+
+def of_visit(outcome: Outcome) -> Outcome:
+    """The outcome of a visitor's sign-in, without what only the owner may know."""
+    kind = {"refused": "visit_refused", "failed": "visit_failed"}.get(outcome["outcome"], outcome["outcome"])
+    return {name: value for name, value in outcome.items() if name != "expected"} | {"outcome": kind}
 
 
 def refused(account: Account, diagnosis: Diagnosis) -> Outcome:

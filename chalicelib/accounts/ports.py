@@ -12,10 +12,12 @@ if TYPE_CHECKING:
         Authorization,
         ConnectLink,
         Connector,
+        Disconnection,
         DueReason,
         Grant,
         GrantState,
         SealedToken,
+        Visit,
     )
     from chalicelib.diagnosis import Diagnosis
     from chalicelib.secret import Secret
@@ -32,6 +34,12 @@ class ConnectorStore(Protocol):
 
     def all(self) -> list[Connector]:
         """Every connector, the oldest first. There are few."""
+
+    def describe(self, connector: Connector, *, name: str, client_id: str, tenant: str) -> bool:
+        """Gives it another name and client; False when it changed meanwhile or does not exist."""
+
+    def delete(self, connector: str) -> bool:
+        """Deletes the row; False when there is none."""
 
     def secret_saved(self, connector: str, at: int) -> bool:
         """Notes that a credential was saved, forgets the problem; False when there is no such connector."""
@@ -64,9 +72,27 @@ class AccountStore(Protocol):
     def page(self, limit: int, after: str | None) -> tuple[list[Account], str | None]:
         """At most `limit` accounts after that id in the table's order, and where to go on."""
 
+    def of_connector(self, connector: str, limit: int, after: str | None) -> tuple[list[str], str | None]:
+        """At most `limit` ids of accounts of that connector, in their order, and where to go on; may lag."""
+
+    def describe(self, account: Account, *, name: str, display_name: str, now: int) -> bool:
+        """Gives an account another name and display name; False when that name is taken, or it changed."""
+
+    def delete(self, account: Account, *, by: str, at: int) -> bool:
+        """Notes that the account is deleted; False when it was renamed, connected or deleted meanwhile."""
+
+    def restore(self, account: Account, *, now: int) -> bool:
+        """Takes a deletion back; False when that is too late, or it is not deleted."""
+
+    def pause(self, account: str, *, by: str, at: int, reason: str) -> bool:
+        """Notes who paused the account; False when somebody has paused it already, or it does not exist."""
+
+    def resume(self, account: str) -> bool:
+        """Takes the pause away; False when there is none."""
+
 
 class AuthorizationStore(Protocol):
-    """Where connect links and states are kept. Both are forgotten some time after they have expired."""
+    """Where connect links, states and visits are kept. All are forgotten after they have expired."""
 
     def add_link(self, link: ConnectLink) -> None:
         """Writes a new link."""
@@ -89,6 +115,12 @@ class AuthorizationStore(Protocol):
     def conclude(self, authorization: str, outcome: Mapping[str, Any]) -> None:
         """Notes what became of it."""
 
+    def add_visit(self, visit: Visit) -> None:
+        """Writes a new visit."""
+
+    def visit(self, visit: str) -> Visit | None:
+        """The visit with that id, read consistently."""
+
 
 class GrantStore(Protocol):
     """Where grants are kept, with the access tokens and the facts that change in one step with them.
@@ -97,7 +129,16 @@ class GrantStore(Protocol):
     """
 
     def get(self, account: str) -> Grant | None:
-        """The grant of that account, read consistently."""
+        """The grant of that account, read consistently; None where there is none, or it was ended."""
+
+    def version(self, account: str) -> int:
+        """The version of the account's grant, ended or not, read consistently; 0 where there was none."""
+
+    def of_one_person(self, grant: Grant) -> list[str]:
+        """The accounts with a grant of the same subject, this one among them. May lag behind."""
+
+    def end(self, account: str, version: int, ended: Disconnection) -> bool:
+        """Deletes version `version` (0 for none) and the access token; the account notes it at once."""
 
     def access_token(self, account: str) -> SealedToken | None:
         """The access token for mail, read consistently."""
@@ -115,7 +156,14 @@ class GrantStore(Protocol):
         """Replaces version `grant.version - 1`, held by `owner`, and notes that its owner must reconnect."""
 
     def save_connected(
-        self, grant: Grant, token: SealedToken, *, authorization: str, link: str, outcome: Mapping[str, Any]
+        self,
+        grant: Grant,
+        token: SealedToken,
+        *,
+        authorization: str,
+        link: str,
+        outcome: Mapping[str, Any],
+        asked_by: str = "",
     ) -> bool:
         """Replaces version `grant.version - 1` or none (1): grant, token, facts, link and outcome at once."""
 
@@ -158,8 +206,11 @@ class Secrets(Protocol):
     def get(self, connector: str) -> Secret:
         """The current credential."""
 
-    def save(self, connector: str, secret: Secret) -> None:
-        """Makes it the current one; the one before stays readable for a roll-back."""
+    def save(self, connector: str, secret: Secret) -> bool:
+        """Makes it the current one; whether there is one before it, which stays readable for a roll-back."""
+
+    def delete(self, connector: str) -> int:
+        """Has it deleted; until when (ms) that can be undone in Secrets Manager, or now if there is none."""
 
     def forget(self, connector: str) -> None:
         """Drops what is remembered, so that the next get sees a rotation."""

@@ -31,6 +31,9 @@ NEEDED = POST_TIME + SAVE_TIME
 
 LIMITED = "http_429"
 
+FAILED = {"RefreshFailures": 1}
+"""What a refresh counts as that brought no token."""
+
 log = logger("refreshing")
 
 
@@ -76,18 +79,20 @@ class Refresher:
         self._keeper = keeper
         self._now = now
 
-    def refresh(self, grant: Grant, mailbox: Mailbox, turn: Turn) -> None:
+    def refresh(self, grant: Grant, mailbox: Mailbox, turn: Turn) -> bool:
         """Asks the provider with exactly one request and saves its answer, or what its refusal changes.
 
-        Returns when a token newer than `grant.version` is stored. Raises Diagnosed when the provider refused,
-        Unavailable when nothing was asked or the answer had to be rescued.
+        Returns whether the answer is stored; False when somebody else has taken the lease or saved meanwhile.
+        Raises Diagnosed when the provider refused, Unavailable when nothing was asked or the answer had to be
+        rescued.
         """
         try:
             received = self._ask(grant, mailbox, turn)
         except Diagnosed as refused:
             self._refused(grant, mailbox, turn, refused.diagnosis)
-            return
+            return False
         except Exception:
+            log.warning("broke off", extra={"facts": {"account": grant.account}, "figures": FAILED})
             self._release(grant, turn)
             raise
         newer, token = self._sealed(grant, mailbox, turn, received)
@@ -98,13 +103,15 @@ class Refresher:
             newer, lambda: self._grants.save_refreshed(newer, token, owner=turn.owner), until=turn.until
         )
         self._conclude(kept, newer, received.answer, mailbox, turn)
+        return kept is Kept.SAVED
 
     def _hold(self, newer: Grant, problem: Diagnosis, turn: Turn) -> NoReturn:
         """Keeps what was received, but not for sending with it."""
         self._keeper.keep(
             newer, lambda: self._grants.save_held(newer, problem, owner=turn.owner), until=turn.until
         )
-        log.error("held", extra={"facts": {"account": newer.account, "code": problem.code}})
+        facts = {"account": newer.account, "code": problem.code}
+        log.error("held", extra={"facts": facts, "figures": FAILED})
         raise Diagnosed(problem)
 
     def _ask(self, grant: Grant, mailbox: Mailbox, turn: Turn) -> _Received:
@@ -128,25 +135,42 @@ class Refresher:
         return rules.scheduled(newer, token, facts, in_use=turn.in_use, chance=rules.chance()), token
 
     def _conclude(self, kept: Kept, newer: Grant, answer: TokenSet, mailbox: Mailbox, turn: Turn) -> None:
+        if kept is Kept.SUPERSEDED and self._grants.get(newer.account) is None:
+            facts = {"account": newer.account, "version": newer.version}
+            log.warning("a received token was dropped: disconnected", extra={"facts": facts})
+            raise Diagnosed(outcomes.DISCONNECTED)
         if kept is Kept.SUPERSEDED and answer.refresh_token is not None:
             self._keeper.rescue(newer, until=turn.until)
+        facts = {
+            "account": newer.account,
+            "provider": mailbox.connector.provider,
+            "version": newer.version,
+            "kept": kept,
+        }
+        log.info("refreshed", extra={"facts": facts, "figures": {"Refreshed": 1}})
         if kept is Kept.RESCUED:
             raise Unavailable(
                 "The new token could not be saved yet.", fix="It is saved by itself in some minutes."
             )
         if mailbox.connector.problem is not None or mailbox.connector.retry_at is not None:
             self._connectors.works(mailbox.connector.id)
-        log.info(
-            "refreshed", extra={"facts": {"account": newer.account, "version": newer.version, "kept": kept}}
-        )
 
     def _refused(self, grant: Grant, mailbox: Mailbox, turn: Turn, diagnosis: Diagnosis) -> None:
         """Writes what the refusal means, unless somebody else has saved a newer grant meanwhile."""
         stored = self._grants.get(grant.account)
-        if stored is None or stored.version != grant.version:
+        if stored is None:
+            raise Diagnosed(outcomes.DISCONNECTED)
+        if stored.version != grant.version:
             return
-        facts = {"account": grant.account, "code": diagnosis.code, "class": diagnosis.class_}
-        log.warning("refused by the provider", extra={"facts": facts})
+        facts = {
+            "account": grant.account,
+            "provider": mailbox.connector.provider,
+            "code": diagnosis.code,
+            "class": diagnosis.class_,
+        }
+        left = rules.time_left(grant, mailbox.provider.facts, self._now()) // clock.SECOND
+        figures = {**FAILED, "NearestExpiry": left}
+        log.warning("refused by the provider", extra={"facts": facts, "figures": figures})
         if concerns_connector(diagnosis):
             self._connector_refused(grant, mailbox, turn, diagnosis)
         if diagnosis.code == LIMITED:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib import clock, ids
-from chalicelib.accounts import checks
+from chalicelib.accounts import checks, outcomes
 from chalicelib.accounts.links import LINK_LIFE, is_browser, link_id, live_link
-from chalicelib.accounts.models import Account, ConnectLink, Connector
+from chalicelib.accounts.models import Account, ConnectLink, Connector, Purpose
 from chalicelib.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CUT_OFF = 2 * clock.MINUTE
 """After this a sign-in without an outcome has none: `connect` runs for a minute at most."""
-NAMES_MAILBOXES = ("account", "expected", "found")
+NAMES_MAILBOXES = ("account", "expected", "found", "provider")
 """What of an outcome only the browser that signed in may see."""
 
 
@@ -118,10 +118,10 @@ class Registry:
         return account
 
     def account(self, named: str) -> Account:
-        """The account with that id or unique name. Raises NotFound."""
+        """The account with that id or unique name. Raises NotFound, also for one that is deleted."""
         known = named if ids.is_id("acc", named) else self._named(named)
         found = self._accounts.get(known) if known else None
-        if found is None:
+        if found is None or found.deleted_at is not None:
             raise NotFound(
                 "There is no such account.", fix="Check the account's id or name.", code="account_not_found"
             )
@@ -139,7 +139,8 @@ class Registry:
         if among is None:
             return self._accounts.page(limit, cursor)
         rest = sorted(account for account in among if cursor is None or account > cursor)
-        return self._accounts.some(rest[:limit]), rest[limit - 1] if len(rest) > limit else None
+        found = [account for account in self._accounts.some(rest[:limit]) if account.deleted_at is None]
+        return found, rest[limit - 1] if len(rest) > limit else None
 
     def invite(self, account: Account, caller: Inviter) -> tuple[str, int]:
         """A new connect link: its secret token, and when it ends. Older links of the account stay."""
@@ -182,7 +183,8 @@ class Registry:
         """The id of the account with that name; what is too long to be one is not looked for."""
         return self._accounts.named(name) if 1 <= len(name) <= checks.NAME_LIMIT else None
 
-    def _without_outcome(self, authorization: Authorization) -> dict[str, str]:
+    def _without_outcome(self, authorization: Authorization) -> dict[str, Any]:
         """A sign-in that was used up and not concluded in time was cut off."""
         ended = authorization.used_at or authorization.expires_at
-        return {"outcome": "failed" if self._now() > ended + CUT_OFF else "pending"}
+        outcome = {"outcome": "failed" if self._now() > ended + CUT_OFF else "pending"}
+        return outcomes.of_visit(outcome) if authorization.purpose is Purpose.VISIT else outcome

@@ -55,6 +55,11 @@ def idle(grant: Grant, facts: ProviderFacts, chance: float) -> int:
     return grant.refreshed_at + jittered(facts.keep_alive * SECOND, chance)
 
 
+def time_left(grant: Grant, facts: ProviderFacts, now: int) -> int:
+    """How long (ms) until the provider forgets the grant if nothing more is heard of it; 0 for "already"."""
+    return max(grant.refreshed_at + 2 * facts.keep_alive * SECOND - now, 0)
+
+
 def refusal(grant: Grant, diagnosis: Diagnosis, facts: ProviderFacts, *, now: int, chance: float) -> Refusal:
     """What the provider's answer means for this grant.
 

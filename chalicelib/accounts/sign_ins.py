@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock, ids
 from chalicelib.accounts.callback import unknown_state
 from chalicelib.accounts.links import STARTS, exhausted, hash_cookie, is_browser, link_id, live_link
-from chalicelib.accounts.models import Authorization
+from chalicelib.accounts.models import Authorization, Purpose
 from chalicelib.errors import Forbidden
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from chalicelib.accounts.models import ConnectLink
     from chalicelib.accounts.outcomes import Outcome
@@ -58,13 +59,22 @@ class SignIns:
         if not self._authorizations.start(link.id, now=self._now(), limit=STARTS):
             live_link(self._authorizations.link(link.id), self._now())
             raise exhausted()
+        ask = partial(mailbox.provider.begin, mailbox.connector, login_hint=mailbox.account.address)
+        return self._begin(mailbox, ask, cookie, link=link.id, asked_by=link.invited_by)
+
+    def begin_visit(self, mailbox: Mailbox, cookie: str | None) -> tuple[str, str]:
+        """As `begin`, for somebody who shall only prove to own the mailbox; nothing names it on the way."""
+        ask = partial(mailbox.provider.identify, mailbox.connector)
+        return self._begin(mailbox, ask, cookie, link="", purpose=Purpose.VISIT)
+
+    def _begin(
+        self, mailbox: Mailbox, ask: Callable[..., Begun], cookie: str | None, **facts: Any
+    ) -> tuple[str, str]:
         state = secrets.token_urlsafe(32)
         cookie = cookie if cookie and _COOKIE.fullmatch(cookie) else secrets.token_urlsafe(32)
         redirect_uri = f"{self._public_url()}/oauth/callback/{mailbox.connector.id}"
-        begun = mailbox.provider.begin(
-            mailbox.connector, redirect_uri=redirect_uri, state=state, login_hint=mailbox.account.address
-        )
-        self._authorizations.add(self._pending(mailbox, link, state, cookie, begun))
+        begun = ask(redirect_uri=redirect_uri, state=state)
+        self._authorizations.add(self._pending(mailbox, begun, state, cookie, facts))
         return begun.url, cookie
 
     def take(self, state: str, connector: str, cookie: str | None) -> tuple[Authorization, bool]:
@@ -94,7 +104,7 @@ class SignIns:
         self._authorizations.conclude(authorization.id, outcome)
 
     def _pending(
-        self, mailbox: Mailbox, link: ConnectLink, state: str, cookie: str, begun: Begun
+        self, mailbox: Mailbox, begun: Begun, state: str, cookie: str, facts: Mapping[str, Any]
     ) -> Authorization:
         authorization, now = ids.authorization_id(state), self._now()
         flow = json.dumps(dict(begun.flow)).encode()
@@ -103,12 +113,12 @@ class SignIns:
             id=authorization,
             account=mailbox.account.id,
             connector=mailbox.connector.id,
-            link=link.id,
             cookie_hash=hash_cookie(cookie),
             redirect_uri=str(begun.flow["redirect_uri"]),
             created_at=now,
             expires_at=now + STATE_LIFE,
             flow=sealer.seal(_field(authorization), FLOW_VERSION, flow),
+            **facts,
         )
 
 

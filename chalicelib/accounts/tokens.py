@@ -19,10 +19,10 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from chalicelib import clock
-from chalicelib.accounts import rules
+from chalicelib.accounts import outcomes, rules
 from chalicelib.accounts.keeping import unpacked
 from chalicelib.accounts.models import DueReason, GrantState
-from chalicelib.accounts.refreshing import LEASE, NEEDED, Turn, mailbox_of
+from chalicelib.accounts.refreshing import LEASE, NEEDED, SAVE_TIME, Turn, mailbox_of
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import (
     ConfigurationError,
@@ -87,16 +87,16 @@ class Tokens:
         Unavailable when it could not be found out in time, NotFound for an unknown account.
         """
         until = until or self._now() + DEFAULT_TIME
-        found = self._account(account)
         seen: int | None = None
         while True:
-            grant = self._grant(found)
+            grant, found = self._grant_and_account(account)
             if self._is_fresh(grant, failed_version, seen):
                 return
+            if seen is not None:
+                self._wait(until)
             seen = grant.version if seen is None else seen
-            if self._refreshed_by_us(account, grant, in_use=True, until=until):
+            if self._refreshed_by_us(found, grant, in_use=True, until=until):
                 return
-            self._wait(until)
 
     def refresh_due(self, *, until: int) -> list[str]:
         """Refreshes what is due while time lasts; returns the accounts for which there was none."""
@@ -114,24 +114,31 @@ class Tokens:
             done = pool.map(lambda account: self._refresh_one(account, until), accounts)
             return [account for account, fitted in zip(accounts, done, strict=True) if not fitted]
 
-    def drain_rescue(self, *, until: int) -> None:
-        """Saves the grants that could not be saved when they were received. Raises nothing of the queue's.
+    def drain_rescue(self, *, until: int) -> set[str]:
+        """Saves the grants that could not be saved when they were received; returns whose stay on the queue.
 
         A rescue queue that fails is logged: it must not keep the other grants from being refreshed.
         """
+        left: set[str] = set()
         try:
             while self._now() + NEEDED < until and (taken := self._keeper.rescued()):
-                for receipt, body in taken:
-                    self._drain_one(receipt, body)
+                left.update(*(self._drain_one(receipt, body) for receipt, body in taken))
         except (Unavailable, ConfigurationError):
             log.exception("the rescue queue was not drained")
+        return left
 
-    def _drain_one(self, receipt: str, body: str) -> None:
+    def _drain_one(self, receipt: str, body: str) -> list[str]:
+        """Saves one; the account that it is of where it stays."""
+        of: list[str] = []
         try:
-            self._save_rescued(unpacked(body))
+            rescued = unpacked(body)
+            of = [rescued.account]
+            self._save_rescued(rescued)
             self._keeper.done(receipt)
         except (MailgrantError, ConfigurationError, ValueError, KeyError, TypeError):
             log.exception("a rescued grant stays on its queue")
+            return of
+        return []
 
     def _is_fresh(self, grant: Grant, failed_version: int | None, seen: int | None) -> bool:
         """Whether the stored token will do. One that was made while we waited does, however short-lived."""
@@ -143,18 +150,39 @@ class Tokens:
         made_meanwhile = seen is not None and token.version > seen
         return made_meanwhile or token.usable(self._now())
 
-    def _refreshed_by_us(self, account: str, grant: Grant, *, in_use: bool, until: int) -> bool:
-        """Takes the lease and refreshes; False when another one has it. Raises what keeps from asking."""
+    def _refreshed_by_us(self, account: Account, grant: Grant, *, in_use: bool, until: int) -> bool:
+        """Takes the lease and refreshes; False when another one has or had it. Raises what hinders it.
+
+        The account was read after the grant, so that its state is not older.
+        """
         now = self._now()
         if grant.lease_owner is not None and grant.lease_until >= now:
             return False
-        mailbox = mailbox_of(self._account(account), self._connectors, self._providers)
+        mailbox = mailbox_of(account, self._connectors, self._providers)
         _require_hope(mailbox, grant, now)
+        if grant.lease_owner is not None and until - now < NEEDED + SAVE_TIME:
+            raise Unavailable(
+                "There is too little time left to look for rescued tokens.", fix="It is tried again."
+            )
         turn = Turn(secrets.token_hex(8), min(now + LEASE, until), in_use)
         if not self._grants.lease(grant, owner=turn.owner, now=now, until=now + LEASE):
             return False
-        self._refresher.refresh(grant, mailbox, turn)
-        return True
+        if grant.lease_owner is not None and self._was_rescued(grant, until):
+            return False
+        return self._refresher.refresh(grant, mailbox, turn)
+
+    def _was_rescued(self, grant: Grant, until: int) -> bool:
+        """Whether the last owner of the lease, who did not give it back, had put a newer token on the queue.
+
+        Raises Unavailable when it is there and cannot be saved yet: it must not be passed over.
+        """
+        left = self.drain_rescue(until=until)
+        current = self._grants.get(grant.account)
+        if current is None or current.version != grant.version:
+            return True
+        if grant.account in left:
+            raise Unavailable("A newer token could not be saved yet.", fix="It is tried again by itself.")
+        return False
 
     def _refresh_one(self, account: str, until: int) -> bool:
         if self._now() + NEEDED > until:
@@ -187,11 +215,15 @@ class Tokens:
             later = mailbox.connector.retry_at + rules.jittered(rules.CONNECTOR_REST, chance)
             self._grants.reschedule(grant, later, grant.due_reason)
         else:
-            self._refreshed_by_us(account, grant, in_use=in_use, until=until)
+            self._refreshed_by_us(mailbox.account, grant, in_use=in_use, until=until)
 
     def _save_rescued(self, rescued: Grant) -> None:
         """Saves it where it is the newest or the better one. Raises Conflict when the stored one moved on."""
         stored = self._grants.get(rescued.account)
+        if stored is None and self._is_of_the_past(rescued):
+            facts = {"account": rescued.account, "version": rescued.version}
+            log.warning("a rescued grant was dropped: disconnected", extra={"facts": facts})
+            return
         if stored is None or stored.version == rescued.version - 1:
             saved = self._grants.save_rescued(replace(rescued, refresh_due_at=self._now()))
         elif self._is_better(rescued, stored):
@@ -201,13 +233,22 @@ class Tokens:
         if not saved:
             raise Conflict("The grant was changed meanwhile.", fix="It is looked at again by itself.")
 
+    def _is_of_the_past(self, rescued: Grant) -> bool:
+        """Whether the account was disconnected since, or deleted."""
+        account = self._accounts.get(rescued.account)
+        deleted = account is not None and account.deleted_at is not None
+        return deleted or rescued.version <= self._grants.version(rescued.account)
+
     def _resealed(self, rescued: Grant, version: int) -> Grant:
         sealed = self._keeper.prepare(rescued.account).refresh_token(self._keeper.reveal(rescued), version)
         return replace(rescued, version=version, refresh_token=sealed, refresh_due_at=self._now())
 
     def _is_better(self, rescued: Grant, stored: Grant) -> bool:
-        """Whether the stored token was refused, so that the rescued one of the same owner deserves a try."""
-        refused = stored.first_refused_at is not None
+        """Whether the stored token was refused, so that the rescued one of the same owner deserves a try.
+
+        Not one of a consent before the stored one: the owner may have taken that back.
+        """
+        refused = stored.first_refused_at is not None and rescued.granted_at >= stored.granted_at
         return (
             refused and rescued.identity == stored.identity and rescued.refresh_token != stored.refresh_token
         )
@@ -218,11 +259,12 @@ class Tokens:
             raise NotFound("There is no such account.", fix="Check the account's id.")
         return found
 
-    def _grant(self, account: Account) -> Grant:
-        grant = self._grants.get(account.id)
+    def _grant_and_account(self, account: str) -> tuple[Grant, Account]:
+        """The grant, and the account as it was after that. Raises NotFound, or Diagnosed without a grant."""
+        grant, found = self._grants.get(account), self._account(account)
         if grant is None:
-            raise Diagnosed(_NEVER_CONNECTED)
-        return grant
+            raise Diagnosed(outcomes.DISCONNECTED if found.disconnection else _NEVER_CONNECTED)
+        return grant, found
 
     def _wait(self, until: int) -> None:
         if self._now() + clock.SECOND > until:

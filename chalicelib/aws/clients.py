@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from boto3 import Session
     from botocore.config import Config
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
@@ -28,7 +27,7 @@ INVOKE_TIMEOUT = 70
 
 
 class Clients:
-    """Makes every boto3 client in one way. The endpoint comes from AWS_ENDPOINT_URL, which botocore reads.
+    """Makes every client in one way.
 
     Clients may be used by several threads, but a session may not make two at once (boto3, "Multithreading").
     """
@@ -40,64 +39,79 @@ class Clients:
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
         """Tables; two retries more than the others, because a refused write of a token costs most."""
-        with self._making:
-            return self._session.client("dynamodb", config=_config(read_timeout=5, attempts=5))
+        client: DynamoDBClient = self._client("dynamodb", read_timeout=5, attempts=5)
+        return client
 
     @cached_property
     def kms(self) -> KMSClient:
         """Keys."""
-        with self._making:
-            return self._session.client("kms", config=_config(read_timeout=5))
+        client: KMSClient = self._client("kms", read_timeout=5)
+        return client
 
     @cached_property
     def secretsmanager(self) -> SecretsManagerClient:
         """The credentials of connectors."""
-        with self._making:
-            return self._session.client("secretsmanager", config=_config(read_timeout=5))
+        client: SecretsManagerClient = self._client("secretsmanager", read_timeout=5)
+        return client
 
     @cached_property
     def s3(self) -> S3Client:
         """Message bytes."""
-        with self._making:
-            return self._session.client("s3", config=_config(read_timeout=20))
+        client: S3Client = self._client("s3", read_timeout=20)
+        return client
 
     @cached_property
     def sqs(self) -> SQSClient:
         """Wake-ups, chunks of refreshes, rescued tokens; a long poll takes up to 20 s of the read timeout."""
-        with self._making:
-            return self._session.client("sqs", config=_config(read_timeout=25))
+        client: SQSClient = self._client("sqs", read_timeout=25)
+        return client
 
     @cached_property
     def lambda_(self) -> LambdaClient:
         """Other functions of ours; never retried by botocore, since a repeated invoke runs twice."""
-        with self._making:
-            return self._session.client("lambda", config=_config(read_timeout=INVOKE_TIMEOUT, attempts=1))
+        client: LambdaClient = self._client("lambda", read_timeout=INVOKE_TIMEOUT, attempts=1)
+        return client
 
     @cached_property
     def ssm(self) -> SSMClient:
         """The public URL."""
-        with self._making:
-            return self._session.client("ssm", config=_config(read_timeout=5))
+        client: SSMClient = self._client("ssm", read_timeout=5)
+        return client
 
     @cached_property
     def events(self) -> PutsEvents:
         """The event bus."""
+        client: PutsEvents = self._client("events", read_timeout=5)
+        return client
+
+    def _client(self, service: str, *, read_timeout: int, attempts: int = 3) -> Any:
+        from botocore.config import Config
+
+        config = Config(
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=read_timeout,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+        )
         with self._making:
-            events: PutsEvents = self._session.client("events", config=_config(read_timeout=5))
-            return events
+            return self._session.client(service, config=config)
 
     @cached_property
-    def _session(self) -> Session:
-        import boto3
-
-        return boto3.Session(region_name=self._settings.region)
+    def _session(self) -> _Session:
+        return _Session(self._settings.region)
 
 
-def _config(*, read_timeout: int, attempts: int = 3) -> Config:
-    from botocore.config import Config
+class _Session:
+    """The one method of boto3's Session that is used, without boto3.
 
-    return Config(
-        connect_timeout=CONNECT_TIMEOUT,
-        read_timeout=read_timeout,
-        retries={"mode": "standard", "total_max_attempts": attempts},
-    )
+    Importing boto3 also imports S3's transfer manager, which takes a third of a cold start.
+    """
+
+    def __init__(self, region: str) -> None:
+        from botocore.session import Session
+
+        self._session = Session()
+        self._region = region
+
+    def client(self, service: str, *, config: Config) -> Any:
+        """A new client. The endpoint comes from AWS_ENDPOINT_URL, which botocore reads."""
+        return self._session.create_client(service, region_name=self._region, config=config)

@@ -30,6 +30,15 @@ class Queue:
             )
         return [(message["ReceiptHandle"], message["Body"]) for message in answer.get("Messages", [])]
 
+    def depth(self) -> int:
+        """About how many messages it holds, those that somebody works at among them. Raises Unavailable."""
+        with translated("The queue"):
+            answer = self._client.get_queue_attributes(
+                QueueUrl=self._url,
+                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+            )
+        return sum(int(count) for count in answer["Attributes"].values())
+
     def done(self, receipt: str) -> None:
         """Removes one that was taken."""
         with translated("The queue"):

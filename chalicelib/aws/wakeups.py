@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 from chalicelib.aws.failures import translated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_sqs import SQSClient
 
 WHAT = "The queue of the relay"
 
 
 class WakeupQueue:
-    """Implements mail.ports.Wakeups. An account is a message group, so that a busy one holds up no other."""
+    """Implements mail.ports.Wakeups. An account is a message group, so that a busy one holds up no other.
 
-    def __init__(self, client: SQSClient, queue_url: str) -> None:
+    `client` gives the client: a relay rarely wakes another one.
+    """
+
+    def __init__(self, client: Callable[[], SQSClient], queue_url: str) -> None:
         self._client = client
         self._queue_url = queue_url
 
@@ -24,6 +29,6 @@ class WakeupQueue:
         """Sends ``{"account", "message"?}``, which mail.wakeup reads."""
         body = {"account": account} if message is None else {"account": account, "message": message}
         with translated(WHAT):
-            self._client.send_message(
+            self._client().send_message(
                 QueueUrl=self._queue_url, MessageBody=json.dumps(body), MessageGroupId=account
             )

@@ -3,7 +3,7 @@
 ====================  =============================================================================
 scope                 lets a caller, on the accounts that it may use
 ====================  =============================================================================
-``send``              hand in messages, and see the records of the messages that it handed in itself
+``send``              hand in messages, and see the records of those that it handed in, or cancel them
 ``read``              see accounts, connectors and the records of all their messages; never a body
 ``admin``             everything
 ``admin`` on ``*``    also what belongs to no account: connectors, new accounts, callers

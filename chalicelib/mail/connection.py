@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from chalicelib.accounts.models import AccessToken
 from chalicelib.clock import SECOND, Clock
+from chalicelib.logs import logger
 from chalicelib.mail.models import Envelope, Phase, Reply
 from chalicelib.mail.ports import FreshToken, Mailbox, OpenSession, Session
 from chalicelib.transports.refusals import Concern, Refused
+
+log = logger("connection")
 
 
 class Connection:
@@ -81,4 +84,5 @@ class Connection:
         session.allow((until - self._clock()) / SECOND)
         session.connect()
         session.authenticate(token.value)
+        log.info("signed in", extra={"facts": {"token_version": token.version}})
         return session

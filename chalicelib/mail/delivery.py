@@ -10,7 +10,7 @@ from chalicelib import ids
 from chalicelib.clock import MINUTE, SECOND, Clock
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import ConfigurationError, Diagnosed, Unavailable
-from chalicelib.logs import logger
+from chalicelib.logs import about, logger
 from chalicelib.mail import outcomes
 from chalicelib.mail.connection import Connection
 from chalicelib.mail.models import ClosedReason, Envelope, Message, Phase, Reply, State
@@ -72,8 +72,10 @@ class Delivery:
         message = claimed.row
         if message is None or not claimed.done:
             return self._note_lost_worker(message, now)
-        ended = self._attempt(message, connection, until)
-        state = self._record(message, ended.outcome) if ended.outcome is not None else None
+        with about(message=message.id, request_id=message.request_id, attempt=message.attempts[-1].number):
+            log.info("attempt began", extra={"facts": {"waited_ms": now - message.accepted_at}})
+            ended = self._attempt(message, connection, until)
+            state = self._record(message, ended.outcome) if ended.outcome is not None else None
         if ended.stop is not None:
             raise ended.stop
         return state
@@ -110,12 +112,14 @@ class Delivery:
                 until=min(until - TO_COMMIT, message.next_attempt_at or until),
             )
             phase = Phase.DATA
+            log.info("handed over but for its end", extra={"facts": {"refused": len(refused)}})
             if self._clock() + TO_COMMIT > until:
                 connection.drop()
                 return _Ended(outcomes.deferred(message, Ending(phase, self._clock(), outcomes.TOO_SLOW)))
             if not self._messages.commit(message, until=self._clock() + CLAIM):
                 # Somebody else has the message: without the final dot the server throws ours away.
                 connection.drop()
+                log.warning("somebody else has the message")
                 return _Ended(None)
             reply = connection.commit()
         except Refused as no:
@@ -177,7 +181,14 @@ class Delivery:
                 break
         else:
             done = self._messages.finish(message, outcome)
-        log.info("attempt ended", extra={"facts": {**_facts(message, outcome), "recorded": done}})
+        log.info(
+            "attempt ended",
+            extra={
+                "facts": {**_facts(message, outcome), "recorded": done},
+                "personal": _personal(message, outcome),
+                "figures": {_FIGURES[outcome.state]: 1} if done else {},
+            },
+        )
         return outcome.state if done else None
 
 
@@ -216,16 +227,32 @@ def _ours(error: Unavailable | ConfigurationError) -> Diagnosis:
     return Diagnosis(DiagnosisClass.RETRY, error.error_code, error.message, error.fix)
 
 
+_FIGURES = {
+    State.SENT: "Sent",
+    State.DEFERRED: "Deferred",
+    State.FAILED: "Failed",
+    State.UNKNOWN: "Unknown",
+}
+
+
 def _facts(message: Message, outcome: Outcome) -> dict[str, object]:
     """What the log may know: no address, no subject."""
     attempt = outcome.attempt
     return {
         "account": message.account,
         "message": message.id,
+        "request_id": message.request_id,
         "caller": message.caller,
         "attempt": attempt.number,
         "phase": str(attempt.phase),
         "state": str(outcome.state),
         "reply": attempt.reply.code if attempt.reply else None,
+        "enhanced": attempt.reply.enhanced if attempt.reply else None,
         "diagnosis": attempt.diagnosis.code if attempt.diagnosis else None,
     }
+
+
+def _personal(message: Message, outcome: Outcome) -> dict[str, object]:
+    """What the log may know where the stage allows it to name people."""
+    reply = outcome.attempt.reply
+    return {"rcpt_to": message.to_whom(), "subject": message.subject, "said": reply.text if reply else None}

@@ -18,7 +18,7 @@ from chalicelib.clock import DAY, MINUTE, Clock
 from chalicelib.errors import Unavailable
 from chalicelib.logs import logger
 from chalicelib.mail import schedule
-from chalicelib.mail.models import PROBED, ClosedReason, LaneRow, Message, Slot
+from chalicelib.mail.models import KEPT, PROBED, ClosedReason, LaneRow, Message, Slot
 from chalicelib.mail.ports import Lanes, Messages, Wakeups
 
 LEASE = 5 * MINUTE
@@ -27,8 +27,9 @@ LEASE = 5 * MINUTE
 RENEW_BELOW = 3 * MINUTE + MINUTE // 2
 """A lease with less than this left is renewed before the next message."""
 
-HELD_AT_ONCE = 100
-"""How many held messages are looked at for their expiry in one go."""
+MOST_HELD = 5_000
+"""How many held messages are looked at for their expiry: their keys come in one page of 1 MB.
+Of more, those that are due first."""
 
 log = logger("lane")
 
@@ -92,6 +93,10 @@ class Lane:
         """When the account's mail was last relayed, or tried to be: now, while a worker is at it."""
         row, now = self.state(account), self._clock()
         return now if row.live_slots(now) else row.served_at
+
+    def waiting(self, account: str, limit: int) -> int:
+        """How many messages of the account are not over, counted up to `limit`."""
+        return len(self._messages.due(account, self._clock() + KEPT, limit))
 
     def take(self, account: str, worker: str, *, slots: int) -> Slot | None:
         """A place in the lane, or None: all taken, closed, resting, or nothing due soon.
@@ -163,6 +168,15 @@ class Lane:
         due = [self.earliest_expiry(account), probe_at]
         due_at = min((one for one in due if one is not None), default=now + schedule.PROBE_STEPS[-1])
         self._lanes.close(account, reason, now=now, due_at=due_at, probe_at=probe_at)
+        self._look_for_latecomers(account, due_at)
+
+    def hold(self, account: str, reason: ClosedReason) -> None:
+        """Closes the lane for a reason that only a person ends, without a look at its mail.
+
+        It is due at once: who looks at it then finds when its mail expires, and lets it.
+        """
+        now = self._clock()
+        self._lanes.close(account, reason, now=now, due_at=now, probe_at=None)
 
     def open(self, account: str) -> bool:
         """Opens the lane and wakes a relay for what was held; False when the account has no lane."""
@@ -171,10 +185,22 @@ class Lane:
             self.wake(account)
         return opened.done
 
+    def release(self, account: str, reason: ClosedReason) -> None:
+        """Opens the lane if it is closed for that reason; one that is closed for another stays so."""
+        if self.state(account).closed is reason:
+            self.open(account)
+
     def put_off(self, row: LaneRow, *, due_at: int | None) -> None:
         """Replaces the due time that was seen in the row; a newer one stays."""
         if due_at != row.next_due_at:
             self._lanes.put_off(row.account, seen=row.next_due_at, due_at=due_at)
+
+    def put_off_closed(self, row: LaneRow) -> None:
+        """Replaces the due time that was seen in the row of a closed lane by the next expiry or probe."""
+        due = [one for one in (self.earliest_expiry(row.account), row.probe_at) if one is not None]
+        due_at = min(due, default=None)
+        self.put_off(row, due_at=due_at)
+        self._look_for_latecomers(row.account, due_at)
 
     def due(self, shard: str, now: int, limit: int) -> list[str]:
         """The accounts of one shard whose lanes are due."""
@@ -187,8 +213,18 @@ class Lane:
 
     def earliest_expiry(self, account: str) -> int | None:
         """When the first of the account's waiting messages expires."""
-        waiting = self._messages.waiting(account, HELD_AT_ONCE)
+        waiting = self._messages.waiting(account, MOST_HELD)
         return min((message.expires_at for message in waiting), default=None)
+
+    def _look_for_latecomers(self, account: str, due_at: int | None) -> None:
+        """Makes a closed lane due earlier for mail that came while its due time was being found.
+
+        What was stored before this look is seen here; what is stored later rings a lane that is closed and
+        due at that time, and so puts it right itself.
+        """
+        first = self.earliest_expiry(account)
+        if first is not None and (due_at is None or first < due_at):
+            self._lanes.hold(account, due_at=first)
 
     def _take_probe(self, row: LaneRow, worker: str, now: int) -> Slot | None:
         if not row.probe_due(now):

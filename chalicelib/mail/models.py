@@ -4,7 +4,7 @@
 
     queued → sending → committing → sent | deferred | failed | unknown
     deferred → sending,  unknown → sending (on_unknown: resend),  unknown → sent (the late answer)
-    queued | deferred | unknown → cancelled | failed | sent    by a person
+    queued | deferred | sending → cancelled,  unknown → sent | failed | queued    by a person
 
 `held` is not a state: it is how a queued or deferred message is shown while its lane is closed.
 All times are whole milliseconds since 1970 (UTC).
@@ -35,6 +35,8 @@ class State(StrEnum):
 FINAL = frozenset({State.SENT, State.FAILED, State.CANCELLED})
 CLAIMABLE = frozenset({State.QUEUED, State.DEFERRED})
 """States from which an attempt may begin; `unknown` joins them where on_unknown is resend."""
+CANCELLABLE = CLAIMABLE | {State.SENDING}
+"""States in which no server can have the whole message of the running attempt, so that it can be stopped."""
 
 
 class OnUnknown(StrEnum):
@@ -106,7 +108,10 @@ A message whose account or server fails for days collects one attempt a visit, a
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """What became of one RCPT: `sent`, `failed` (with the reply) or still `queued`."""
+    """What became of one RCPT: `sent`, `failed` (with the reply) or still `queued`.
+
+    Of a cancelled message: `cancelled`, or `unknown` where an earlier attempt may have reached it.
+    """
 
     address: str
     state: State
@@ -122,7 +127,8 @@ class Message:
     which a reused idempotency key with other content is recognised. `next_attempt_at` is None when
     nothing is due any more; in `sending` and `committing` it is the end of the claim. Of more than MOST_KEPT
     attempts some after the first FIRST_KEPT are left out: `left_out` says how many, `left_out_unknown`
-    whether the outcome of one of them was unknown.
+    whether the outcome of one of them was unknown. By `request_id`, that of the request that brought it, the
+    log tells its whole way.
     """
 
     id: str
@@ -146,6 +152,9 @@ class Message:
     left_out_unknown: bool = False
     recipients: tuple[Recipient, ...] = ()
     resolved_by: str | None = None
+    cancelled_by: str | None = None
+    cancelled_at: int | None = None
+    request_id: str | None = None
 
     def to_whom(self) -> tuple[str, ...]:
         """The recipients that still wait: those of which no server has said yes or no."""
@@ -165,6 +174,7 @@ class ClosedReason(StrEnum):
     MISCONFIGURED = "misconfigured"
     BLOCKED = "blocked"
     PAUSED = "paused"
+    DISCONNECTED = "disconnected"
 
 
 PROBED = frozenset({ClosedReason.MISCONFIGURED, ClosedReason.BLOCKED})

@@ -12,11 +12,20 @@ from chalicelib.clock import DAY, SECOND, Clock
 from chalicelib.errors import Conflict, InvalidInput, NotFound
 from chalicelib.mail import outcomes, shown
 from chalicelib.mail.lane import Lane
-from chalicelib.mail.models import KEPT, Message, State
-from chalicelib.mail.ports import FindMailbox, Messages, Word
+from chalicelib.mail.models import CANCELLABLE, KEPT, Message, State
+from chalicelib.mail.ports import Cancellation, FindMailbox, Messages, Word
 
 MOST = 100
 RESOLUTIONS = {"sent": State.SENT, "failed": State.FAILED, "resend": State.QUEUED}
+
+TOO_LATE = {
+    State.COMMITTING: "Look at its record in some minutes: its last bytes are on their way to the server.",
+    State.SENT: "Write to its recipients: the server has taken it, and nobody can call it back.",
+    State.FAILED: "Nothing needs to be done: it is not sent any more.",
+    State.UNKNOWN: "Look into the mailbox, then have an administrator resolve it as sent or failed:"
+    " then it is not sent again.",
+}
+"""State in which a message can no longer be cancelled → what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,28 @@ class Outbox:
         if again:
             self._lane.announce(replace(message, expires_at=expires_at))
         return self.get(caller, message_id)
+
+    def cancel(self, caller: Caller, message_id: str) -> tuple[Message, bool]:
+        """Stops a message of which no server can have the end; it is never sent after this has returned.
+
+        One that is cancelled already is returned as it is. The caller needs the scope ``send`` for its own
+        messages and ``admin`` for others. Raises NotFound or Forbidden for the caller, and Conflict for a
+        message that is too far on its way, or over.
+        """
+        message = self._seen(caller, message_id)
+        require(caller, Scope.SEND if message.caller == caller.id else Scope.ADMIN, message.account)
+        while message.state in CANCELLABLE:
+            self._messages.cancel(
+                message, Cancellation(caller.id, self._clock(), outcomes.cancelled(message))
+            )
+            message = self._seen(caller, message_id)
+        if message.state is not State.CANCELLED:
+            raise Conflict(
+                f"The message can no longer be cancelled: it is {message.state}.",
+                fix=TOO_LATE[message.state],
+                code="too_late_to_cancel",
+            )
+        return message, self._lane.state(message.account).closed is not None
 
     def _seen(self, caller: Caller, message_id: str) -> Message:
         account = ids.account_of(message_id)

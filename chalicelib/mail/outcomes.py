@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from chalicelib.clock import MINUTE
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.mail import schedule
-from chalicelib.mail.models import Message, OnUnknown, Phase, Recipient, Reply, State
+from chalicelib.mail.models import ClosedReason, Message, OnUnknown, Phase, Recipient, Reply, State
 from chalicelib.mail.ports import Outcome
 
 RESEND_AFTER = MINUTE
@@ -56,6 +56,30 @@ EXPIRED = Diagnosis(
     "Mend what the earlier attempts or the account show, then send it again.",
 )
 
+_HELD = {
+    ClosedReason.NEEDS_RECONNECT: (
+        "while its account waited for its owner to connect it again",
+        "The owner opens the connect link; POST /v1/accounts/{id}/connect-link makes a new one.",
+    ),
+    ClosedReason.MISCONFIGURED: (
+        "while its account could not be used for want of a right setting",
+        "An administrator mends what the account shows.",
+    ),
+    ClosedReason.BLOCKED: (
+        "while the mail server did not take its account's mail",
+        "An administrator mends what the account shows.",
+    ),
+    ClosedReason.DISCONNECTED: (
+        "while its account was disconnected",
+        "The owner opens the connect link; POST /v1/accounts/{id}/connect-link makes a new one.",
+    ),
+    ClosedReason.PAUSED: ("while its account was paused", "Whoever paused the account lets it go on."),
+    ClosedReason.DISCONNECTED: (
+        "while its account was disconnected",
+        "To send from it again, make a new connect link for its owner.",
+    ),
+}
+
 NOT_PERMITTED = Diagnosis(
     DiagnosisClass.CALLER,
     "caller_not_permitted",
@@ -80,6 +104,12 @@ class Ending:
     at: int
     diagnosis: Diagnosis | None = None
     reply: Reply | None = None
+
+
+def expired_held(reason: ClosedReason) -> Diagnosis:
+    """Why a message expired whose lane is closed."""
+    why, fix = _HELD[reason]
+    return replace(EXPIRED, message=f"The message expired {why}.", fix=f"{fix} Then send the message again.")
 
 
 def accepted(message: Message, reply: Reply, now: int, refused: Refusals) -> Outcome:
@@ -141,6 +171,15 @@ def resolved(message: Message, state: State) -> tuple[Recipient, ...]:
         return _recipients(message, NONE_REFUSED, state)
     known = _recipients(message, NONE_REFUSED, State.QUEUED)
     return tuple(one if one.state is State.SENT else Recipient(one.address, state) for one in known)
+
+
+def cancelled(message: Message) -> tuple[Recipient, ...]:
+    """The recipients of a message that is stopped: those that wait get no copy any more.
+
+    If an earlier attempt may have reached them, that stays what is known of them.
+    """
+    waiting = State.UNKNOWN if message.perhaps_taken() else State.CANCELLED
+    return _recipients(message, NONE_REFUSED, waiting)
 
 
 def _recipients(message: Message, refused: Refusals, others: State) -> tuple[Recipient, ...]:

@@ -83,6 +83,15 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancellation:
+    """Who stops a message and when (ms), and what that makes of its recipients."""
+
+    by: str
+    at: int
+    recipients: tuple[Recipient, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """What a claim came to: the row with the new attempt if done, the row that was there if not."""
 
@@ -131,6 +140,13 @@ class Messages(Protocol):
 
     def resolve(self, account: str, message: str, word: Word) -> bool:
         """`unknown` → what a person says; False when the message is not `unknown` now."""
+
+    def cancel(self, message: Message, cancellation: Cancellation) -> bool:
+        """`queued`, `deferred` or `sending` → `cancelled`, and nothing of it is due any more.
+
+        False when the stored message is no longer in the state and the attempt in which it was seen. A worker
+        whose attempt is cancelled can neither commit nor finish it.
+        """
 
     def by_accepted(self, account: str, limit: int, cursor: str | None) -> Page:
         """Messages without their bodies, newest first; raises InvalidInput for a bad cursor."""

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
 from chalicelib import ids
-from chalicelib.accounts.models import Connector
-from chalicelib.clock import MINUTE, Clock
+from chalicelib.accounts.models import Connector, GrantState
+from chalicelib.clock import MINUTE, SECOND, Clock
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import NotFound
-from chalicelib.logs import logger
+from chalicelib.logs import about, logger
 from chalicelib.mail import outcomes
 from chalicelib.mail.connection import Connection
 from chalicelib.mail.delivery import Delivery, LaneStops
-from chalicelib.mail.lane import HELD_AT_ONCE, Lane
+from chalicelib.mail.lane import MOST_HELD, Lane
 from chalicelib.mail.models import ClosedReason, Slot, State
 from chalicelib.mail.ports import (
     FindMailbox,
@@ -29,6 +29,9 @@ from chalicelib.mail.ports import (
 AT_ONCE = 25
 """How many due messages one look brings."""
 
+ENDED_AT_ONCE = 100
+"""How many messages one visit gives up without a server; the lane stays due while there are more."""
+
 TIME_FOR_ONE = 4 * MINUTE
 """No message is begun with less left: the answer to the final dot alone is waited for up to 120 s."""
 
@@ -39,6 +42,15 @@ this size a minute are 1.4 million."""
 PAUSED = Diagnosis(
     DiagnosisClass.ADMIN, "paused", "The account is paused.", "Whoever paused it lets it go on."
 )
+DISCONNECTED = Diagnosis(
+    DiagnosisClass.RECONNECT,
+    "account_disconnected",
+    "The account was disconnected.",
+    "To send its mail, make a new connect link for its owner.",
+)
+
+LOOK_EVERY = 10 * SECOND
+"""How often a visit looks whether the account was paused or disconnected meanwhile."""
 
 log = logger("relay")
 
@@ -79,9 +91,10 @@ class Relay:
         self._slots = slots
         self._clock = clock
 
-    def run(self, account: str, *, until: int) -> Report:
+    def run(self, account: str, *, until: int, named: str | None = None) -> Report:
         """Relays what is due of the account; `until` is when this process ends (ms).
 
+        `named` is a message that is due, or was: it goes first, without a look at what is due.
         Returns at once when enough workers are there. Raises Unavailable when our own stores do not answer;
         everything that was begun then ends by its lease.
         """
@@ -90,14 +103,18 @@ class Relay:
         except NotFound:
             self._attend_orphan(account)
             return Report(account, served=False)
+        with about(account=account, provider=mailbox[1].provider):
+            return self._visited(account, mailbox, until, named)
+
+    def _visited(self, account: str, mailbox: Mailbox, until: int, named: str | None) -> Report:
         slot = self._lane.take(account, ids.new_id("wrk"), slots=self._slots(mailbox[1]))
         if slot is None:
             self._attend_closed(account)
             return Report(account, served=False)
         connection = Connection(mailbox, self._open_session, self._fresh_token, self._clock)
-        visit = _Visit(account, slot, mailbox, connection, until)
+        visit = _Visit(account, slot, mailbox, connection, until, looked_at=self._clock())
         try:
-            self._serve(visit)
+            self._serve(visit, named)
         finally:
             connection.close()
         report = Report(account, served=True, outcomes=dict(visit.outcomes), stopped=visit.stopped)
@@ -123,11 +140,11 @@ class Relay:
                 log.exception("a lane could not be served", extra={"facts": {"account": account}})
         return reports
 
-    def _serve(self, visit: _Visit) -> None:
+    def _serve(self, visit: _Visit, named: str | None) -> None:
         """Drains the lane; whatever stops it, the slot is given back."""
         try:
-            self._refuse_paused(visit.mailbox)
-            self._drain(visit)
+            self._refuse_held(visit.mailbox)
+            self._drain(visit, [named] if named else self._look(visit))
         except LaneStops as stop:
             visit.stopped = stop.diagnosis.code
             self._stop(visit, stop)
@@ -136,19 +153,23 @@ class Relay:
             self._lane.rest(visit.slot)
             raise
 
-    def _drain(self, visit: _Visit) -> None:
-        """Looks, relays what is due, and looks again until nothing is; then gives the slot back."""
+    def _drain(self, visit: _Visit, due: list[str]) -> None:
+        """Relays what is due, and looks again until nothing is; then gives the slot back."""
         while True:
-            due = self._messages.due(visit.account, self._clock(), AT_ONCE)
             fresh = [message for message in due if message not in visit.seen]
             for message in fresh:
                 if not self._may_begin(visit):
                     return
                 self._one(visit, message)
-            kept = self._lane.give_back(visit.slot, stuck=bool(due) and not fresh)
-            if kept is None:
-                return
-            visit.slot = kept
+            if not fresh or len(due) < AT_ONCE:
+                kept = self._lane.give_back(visit.slot, stuck=bool(due) and not fresh)
+                if kept is None:
+                    return
+                visit.slot = kept
+            due = self._look(visit)
+
+    def _look(self, visit: _Visit) -> list[str]:
+        return self._messages.due(visit.account, self._clock(), AT_ONCE)
 
     def _may_begin(self, visit: _Visit) -> bool:
         """Whether there is time for another message and the slot is still ours; if not, it is given up."""
@@ -158,6 +179,8 @@ class Relay:
             return False
         kept = self._lane.beat(visit.slot)
         visit.slot = kept or visit.slot
+        if kept is not None:
+            self._look_again(visit)
         return kept is not None
 
     def _one(self, visit: _Visit, message: str) -> None:
@@ -194,12 +217,24 @@ class Relay:
             self._set_transport_block(visit.account, stop.diagnosis)
         self._lane.close(visit.account, stop.reason)
         self._lane.leave(visit.slot, due_at=None)
-        # The owner may have reconnected meanwhile, which opened a lane that was not closed yet.
-        if self._mailbox(visit.account)[0].connected_at != visit.mailbox[0].connected_at:
+        # The reason may have gone meanwhile, which opened a lane that was not closed yet.
+        account = self._mailbox(visit.account)[0]
+        resumed = stop.reason is ClosedReason.PAUSED and account.paused_by is None
+        if resumed or account.connected_at != visit.mailbox[0].connected_at:
             self._lane.open(visit.account)
 
-    def _refuse_paused(self, mailbox: Mailbox) -> None:
-        if mailbox[0].paused_by is not None:
+    def _look_again(self, visit: _Visit) -> None:
+        """Raises LaneStops if the account was paused or disconnected since it was looked at."""
+        if self._clock() - visit.looked_at >= LOOK_EVERY:
+            visit.looked_at = self._clock()
+            self._refuse_held(self._mailbox(visit.account))
+
+    def _refuse_held(self, mailbox: Mailbox) -> None:
+        """Raises LaneStops for an account of which no mail shall go, whatever tokens and servers say."""
+        account = mailbox[0]
+        if account.grant_state is GrantState.NONE:
+            raise LaneStops(DISCONNECTED, ClosedReason.DISCONNECTED)
+        if account.paused_by is not None:
             raise LaneStops(PAUSED, ClosedReason.PAUSED)
 
     def _attend_closed(self, account: str) -> None:
@@ -208,16 +243,15 @@ class Relay:
         now = self._clock()
         if row.closed is None or row.next_due_at is None or row.next_due_at > now or row.probe_due(now):
             return
-        for message in self._messages.waiting(account, HELD_AT_ONCE):
-            if message.expires_at <= now:
-                self._delivery.end(message, outcomes.EXPIRED)
-        due = [one for one in (self._lane.earliest_expiry(account), row.probe_at) if one is not None]
-        self._lane.put_off(row, due_at=min(due, default=None))
+        held = self._messages.waiting(account, MOST_HELD)
+        for message in [one for one in held if one.expires_at <= now][:ENDED_AT_ONCE]:
+            self._delivery.end(message, outcomes.expired_held(row.closed))
+        self._lane.put_off_closed(row)
 
     def _attend_orphan(self, account: str) -> None:
         """Ends the mail of an account that no longer exists, so that its lane is not looked at for ever."""
         row = self._lane.state(account)
-        for message in self._messages.waiting(account, HELD_AT_ONCE):
+        for message in self._messages.waiting(account, ENDED_AT_ONCE):
             self._delivery.end(message, outcomes.ACCOUNT_GONE)
         self._lane.put_off(row, due_at=self._messages.next_due(account))
         log.warning("a lane without an account", extra={"facts": {"account": account}})
@@ -235,6 +269,7 @@ class _Visit:
     mailbox: Mailbox
     connection: Connection
     until: int
+    looked_at: int
     outcomes: Counter[str] = field(default_factory=Counter)
     seen: set[str] = field(default_factory=set)
     stopped: str | None = None

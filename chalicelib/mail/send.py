@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib import ids
@@ -13,6 +13,7 @@ from chalicelib.callers.models import Caller, Scope
 from chalicelib.callers.permissions import unknown_account
 from chalicelib.clock import SECOND, Clock
 from chalicelib.errors import Conflict, InvalidInput, NotFound
+from chalicelib.logs import logger
 from chalicelib.mail import request as requests
 from chalicelib.mail.compose import compose
 from chalicelib.mail.frozen import Frozen
@@ -23,6 +24,8 @@ from chalicelib.mail.request import SendRequest
 
 INLINE = 8 * 1024
 """Bytes up to which a body stands in its row: every later write of the row is billed with it."""
+
+log = logger("send")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +65,21 @@ class Send:
         self._clock = clock
 
     def accept(
-        self, caller: Caller, request: bytes | Mapping[str, Any], *, idempotency_key: str | None = None
+        self,
+        caller: Caller,
+        request: bytes | Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        request_id: str | None = None,
     ) -> Accepted:
         """Takes a message over, and returns its id once it is stored.
 
         `request` is a SendRequest as JSON, as bytes or parsed; `idempotency_key` is the one of a header,
-        if there was one. The same caller, account, key and request again get the same id, so a caller that
-        got no answer asks again. Raises InvalidInput and its like for the request, NotFound for an account
-        that the caller may not use, Conflict for one that was never connected, Unavailable when the message
-        may or may not have been stored: then too the same request can be sent again.
+        if there was one; `request_id` leads through the log. The same caller, account, key and request again
+        get the same id, so a caller that got no answer asks again. Raises InvalidInput and its like for the
+        request, NotFound for an account that the caller may not use, Conflict for one that was never
+        connected, Unavailable when the message may or may not have been stored: then too the same request
+        can be sent again.
         """
         asked = requests.read(request)
         key = requests.key_of(asked, idempotency_key)
@@ -80,13 +89,16 @@ class Send:
         )
         now = self._clock()
         composed = compose(asked, account, message_id, now=now, limits=self._limits(connector))
-        message = self._message(message_id, account, caller, asked, composed, now)
+        message = replace(
+            self._message(message_id, account, caller, asked, composed, now), request_id=request_id
+        )
         stored = self._store(message, composed.body, keyed=key is not None)
         if stored is not None:
             self._check_same(stored, message)
         if stored is None or _may_be_due(stored):
             # One that came again is announced again, which mends a death between storing and ringing.
             self._lane.announce(stored or message)
+        self._log(message, replayed=stored is not None)
         return Accepted(message_id, (stored or message).state, replayed=stored is not None)
 
     def _account(self, caller: Caller, named: str) -> tuple[Account, Connector]:
@@ -98,7 +110,7 @@ class Send:
         self._require(caller, Scope.SEND, account.id)
         if account.grant_state is GrantState.NONE:
             raise Conflict(
-                "The account was never connected.",
+                "The account is not connected.",
                 fix="Its owner opens the connect link; POST /v1/accounts/{id}/connect-link makes a new one.",
                 field="account",
                 code="account_disconnected",
@@ -146,6 +158,26 @@ class Send:
                 return stored
             self._blobs.put(message.blob, body)
         return self._messages.add(message, ttl=(message.accepted_at + KEPT) // SECOND)
+
+    def _log(self, message: Message, *, replayed: bool) -> None:
+        """Says what was accepted; `message` is as this request made it, its id that of the stored one."""
+        facts = {
+            "message": message.id,
+            "account": message.account,
+            "caller": message.caller,
+            "request_id": message.request_id,
+            "size": message.size,
+            "recipients": len(message.envelope.recipients),
+            "replayed": replayed,
+        }
+        personal = {
+            "mail_from": message.envelope.mail_from,
+            "rcpt_to": message.envelope.recipients,
+            "subject": message.subject,
+        }
+        took = self._clock() - message.accepted_at
+        figures = {"AcceptTime": took} if replayed else {"Accepted": 1, "AcceptTime": took}
+        log.info("accepted", extra={"facts": facts, "personal": personal, "figures": figures})
 
     def _check_same(self, stored: Message, message: Message) -> None:
         if stored.fingerprint != message.fingerprint:

@@ -8,8 +8,11 @@ from chalicelib import ids
 from chalicelib.errors import InvalidInput
 
 
-def parse(body: str) -> str:
-    """The account whose mail is to be relayed; raises InvalidInput for a body that is no wake-up."""
+def parse(body: str) -> tuple[str, str | None]:
+    """The account whose mail is to be relayed, and the message of it that is due, if one was named.
+
+    Raises InvalidInput for a body that is no wake-up.
+    """
     try:
         found = json.loads(body)
     except ValueError as error:
@@ -17,7 +20,8 @@ def parse(body: str) -> str:
     account = found.get("account") if isinstance(found, dict) else None
     if not isinstance(account, str) or not ids.is_id("acc", account):
         raise _poison("it names no account")
-    return account
+    message = found.get("message")
+    return account, message if isinstance(message, str) and ids.account_of(message) == account else None
 
 
 def _poison(why: str) -> InvalidInput:

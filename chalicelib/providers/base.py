@@ -43,11 +43,17 @@ class Provider(Protocol):
     def begin(self, connector: Connector, *, redirect_uri: str, state: str, login_hint: str) -> Begun:
         """The authorization request (code flow, PKCE S256, nonce); no network is used."""
 
+    def identify(self, connector: Connector, *, redirect_uri: str, state: str) -> Begun:
+        """As begin, of somebody who only says who they are: no mail scope, no lasting access, no hint."""
+
     def redeem(self, connector: Connector, secret: Secret, flow: Mapping[str, Any], code: str) -> TokenSet:
         """Exchanges a code, once, for a TokenSet with the verified identity of who consented."""
 
     def refresh(self, connector: Connector, secret: Secret, refresh_token: Secret) -> TokenSet:
         """Exchanges a refresh token with exactly one request; says whose it is if the provider does."""
+
+    def revoke(self, refresh_token: Secret) -> bool:
+        """Ends the consent that the token is of; False where the provider has no way for that."""
 
     def is_issuer(self, connector: Connector, issuer: str, /) -> bool:
         """Whether an `iss` parameter of a callback (RFC 9207) names this provider."""

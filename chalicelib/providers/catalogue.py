@@ -35,6 +35,8 @@ class ProviderFacts:
     nothing is saved.
     `keep_alive` is how many seconds an idle grant is left alone (half of what the provider allows);
     `doubt` how many seconds pass before a refused refresh token is tried a second time.
+    `mistaken_for_secret` is a regular expression for what is copied by mistake in the place of a client
+    secret; `withdraw` are the pages on which a mailbox owner can take the permission back by hand.
     """
 
     name: str
@@ -50,6 +52,8 @@ class ProviderFacts:
     max_size: int
     keep_alive: int
     doubt: int = 300
+    mistaken_for_secret: str = ""
+    withdraw: tuple[str, ...] = ()
     login: str = ""
     authorize: str = ""
     token: str = ""
@@ -73,6 +77,8 @@ MICROSOFT = ProviderFacts(
     max_recipients=500,
     max_size=35 * MEGABYTE,
     keep_alive=45 * DAY // SECOND,
+    mistaken_for_secret=r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",  # noqa: S106 - an id
+    withdraw=("https://myapps.microsoft.com", "https://account.live.com/consent/Manage"),
 )
 
 GOOGLE = ProviderFacts(
@@ -99,6 +105,8 @@ GOOGLE = ProviderFacts(
     max_recipients=100,
     max_size=25 * MEGABYTE,
     keep_alive=90 * DAY // SECOND,
+    mistaken_for_secret=r".*\.apps\.googleusercontent\.com",  # noqa: S106 - an id
+    withdraw=("https://myaccount.google.com/connections",),
 )
 
 CATALOGUE = (MICROSOFT, GOOGLE)

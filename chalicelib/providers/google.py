@@ -28,6 +28,10 @@ ISSUER_WITHOUT_SCHEME = "accounts.google.com"
 """Google's documents allow this form in ID tokens besides the one with https."""
 
 
+ENDED_BEFORE = "invalid_token"
+"""What Google says when there is nothing left to revoke."""
+
+
 class Google:
     """The Provider for Google. google-auth has no code exchange of its own, so that one is a form post."""
 
@@ -38,19 +42,30 @@ class Google:
 
     def begin(self, connector: Connector, *, redirect_uri: str, state: str, login_hint: str) -> Begun:
         """See Provider. A refresh token is only given with offline access, and again only with the prompt."""
+        asked = {
+            "scope": " ".join(self.facts.scopes),
+            "access_type": "offline",
+            "prompt": "consent select_account",
+            "login_hint": login_hint,
+        }
+        return self._begin(connector, redirect_uri, state, asked)
+
+    def identify(self, connector: Connector, *, redirect_uri: str, state: str) -> Begun:
+        """See Provider."""
+        asked = {"scope": "openid", "access_type": "online", "prompt": "select_account"}
+        return self._begin(connector, redirect_uri, state, asked)
+
+    def _begin(self, connector: Connector, redirect_uri: str, state: str, asked: Mapping[str, str]) -> Begun:
         verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
         parameters = {
             "client_id": connector.client_id,
             "redirect_uri": redirect_uri,
             "response_type": "code",
-            "scope": " ".join(self.facts.scopes),
             "state": state,
             "nonce": nonce,
             "code_challenge": _s256(verifier),
             "code_challenge_method": "S256",
-            "access_type": "offline",
-            "prompt": "consent select_account",
-            "login_hint": login_hint,
+            **asked,
         }
         flow = {"code_verifier": verifier, "nonce": nonce, "redirect_uri": redirect_uri, "state": state}
         return Begun(f"{self.facts.authorize}?{urlencode(parameters)}", flow)
@@ -95,6 +110,15 @@ class Google:
         claims = read(answer.get("id_token"))
         identity = _identity(claims) if {"iss", "sub"} <= claims.keys() else None
         return token_set(answer, now=self._now(), scopes=listed(answer.get("scope")), identity=identity)
+
+    def revoke(self, refresh_token: Secret) -> bool:
+        """See Provider. All that the same person has granted to the same client ends with it."""
+        try:
+            self._http().post(self.facts.revoke, {"token": refresh_token.reveal()})
+        except Diagnosed as refused:
+            if refused.diagnosis.code != ENDED_BEFORE:
+                raise
+        return True
 
     def is_issuer(self, _connector: Connector, issuer: str, /) -> bool:
         """See Provider."""

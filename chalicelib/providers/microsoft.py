@@ -47,24 +47,25 @@ class Microsoft:
         self._now = now
 
     def begin(self, connector: Connector, *, redirect_uri: str, state: str, login_hint: str) -> Begun:
-        """See Provider. The answer comes as a query, because a form post would come without our cookie."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="response_mode=", category=UserWarning)
-            flow = self._application(connector, None, self._http(connector)).initiate_auth_code_flow(
-                list(self.facts.scopes),
-                redirect_uri=redirect_uri,
-                state=state,
-                login_hint=login_hint,
-                prompt="select_account",
-            )
-        return Begun(flow["auth_uri"], flow)
+        """See Provider."""
+        application = self._application(connector, None, self._http(connector))
+        asked = {"redirect_uri": redirect_uri, "state": state, "login_hint": login_hint}
+        return _begun(application, self.facts.scopes, asked)
+
+    def identify(self, connector: Connector, *, redirect_uri: str, state: str) -> Begun:
+        """See Provider. msal adds openid and profile, which the claim `oid` needs."""
+        without = ["offline_access"]
+        application = self._application(connector, None, self._http(connector), exclude_scopes=without)
+        return _begun(application, (), {"redirect_uri": redirect_uri, "state": state})
 
     def redeem(self, connector: Connector, secret: Secret, flow: Mapping[str, Any], code: str) -> TokenSet:
         """See Provider."""
         application = self._application(connector, secret, self._http(connector))
         try:
             answer = application.acquire_token_by_auth_code_flow(
-                dict(flow), {"code": code, "state": flow["state"]}, scopes=list(self.facts.scopes)
+                dict(flow),
+                {"code": code, "state": flow["state"]},
+                scopes=[scope for scope in self.facts.scopes if scope in flow["scope"]],
             )
         except UNREADABLE as error:
             raise Diagnosed(invalid(type(error).__name__)) from error
@@ -94,6 +95,10 @@ class Microsoft:
         known = {"iss", "tid", "oid"} <= claims.keys()
         return self._token_set(answer, _identity(claims, one_tenant=False) if known else None)
 
+    def revoke(self, _refresh_token: Secret) -> bool:
+        """See Provider. Microsoft has no such endpoint."""
+        return False
+
     def is_issuer(self, connector: Connector, issuer: str, /) -> bool:
         """See Provider."""
         tenant = connector.tenant if _GUID.fullmatch(connector.tenant) else None
@@ -107,7 +112,7 @@ class Microsoft:
         return _MsalHttp(f"{self.facts.login}/{connector.tenant or 'common'}", self._extra_ca)
 
     def _application(
-        self, connector: Connector, secret: Secret | None, http: _MsalHttp
+        self, connector: Connector, secret: Secret | None, http: _MsalHttp, **options: Any
     ) -> ConfidentialClientApplication:
         from msal import ConfidentialClientApplication
 
@@ -120,6 +125,7 @@ class Microsoft:
             http_client=http,
             http_cache={},
             token_cache=_forgetful_cache(),
+            **options,
         )
 
     def _claims(self, connector: Connector, id_token: object, flow: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,6 +153,16 @@ class Microsoft:
 
     def _get(self, path: str) -> dict[str, Any]:
         return ProviderHttp("microsoft", self._extra_ca).get(f"{self.facts.login}/{path}").values
+
+
+def _begun(
+    application: ConfidentialClientApplication, scopes: tuple[str, ...], asked: Mapping[str, str]
+) -> Begun:
+    """The answer shall come as a query, because a form post would come without our cookie."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="response_mode=", category=UserWarning)
+        flow = application.initiate_auth_code_flow(list(scopes), prompt="select_account", **asked)
+    return Begun(flow["auth_uri"], flow)
 
 
 def _forgetful_cache() -> TokenCache:

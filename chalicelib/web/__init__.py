@@ -4,45 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalice.app import Blueprint, Chalice, IAMAuthorizer, Response
-
-from chalicelib.web.api import api_blueprint
-from chalicelib.web.connect import connect_blueprint
-from chalicelib.web.errors import answering, reshape
-from chalicelib.web.identity import by_key, by_signature
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from chalice.app import Chalice
 
     from chalicelib.wiring import Gateway
 
 
-def register(app: Chalice, gateway: Callable[[], Gateway]) -> None:
-    """Registers every route and the middleware. `gateway` is called by requests, never here."""
-    app.register_middleware(reshape, "http")
-    app.register_blueprint(api_blueprint(gateway, by_key, name="chalicelib.web.keys"), url_prefix="/v1")
-    signed = api_blueprint(gateway, by_signature, name="chalicelib.web.signed", authorizer=IAMAuthorizer())
-    app.register_blueprint(signed, url_prefix="/iam/v1")
-    app.register_blueprint(connect_blueprint(gateway))
-    app.register_blueprint(_keyless(gateway))
+def register(app: Chalice, gateway: Callable[[], Gateway], *, routes: bool = True) -> None:
+    """Registers the middleware and the routes. `gateway` is called by requests, never here.
 
+    Without `routes` their modules are not imported, which saves the other functions time when they start.
+    """
+    from chalicelib.web.tracing import traced
 
-def _keyless(gateway: Callable[[], Gateway]) -> Blueprint:
-    """What everybody may ask."""
-    blueprint = Blueprint("chalicelib.web.keyless")
+    app.register_middleware(traced, "all")
+    if routes:
+        from chalicelib.web.routes import register_routes
 
-    @blueprint.route("/healthz", methods=["GET", "HEAD"], content_types=["*/*"])
-    @answering
-    def healthz() -> Response:
-        """Whether the function runs and its settings can be read; asks nothing else."""
-        return Response({"status": "ok", "stage": gateway().settings.stage})
-
-    @blueprint.route("/openapi.json", methods=["GET", "HEAD"], content_types=["*/*"])
-    @answering
-    def described() -> Response:
-        """The API's description (OpenAPI 3.1)."""
-        from chalicelib.web.openapi import document
-
-        return Response(document())
-
-    return blueprint
+        register_routes(app, gateway)

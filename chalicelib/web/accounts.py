@@ -1,4 +1,4 @@
-"""Views of connectors and accounts: parse, ask, answer."""
+"""Accounts in the API."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from chalicelib import clock
 from chalicelib.callers.models import ALL_ACCOUNTS, Scope
 from chalicelib.callers.permissions import require, require_everything
 from chalicelib.web import bodies
+from chalicelib.web.bodies import given
 from chalicelib.web.calls import Call, decoded
-from chalicelib.web.shown import account_record, connector_record
+from chalicelib.web.shown import account_record
 
 if TYPE_CHECKING:
     from chalicelib.accounts.models import Account
@@ -19,43 +20,7 @@ if TYPE_CHECKING:
 CREATED = 201
 
 
-def create_connector(call: Call) -> Response:
-    """Registers our OAuth client at a provider; its secret goes to Secrets Manager and never comes back."""
-    require_everything(call.caller)
-    asked = call.body(bodies.NewConnector)
-    registry = call.services.registry
-    connector = registry.new_connector(asked.provider, asked.name, asked.client_id, asked.tenant)
-    # The secret first: a row without one would look like a connector that can be used.
-    _save_secret(call, connector.id, asked.client_secret)
-    stored = registry.add_connector(connector)
-    return Response(connector_record(stored, call.services.public_url()), status_code=CREATED)
-
-
-def list_connectors(call: Call) -> Response:
-    """Every connector, the oldest first."""
-    require(call.caller, Scope.READ)
-    public_url = call.services.public_url()
-    found = call.services.registry.connectors()
-    return Response({"connectors": [connector_record(connector, public_url) for connector in found]})
-
-
-def show_connector(call: Call, connector: str) -> Response:
-    """One connector, with the redirect URI to copy."""
-    require(call.caller, Scope.READ)
-    found = call.services.registry.connector(decoded(connector))
-    return Response(connector_record(found, call.services.public_url()))
-
-
-def replace_secret(call: Call, connector: str) -> Response:
-    """Replaces a connector's client secret."""
-    require_everything(call.caller)
-    asked = call.body(bodies.NewSecret)
-    found = call.services.registry.connector(decoded(connector))
-    _save_secret(call, found.id, asked.client_secret)
-    return Response(connector_record(call.services.registry.connector(found.id), call.services.public_url()))
-
-
-def create_account(call: Call) -> Response:
+def create(call: Call) -> Response:
     """Makes an account and the link by which its owner connects it."""
     require_everything(call.caller)
     asked = call.body(bodies.NewAccount)
@@ -65,7 +30,7 @@ def create_account(call: Call) -> Response:
     return Response({**_account(call, account), **_connect_link(call, account)}, status_code=CREATED)
 
 
-def list_accounts(call: Call) -> Response:
+def listed(call: Call) -> Response:
     """One page of the caller's accounts and the cursor of the next."""
     require(call.caller, Scope.READ)
     registry, own = call.services.registry, call.caller.accounts
@@ -77,9 +42,16 @@ def list_accounts(call: Call) -> Response:
     return Response({"accounts": records, "cursor": cursor})
 
 
-def show_account(call: Call, account: str) -> Response:
+def show(call: Call, account: str) -> Response:
     """One account by id or name: status, tokens, last problem, lane."""
     return Response(_account(call, call.account(decoded(account), Scope.READ)))
+
+
+def change(call: Call, account: str) -> Response:
+    """Gives an account another name or display name."""
+    asked = call.body(bodies.AccountChange)
+    found = call.account(decoded(account), Scope.ADMIN)
+    return Response(_account(call, call.services.changing.change_account(found, **given(asked))))
 
 
 def renew_link(call: Call, account: str) -> Response:
@@ -88,8 +60,58 @@ def renew_link(call: Call, account: str) -> Response:
     return Response({"id": found.id, **_connect_link(call, found)}, status_code=CREATED)
 
 
-def _save_secret(call: Call, connector: str, secret: str) -> None:
-    call.services.functions.connect("save_secret", {"connector_id": connector, "secret": secret})
+def pause(call: Call, account: str) -> Response:
+    """Holds an account's mail, which is accepted and waits, until it is resumed."""
+    asked = call.body(bodies.Pause, optional=True)
+    found = call.account(decoded(account), Scope.ADMIN)
+    return Response(
+        _account(call, call.services.pausing.pause(found, by=call.caller.id, reason=asked.reason))
+    )
+
+
+def resume(call: Call, account: str) -> Response:
+    """Lets a paused account's mail go on."""
+    found = call.account(decoded(account), Scope.ADMIN)
+    return Response(_account(call, call.services.pausing.resume(found)))
+
+
+def verify(call: Call, account: str) -> Response:
+    """Signs in to the account's mail server, sends nothing, and tells each step."""
+    found = call.account(decoded(account), Scope.ADMIN)
+    return Response(call.services.functions.connect("verify", {"account_id": found.id}))
+
+
+def disconnect(call: Call, account: str) -> Response:
+    """Withdraws the owner's consent and deletes its tokens; mail that waits is held."""
+    found = call.account(decoded(account), Scope.ADMIN)
+    done = call.services.functions.connect("disconnect", {"account_id": found.id, "by": call.caller.id})
+    told = {name: done[name] for name in ("revocation", "withdraw", "diagnosis") if name in done}
+    return Response({**_account(call, call.services.registry.account(found.id)), **told})
+
+
+def delete(call: Call, account: str) -> Response:
+    """Disconnects an account and deletes it with its waiting mail; for 7 days it can be restored."""
+    require_everything(call.caller)
+    found = call.account(decoded(account), Scope.ADMIN)
+    done = call.services.functions.connect("disconnect", {"account_id": found.id, "by": call.caller.id})
+    deleted = call.services.changing.delete_account(found, by=call.caller.id)
+    return Response(
+        {
+            "id": found.id,
+            "name": found.name,
+            "deleted": True,
+            "restorable_until": clock.shown(deleted.restorable_until),
+            "revocation": done["revocation"],
+            "withdraw": done["withdraw"],
+        }
+    )
+
+
+def restore(call: Call, account: str) -> Response:
+    """Takes a deletion back. Its consent is gone, so the owner has to connect it again: here is the link."""
+    require_everything(call.caller)
+    restored = call.services.changing.restore_account(decoded(account))
+    return Response({**_account(call, restored), **_connect_link(call, restored)})
 
 
 def _account(call: Call, account: Account) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from chalice.app import Authorizer, Blueprint, Response
 
-from chalicelib.web import accounts, callers, messages
+from chalicelib import logs
+from chalicelib.web import accounts, callers, connectors, messages, status
 from chalicelib.web.calls import Call
 from chalicelib.web.errors import answering
 
@@ -19,27 +20,38 @@ if TYPE_CHECKING:
 ApiView = Callable[..., Response]
 
 ROUTES: tuple[tuple[str, str, ApiView], ...] = (
-    ("POST", "/connectors", accounts.create_connector),
-    ("GET", "/connectors", accounts.list_connectors),
-    ("GET", "/connectors/{connector}", accounts.show_connector),
-    ("PUT", "/connectors/{connector}/secret", accounts.replace_secret),
-    ("POST", "/accounts", accounts.create_account),
-    ("GET", "/accounts", accounts.list_accounts),
-    ("GET", "/accounts/{account}", accounts.show_account),
+    ("POST", "/connectors", connectors.create),
+    ("GET", "/connectors", connectors.listed),
+    ("GET", "/connectors/{connector}", connectors.show),
+    ("PATCH", "/connectors/{connector}", connectors.change),
+    ("DELETE", "/connectors/{connector}", connectors.delete),
+    ("PUT", "/connectors/{connector}/secret", connectors.replace_secret),
+    ("POST", "/accounts", accounts.create),
+    ("GET", "/accounts", accounts.listed),
+    ("GET", "/accounts/{account}", accounts.show),
+    ("PATCH", "/accounts/{account}", accounts.change),
     ("POST", "/accounts/{account}/connect-link", accounts.renew_link),
+    ("POST", "/accounts/{account}/pause", accounts.pause),
+    ("POST", "/accounts/{account}/resume", accounts.resume),
+    ("POST", "/accounts/{account}/verify", accounts.verify),
+    ("POST", "/accounts/{account}/disconnect", accounts.disconnect),
+    ("DELETE", "/accounts/{account}", accounts.delete),
+    ("POST", "/accounts/{account}/restore", accounts.restore),
     ("POST", "/messages", messages.accept),
     ("GET", "/messages", messages.listed),
     ("GET", "/messages/{message}", messages.show),
     ("POST", "/messages/{message}/resolve", messages.resolve),
+    ("POST", "/messages/{message}/cancel", messages.cancel),
     ("POST", "/callers", callers.create),
     ("GET", "/callers", callers.listed),
     ("DELETE", "/callers", callers.revoke_by_query),
     ("DELETE", "/callers/{caller}", callers.revoke),
     ("GET", "/whoami", callers.whoami),
+    ("GET", "/status", status.show),
 )
 """Method, path and view. A view takes a Call and the path's parameters, and returns a Response."""
 
-BODY_METHODS = frozenset({"POST", "PUT"})
+BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
 def api_blueprint(
@@ -72,6 +84,8 @@ def _door(blueprint: Blueprint, gateway: Callable[[], Gateway], identify: Identi
     @functools.wraps(view)
     def entered(**path: str) -> Response:
         request, services = blueprint.current_request, gateway()
-        return view(Call(request, identify(services.callers, request), services), **path)
+        caller = identify(services.callers, request)
+        with logs.about(caller=caller.id):
+            return view(Call(request, caller, services), **path)
 
     return entered

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from chalicelib.callers.models import CallerKind, Scope
 
@@ -30,10 +31,19 @@ class NewConnector(Request, frozen=True, kw_only=True):
     tenant: str = ""
 
 
+class ConnectorChange(Request, frozen=True, kw_only=True):
+    """PATCH /v1/connectors/{connector}. What is left out stays as it is."""
+
+    name: str | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+    tenant: str | UnsetType = UNSET
+
+
 class NewSecret(Request, frozen=True):
-    """PUT /v1/connectors/{connector}/secret."""
+    """PUT /v1/connectors/{connector}/secret. `check`: the provider is asked first whether it takes it."""
 
     client_secret: str
+    check: bool = True
 
 
 class NewAccount(Request, frozen=True, kw_only=True):
@@ -43,6 +53,19 @@ class NewAccount(Request, frozen=True, kw_only=True):
     address: str
     name: str = ""
     display_name: str = ""
+
+
+class AccountChange(Request, frozen=True, kw_only=True):
+    """PATCH /v1/accounts/{account}. What is left out stays as it is."""
+
+    name: str | UnsetType = UNSET
+    display_name: str | UnsetType = UNSET
+
+
+class Pause(Request, frozen=True):
+    """POST /v1/accounts/{account}/pause."""
+
+    reason: str = ""
 
 
 class Resolution(Request, frozen=True, rename={"as_": "as"}):
@@ -61,3 +84,8 @@ class NewCaller(Request, frozen=True, kw_only=True):
     arn: str = ""
     alias: str = ""
     expires_in: int | None = None
+
+
+def given(change: ConnectorChange | AccountChange) -> dict[str, Any]:
+    """The fields of a change that the request names."""
+    return msgspec.to_builtins(change)  # type: ignore[no-any-return]

@@ -46,9 +46,10 @@ class Call:
         raw = self.request.raw_body
         return raw if isinstance(raw, bytes) else raw.encode()
 
-    def body(self, type_: type[Body]) -> Body:
-        """The body as that type; raises MalformedRequest or InvalidInput."""
-        return reading.read(self.raw_body, type_)
+    def body(self, type_: type[Body], *, optional: bool = False) -> Body:
+        """The body as that type; raises MalformedRequest or InvalidInput. An optional one may be missing."""
+        raw = self.raw_body
+        return type_() if optional and not raw else reading.read(raw, type_)
 
     def query(self, name: str) -> str | None:
         """A query parameter, or None. Raises InvalidInput when it is given twice."""

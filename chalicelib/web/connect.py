@@ -7,136 +7,146 @@ by the function `connect`; no code, state or token is kept here.
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from chalice.app import Blueprint, Request, Response
-
-from chalicelib import clock, ids
+from chalicelib import ids
 from chalicelib.accounts.callback import read as read_answer
-from chalicelib.errors import Forbidden, MethodNotAllowed, NotFound
+from chalicelib.errors import MethodNotAllowed, NotFound
 from chalicelib.web import cookies
-from chalicelib.web.pages import boxes, page, paged
+from chalicelib.web.pages import ANYTHING, FORM, Reader, named_links, page, require_own_page, see_other
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from chalicelib.wiring import Gateway
+    from chalice.app import Request, Response
 
-SEE_OTHER = 303
-"""After a POST and after a callback: the next request is a GET that carries nothing on (RFC 9700, 4.12)."""
+    from chalicelib.web.languages import Language
+    from chalicelib.web.pages import Route
 
-FORM = "application/x-www-form-urlencoded"
+BOXES = {
+    "https://outlook.office.com/SMTP.Send": "Send emails from your mailbox using SMTP AUTH",
+    "https://mail.google.com/": "Read, compose, send, and permanently delete all your email from Gmail",
+}
+"""Scope → what the box to tick is called on the provider's own page."""
 
 _LINK = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _AUTHORIZATION = re.compile(rf"aut_[{ids.ALPHABET}]{{{ids.LONG}}}")
 
 
-def connect_blueprint(gateway: Callable[[], Gateway]) -> Blueprint:
-    """The routes of connecting. `gateway` is called by each request, never here."""
-    blueprint = Blueprint("chalicelib.web.connect")
-
-    @blueprint.route("/connect/{token}", methods=["GET", "HEAD"], content_types=["*/*"])
-    @paged
-    def confirm(token: str) -> Response:
-        """Says who asks, for which mailbox and for what; starts nothing."""
-        link = gateway().registry.page(_link(token))
-        return page(
-            "confirm",
-            leaves=True,
-            address=link.address,
-            asked_by=link.asked_by,
-            provider=link.provider.capitalize(),
-            permissions=link.scopes_in_words,
-            expires=_day(link.expires_at),
-        )
-
-    @blueprint.route("/connect/{token}", methods=["POST"], content_types=[FORM])
-    @paged
-    def begin(token: str) -> Response:
-        """Begins a sign-in in this browser and leads it to the provider."""
-        request = blueprint.current_request
-        _require_own_page(request)
-        payload = {"link_token": _link(token), "cookie": cookies.read(request, cookies.BROWSER)}
-        begun = gateway().functions.connect("begin", payload)
-        return _to_provider(begun, token)
-
-    @blueprint.route("/oauth/callback/{connector}", methods=["GET"], content_types=["*/*"])
-    @paged
-    def callback(connector: str) -> Response:
-        """Takes the provider's answer and leads to a page whose address holds nothing of it."""
-        request = blueprint.current_request
-        payload = {
-            "connector_id": connector,
-            "params": _parameters(request),
-            "cookie": cookies.read(request, cookies.BROWSER),
-        }
-        outcome = gateway().functions.connect("complete", payload)
-        return _to_result(gateway().public_url(), outcome)
-
-    @blueprint.route("/oauth/callback/{connector}", methods=["HEAD", "POST"], content_types=["*/*"])
-    @paged
-    def no_callback(connector: str) -> Response:  # noqa: ARG001 - Chalice hands on what the path holds
-        """Refuses what is not a browser coming back from the provider; nothing is exchanged."""
-        raise MethodNotAllowed("A sign-in comes back by GET only.", fix="Begin again from the connect link.")
-
-    @blueprint.route("/authorizations/{authorization}", methods=["GET", "HEAD"], content_types=["*/*"])
-    @paged
-    def result(authorization: str) -> Response:
-        """Says how a sign-in ended."""
-        request = blueprint.current_request
-        if not _AUTHORIZATION.fullmatch(authorization):
-            raise _unknown("sign-in")
-        outcome = gateway().registry.outcome(authorization, cookies.read(request, cookies.BROWSER))
-        return result_page(
-            outcome,
-            retry=cookies.retry_link(request, authorization),
-            again=bool(request.query_params and request.query_params.get("again")),
-        )
-
-    return blueprint
+def confirm(reader: Reader, token: str) -> Response:
+    """Says who asks, for which mailbox and for what; starts nothing."""
+    link = reader.services.registry.page(_link(token))
+    return reader.page(
+        "confirm",
+        leaves=True,
+        address=link.address,
+        asked_by=link.asked_by,
+        provider=link.provider.capitalize(),
+        permissions=link.scopes_in_words,
+        expires_at=link.expires_at,
+    )
 
 
-def result_page(outcome: Mapping[str, Any], *, retry: str | None, again: bool = False) -> Response:
-    """The page for an outcome; `retry` is the token of the connect link that may be offered again."""
+def begin(reader: Reader, token: str) -> Response:
+    """Begins a sign-in in this browser and leads it to the provider."""
+    require_own_page(reader.request)
+    payload = {"link_token": _link(token), "cookie": cookies.read(reader.request, cookies.BROWSER)}
+    begun = reader.services.functions.connect("begin", payload)
+    return _to_provider(begun, token)
+
+
+def callback(reader: Reader, connector: str) -> Response:
+    """Takes the provider's answer and leads to a page whose address holds nothing of it."""
+    payload = {
+        "connector_id": connector,
+        "params": _parameters(reader.request),
+        "cookie": cookies.read(reader.request, cookies.BROWSER),
+    }
+    outcome = reader.services.functions.connect("complete", payload)
+    return _to_result(reader.services.public_url(), outcome)
+
+
+def no_callback(reader: Reader, connector: str) -> Response:  # noqa: ARG001 - what every page's view is given
+    """Refuses what is not a browser coming back from the provider; nothing is exchanged."""
+    raise MethodNotAllowed("A sign-in comes back by GET only.", fix="Begin again from the connect link.")
+
+
+def result(reader: Reader, authorization: str) -> Response:
+    """Says how a sign-in ended."""
+    if not _AUTHORIZATION.fullmatch(authorization):
+        raise _unknown("sign-in")
+    request = reader.request
+    outcome = reader.services.registry.outcome(authorization, cookies.read(request, cookies.BROWSER))
+    if outcome["outcome"] == "visited" and "account" in outcome:
+        return see_other(f"{reader.services.public_url()}/mailboxes/{outcome['account']}")
+    return result_page(
+        outcome,
+        reader.language,
+        retry=cookies.retry_link(request, authorization),
+        again=bool(request.query_params and request.query_params.get("again")),
+        withdraw=_withdraw(reader, outcome.get("provider")),
+    )
+
+
+ROUTES: tuple[Route, ...] = (
+    (("GET", "HEAD"), "/connect/{token}", ANYTHING, confirm),
+    (("POST",), "/connect/{token}", FORM, begin),
+    (("GET",), "/oauth/callback/{connector}", ANYTHING, callback),
+    (("HEAD", "POST"), "/oauth/callback/{connector}", ANYTHING, no_callback),
+    (("GET", "HEAD"), "/authorizations/{authorization}", ANYTHING, result),
+)
+
+
+def result_page(
+    outcome: Mapping[str, Any],
+    language: Language,
+    *,
+    retry: str | None,
+    again: bool = False,
+    withdraw: Iterable[str] = (),
+) -> Response:
+    """The page for an outcome.
+
+    `retry` is the token of the connect link that may be offered again, `withdraw` are the pages on which the
+    owner can take the permission back at the provider.
+    """
+    template, values = _result(outcome, language)
+    account = outcome.get("account")
+    values |= {
+        "withdraw": named_links(withdraw),
+        "again": again,
+        "expected": outcome.get("expected"),
+        "retry": retry,
+        "account": account,
+    }
+    return page(language, template, **values)
+
+
+def _result(outcome: Mapping[str, Any], language: Language) -> tuple[str, dict[str, Any]]:
+    """The template for an outcome, and what only that template shows."""
     kind = outcome["outcome"]
-    expected, found = outcome.get("expected"), outcome.get("found")
-    shown = functools.partial(page, again=again, expected=expected, retry=retry)
-    if kind in {"connected", "refused"}:
-        return shown(kind)
+    if kind in {"connected", "refused", "visited", "not_owner", "visit_refused"}:
+        return kind, {}
     if kind == "wrong_mailbox":
-        return shown(kind, found=found, unproven=outcome.get("unproven", False))
+        return kind, {"found": outcome.get("found"), "unproven": outcome.get("unproven", False)}
     if kind == "scope_missing":
-        return shown(kind, missing=boxes(outcome.get("missing_scopes") or ()))
-    message, fix, code = _reason(kind, outcome)
-    return shown("failed", message=message, fix=fix, code=code)
+        return kind, {"missing": [BOXES.get(one, one) for one in outcome.get("missing_scopes") or ()]}
+    template = "visit_failed" if kind == "visit_failed" else "failed"
+    return template, _reason(kind, outcome, language)
 
 
-def _reason(kind: str, outcome: Mapping[str, Any]) -> tuple[str, str, str]:
+def _withdraw(reader: Reader, provider: str | None) -> tuple[str, ...]:
+    return reader.services.catalogue[provider].withdraw if provider else ()
+
+
+def _reason(kind: str, outcome: Mapping[str, Any], language: Language) -> dict[str, str]:
     diagnosis = outcome.get("diagnosis")
     if diagnosis:
-        return diagnosis["message"], diagnosis["fix"], diagnosis["code"]
-    message, fix = _REASONS.get(kind, _REASONS["failed"])
-    return message, fix, kind
-
-
-_REASONS = {
-    "identity_missing": (
-        "The provider did not say for whom you signed in, so the mailbox could not be checked.",
-        "Ask your administrator whether the app may see your e-mail address (the scopes openid and email).",
-    ),
-    "pending": (
-        "This sign-in has not come back from the provider yet.",
-        "Finish it in the other window, then load this page again.",
-    ),
-    "failed": (
-        "The sign-in could not be completed. Nothing was saved.",
-        "Try again in a few minutes.",
-    ),
-}
-"""Outcome without a diagnosis → sentence and fix."""
+        return {**language.diagnosed(diagnosis), "code": diagnosis["code"]}
+    known = kind if kind in language.reasons else "failed"
+    return {**language.reasons[known], "code": known}
 
 
 def _to_provider(begun: Mapping[str, Any], token: str) -> Response:
@@ -146,17 +156,15 @@ def _to_provider(begun: Mapping[str, Any], token: str) -> Response:
     if state:
         value = f"{ids.authorization_id(state[0])}.{token}"
         set_cookies.append(cookies.written(cookies.RETRY, value))
-    return _see_other(address, {"Set-Cookie": set_cookies})
+    return see_other(address, *set_cookies)
 
 
 def _to_result(public_url: str, outcome: Mapping[str, Any]) -> Response:
+    if "visit" in outcome:
+        cookie = cookies.written(cookies.VISIT, outcome["visit"], cookies.VISIT_LIFETIME)
+        return see_other(f"{public_url}/mailboxes/{outcome['account']}", cookie)
     again = "?again=1" if outcome["outcome"] == "already" else ""
-    return _see_other(f"{public_url}/authorizations/{outcome['authorization']}{again}", {})
-
-
-def _see_other(location: str, headers: Mapping[str, str | list[str]]) -> Response:
-    found = {"Location": location, "Content-Type": "text/plain; charset=utf-8", **headers}
-    return Response(body="", status_code=SEE_OTHER, headers=found)
+    return see_other(f"{public_url}/authorizations/{outcome['authorization']}{again}")
 
 
 def _parameters(request: Request) -> dict[str, list[str]]:
@@ -165,16 +173,6 @@ def _parameters(request: Request) -> dict[str, list[str]]:
     found = {name: query.getlist(name) for name in query} if query else {}
     read_answer(found)
     return found
-
-
-def _require_own_page(request: Request) -> None:
-    """Refuses a form that another site posts: it would begin a sign-in that this browser's user never saw."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        raise Forbidden(
-            "Another website tried to begin a sign-in for you.",
-            fix="Open your connect link yourself and press the button on its page.",
-            code="cross_site",
-        )
 
 
 def _link(token: str) -> str:
@@ -186,7 +184,3 @@ def _link(token: str) -> str:
 def _unknown(what: str) -> NotFound:
     fix = "Open the link exactly as you were given it, or ask for a new one."
     return NotFound(f"There is no such {what}.", fix=fix, code="link_not_found")
-
-
-def _day(milliseconds: int) -> str:
-    return (clock.shown(milliseconds) or "")[:16].replace("T", ", ") + " UTC"

@@ -1,4 +1,4 @@
-"""The two cookies of connecting a mailbox: one that binds a sign-in to its browser, one for trying again."""
+"""The cookies of the pages: one binds a sign-in to its browser, one is for trying again, one for a visit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from chalicelib import ids
+from chalicelib.accounts.visits import LENGTH
+from chalicelib.clock import SECOND
 
 if TYPE_CHECKING:
     from chalice.app import Request
@@ -19,6 +21,11 @@ RETRY = "__Host-mailgrant-retry"
 LIFETIME = 3_600
 """Seconds. The state itself lives ten minutes; the result page may be looked at a little longer."""
 
+VISIT = "__Host-mailgrant-visit"
+"""The token of an owner's visit. Lax, not Strict: it is first needed when the provider leads back."""
+
+VISIT_LIFETIME = LENGTH // SECOND
+
 _RETRY = re.compile(rf"(aut_[{ids.ALPHABET}]{{{ids.LONG}}})\.([A-Za-z0-9_-]{{16,64}})")
 
 
@@ -31,9 +38,9 @@ def read(request: Request, name: str) -> str | None:
     return found[0] if found else None
 
 
-def written(name: str, value: str) -> str:
+def written(name: str, value: str, lifetime: int = LIFETIME) -> str:
     """The Set-Cookie line: for this host only, unreadable by scripts, sent when the provider leads back."""
-    return f"{name}={value}; Max-Age={LIFETIME}; Path=/; Secure; HttpOnly; SameSite=Lax"
+    return f"{name}={value}; Max-Age={lifetime}; Path=/; Secure; HttpOnly; SameSite=Lax"
 
 
 def retry_link(request: Request, authorization: str) -> str | None:

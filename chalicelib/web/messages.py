@@ -11,6 +11,7 @@ from chalicelib.mail.models import Message
 from chalicelib.mail.shown import message_record
 from chalicelib.web import bodies
 from chalicelib.web.calls import Call, decoded
+from chalicelib.web.tracing import request_id
 
 ACCEPTED = 202
 
@@ -22,6 +23,7 @@ def accept(call: Call) -> Response:
         call.caller,
         call.raw_body,
         idempotency_key=call.request.headers.get("idempotency-key"),
+        request_id=request_id(call.request),
     )
     return Response(accepted.to_json(), status_code=ACCEPTED)
 
@@ -48,6 +50,11 @@ def resolve(call: Call, message: str) -> Response:
     """Settles a message of which nobody knows whether the server took it."""
     asked = call.body(bodies.Resolution)
     return _record(*call.services.outbox.resolve(call.caller, decoded(message), asked.as_))
+
+
+def cancel(call: Call, message: str) -> Response:
+    """Stops a message, as long as no server can have it whole. Cancelling it again changes nothing."""
+    return _record(*call.services.outbox.cancel(call.caller, decoded(message)))
 
 
 def _record(message: Message, held: bool) -> Response:  # noqa: FBT001 - a pair as the outbox returns it

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.mail.request import SendRequest
-from chalicelib.web import accounts, bodies, callers, messages
+from chalicelib.web import accounts, bodies, callers, connectors, messages
 from chalicelib.web.api import ROUTES, ApiView
 from chalicelib.web.calls import LARGEST_PAGE, PAGE
 
@@ -18,14 +18,20 @@ VERSION = "1"
 JsonObject = dict[str, Any]
 
 BODIES: dict[ApiView, type[msgspec.Struct]] = {
-    accounts.create_connector: bodies.NewConnector,
-    accounts.replace_secret: bodies.NewSecret,
-    accounts.create_account: bodies.NewAccount,
+    connectors.create: bodies.NewConnector,
+    connectors.change: bodies.ConnectorChange,
+    connectors.replace_secret: bodies.NewSecret,
+    accounts.create: bodies.NewAccount,
+    accounts.change: bodies.AccountChange,
+    accounts.pause: bodies.Pause,
     messages.accept: SendRequest,
     messages.resolve: bodies.Resolution,
     callers.create: bodies.NewCaller,
 }
 """View → what it reads from the body; any other view reads none."""
+
+OPTIONAL = frozenset({accounts.pause})
+"""Views whose body may be left out."""
 
 _TEXT: JsonObject = {"type": "string"}
 _PAGING: JsonObject = {
@@ -34,7 +40,8 @@ _PAGING: JsonObject = {
 }
 
 QUERIES: dict[ApiView, JsonObject] = {
-    accounts.list_accounts: _PAGING,
+    connectors.show: _PAGING,
+    accounts.listed: _PAGING,
     messages.listed: {"account": _TEXT, **_PAGING},
     callers.revoke_by_query: {"id": _TEXT},
 }
@@ -44,8 +51,8 @@ REQUIRED = frozenset({"account", "id"})
 """Query parameters that cannot be left out."""
 
 STATUSES: dict[ApiView, str] = {
-    accounts.create_connector: "201",
-    accounts.create_account: "201",
+    connectors.create: "201",
+    accounts.create: "201",
     accounts.renew_link: "201",
     callers.create: "201",
     messages.accept: "202",
@@ -99,7 +106,10 @@ def _operation(path: str, view: ApiView) -> JsonObject:
     }
     if view in BODIES:
         schema = {"$ref": f"#/components/schemas/{BODIES[view].__name__}"}
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        operation["requestBody"] = {
+            "required": view not in OPTIONAL,
+            "content": {"application/json": {"schema": schema}},
+        }
     return operation
 
 

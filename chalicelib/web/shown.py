@@ -45,6 +45,8 @@ def account_record(
         "token_expires_at": clock.shown(account.token_expires_at),
         "refreshed_at": clock.shown(account.refreshed_at),
         "problem": _diagnosis(_problem(account, connector)),
+        "paused": _pause(account),
+        "disconnected": _disconnection(account),
     }
     return record if lane is None else {**record, "lane": lane_record(lane)}
 
@@ -71,6 +73,21 @@ def caller_record(caller: Caller) -> dict[str, Any]:
         "expires_at": clock.shown(caller.expires_at),
         "revoked_at": clock.shown(caller.revoked_at),
     }
+
+
+def _pause(account: Account) -> dict[str, Any] | None:
+    """By whom the account was paused, when and why."""
+    if account.paused_by is None:
+        return None
+    return {"by": account.paused_by, "at": clock.shown(account.paused_at), "reason": account.pause_reason}
+
+
+def _disconnection(account: Account) -> dict[str, Any] | None:
+    """How the account was last disconnected; it may have been connected again since."""
+    last = account.disconnection
+    if last is None:
+        return None
+    return {"by": last.by, "at": clock.shown(last.at), "revocation": str(last.revocation)}
 
 
 def _problem(account: Account, connector: Connector | None) -> Diagnosis | None:

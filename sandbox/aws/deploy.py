@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 
 from cli import stacks
+from cli.cloudformation import StackError
 from sandbox.aws.emulator import REGION, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY
 
 if TYPE_CHECKING:
@@ -36,12 +37,17 @@ def deploy(
 
     `parameters` must have PublicUrl, the front's URL. May be repeated: it updates what is there.
     """
-    outputs = stacks.deploy(session, package, stage, parameters, progress)
+    app = stacks.deploy(session, package, stage, parameters, stacks.Telling(progress))
+    repair(session, package, stage, app.outputs)
+    return dict(app.outputs)
+
+
+def repair(session: EmulatorSession, package: Package, stage: str, outputs: Mapping[str, str]) -> None:
+    """Do what the emulator leaves undone when a stack of these outputs is deployed, by whomever."""
     _enable_ttl(session, stage)
     _repair_concurrency(session)
     _repair_api(session, outputs["RestAPIId"], package)
     _map_front(session, outputs["RestAPIId"])
-    return outputs
 
 
 def stop_schedules(session: EmulatorSession) -> None:
@@ -99,7 +105,7 @@ def _patch_api(session: EmulatorSession, api_id: str, operation: dict[str, Any])
     SigV4Auth(credentials, "apigateway", REGION).add_auth(request)
     answer = URLLib3Session().send(request.prepare())
     if answer.status_code != 200:  # noqa: PLR2004
-        raise stacks.StackError(f"the emulator refused {operation['path']}: {answer.text}")
+        raise StackError(f"the emulator refused {operation['path']}: {answer.text}")
 
 
 def _map_front(session: EmulatorSession, api_id: str) -> None:

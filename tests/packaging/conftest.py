@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from cli.cloudformation import Stack
+from cli.main import main
 from cli.packages import packaged
 from sandbox.aws.deploy import deploy
-from sandbox.aws.emulator import Emulator, EmulatorSession
+from sandbox.aws.emulator import (
+    REGION,
+    ROOT_ACCESS_KEY_ID,
+    ROOT_SECRET_ACCESS_KEY,
+    Emulator,
+    EmulatorSession,
+)
 from sandbox.aws.front import Front
 from sandbox.certs import Authority
 
@@ -69,3 +79,64 @@ def aws(built: Package, authority: Authority, tmp_path_factory: pytest.TempPathF
     finally:
         front.stop()
         emulator.stop()
+
+
+@dataclass(frozen=True)
+class Account:
+    """An AWS account on this machine, and the command line as somebody uses it there."""
+
+    emulator: Emulator
+    home: Path
+
+    @property
+    def session(self) -> EmulatorSession:
+        return self.emulator.session()
+
+    def run(self, *arguments: str, stdin: str = "", **env: Any) -> Result:
+        """Run a command with root's credentials, and none of those of who runs the tests."""
+        mine: dict[str, str | None] = {
+            "AWS_ENDPOINT_URL": self.emulator.endpoint,
+            "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": ROOT_SECRET_ACCESS_KEY,
+            "AWS_SESSION_TOKEN": None,
+            "AWS_PROFILE": None,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": None,
+            "AWS_CONFIG_FILE": str(self.home / "config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.home / "credentials"),
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        return CliRunner().invoke(main, list(arguments), env=mine | env, input=stdin)
+
+    def done(self, *arguments: str, stdin: str = "") -> str:
+        """Run a command that works, and return what it printed."""
+        result = self.run(*arguments, stdin=stdin)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def deploy(self, stage: str, *arguments: str) -> dict[str, Any]:
+        """Deploy without being asked, and return what was handed over."""
+        found: dict[str, Any] = json.loads(
+            self.done("deploy", "--stage", stage, "--yes", "--json", *arguments)
+        )
+        return found
+
+    def refused(self, *arguments: str, **env: Any) -> dict[str, str]:
+        """Run a command that cannot work, and return its error."""
+        result = self.run(*arguments, "--yes", "--json", **env)
+        assert result.exit_code == 1, result.output
+        error: dict[str, str] = json.loads(result.stderr.splitlines()[-1])["error"]
+        assert error["fix"]
+        assert error["docs"] == f"docs/errors.md#{error['code'].replace('_', '-')}"
+        return error
+
+    def stack(self, name: str) -> Stack | None:
+        return Stack.find(self.session.client("cloudformation"), name)
+
+
+@pytest.fixture(scope="session")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    emulator = Emulator(tmp_path_factory.mktemp("aws") / "emulator")
+    emulator.start()
+    yield Account(emulator, tmp_path_factory.mktemp("home"))
+    emulator.stop()

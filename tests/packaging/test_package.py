@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,7 +16,8 @@ import pytest
 from chalice.package import YAMLTemplateSerializer
 
 import cli.package
-from cli.package import PROJECT, PackageError, package
+from cli.materials import BILL, LICENSES
+from cli.package import PROJECT, SOURCES, PackageError, package
 from cli.packages import packaged
 
 if TYPE_CHECKING:
@@ -49,15 +52,15 @@ def run_bare(tree: Path, code: str) -> subprocess.CompletedProcess[str]:
 def test_the_zip_holds_the_application_and_nothing_of_the_workshop(built: Package) -> None:
     first_parts = {Path(name).parts[0] for name in names(built)}
 
-    assert {"app.py", "chalicelib"} <= first_parts
+    assert {"app.pyc", "chalicelib"} <= first_parts
     assert not first_parts & {"cli", "sandbox", "tests", "bench", "docs", ".chalice", "boto3", "botocore"}
 
 
 def test_the_zip_stays_far_below_the_quotas_of_lambda(built: Package) -> None:
     print(f"package: {built.size / 1e6:.1f} MB, unpacked {built.unpacked_size / 1e6:.1f} MB")
 
-    assert built.size < 25_000_000
-    assert built.unpacked_size < 100_000_000
+    assert built.size < 7 * 1024 * 1024
+    assert built.unpacked_size < 25_000_000
 
 
 def test_the_unpacked_application_is_imported_without_any_environment(unpacked: Path) -> None:
@@ -68,12 +71,15 @@ def test_the_unpacked_application_is_imported_without_any_environment(unpacked: 
     assert "'google.auth'" not in result.stdout
 
 
-def test_bytecode_is_used_as_it_was_shipped(unpacked: Path) -> None:
-    result = run_bare(unpacked, "import app; print(app.__spec__.cached); print(app.__spec__.loader)")
+def test_everything_is_bytecode_that_is_used_as_it_was_shipped(unpacked: Path) -> None:
+    result = run_bare(unpacked, "import app; print(app.__spec__.origin, app.register.__code__.co_filename)")
 
-    cached = Path(result.stdout.splitlines()[0])
-    flags = int.from_bytes(cached.read_bytes()[4:8], "little")
-    assert flags == 0b01  # PEP 552: hash-based, unchecked
+    origin, source = result.stdout.split()
+    flags = {int.from_bytes(path.read_bytes()[4:8], "little") for path in unpacked.rglob("*.pyc")}
+    assert Path(origin) == unpacked / "app.pyc"
+    assert source == "/var/task/chalicelib/web/__init__.py"
+    assert flags == {0b01}  # PEP 552: hash-based, unchecked
+    assert not list(unpacked.rglob("*.py"))
 
 
 def test_the_certificates_of_public_authorities_are_shipped(unpacked: Path) -> None:
@@ -127,11 +133,66 @@ def test_the_command_says_where_the_package_is_and_its_hash(
     assert printed[1:] == [f"sha256 {built.sha256}", str(built.template)]
 
 
-def test_the_same_sources_give_the_same_bytes(built: Package, tmp_path: Path) -> None:
-    again = package(tmp_path)
+def test_the_same_sources_give_the_same_bytes_wherever_and_whenever_they_were_checked_out(
+    built: Package, tmp_path: Path
+) -> None:
+    project = tmp_path / "elsewhere"
+    project.mkdir()
+    for name in SOURCES:
+        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copyfile
+        copy(PROJECT / name, project / name)
+    for path in project.rglob("*"):
+        path.chmod(0o700)
+        os.utime(path, (1, 1))
+
+    again = package(tmp_path / "out", project=project)
 
     assert again.sha256 == built.sha256
-    assert again.template.read_bytes() == built.template.read_bytes()
+    for path in built.artifact.parent.iterdir():
+        assert (again.artifact.parent / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_the_bill_names_every_distribution_with_version_hash_and_licence(
+    built: Package, unpacked: Path
+) -> None:
+    bill = json.loads((built.artifact.parent / BILL).read_text())
+    lock = (PROJECT / "requirements.txt").read_text() + (PROJECT / "requirements-dev.txt").read_text()
+
+    listed = {one["name"].lower().replace("-", "_"): one for one in bill["components"]}
+    packed = {path.name.partition("-")[0].lower(): path.name for path in unpacked.glob("*.dist-info")}
+    assert set(listed) == {*packed, "chalice"}
+    for name, one in listed.items():
+        assert (
+            name == "chalice"
+            or packed[name] == f"{packed[name].partition('-')[0]}-{one['version']}.dist-info"
+        )
+        assert re.search(rf"^{name.replace('_', '-')}=={re.escape(one['version'])} ", lock, re.MULTILINE)
+        assert one["hashes"]
+        assert all(found["content"] in lock for found in one["hashes"])
+        assert re.fullmatch(r"[A-Za-z0-9.-]+( OR [A-Za-z0-9.-]+)*", one["licenses"][0]["expression"])
+    assert bill["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": built.sha256}]
+    assert "openssl" in {one["name"] for one in listed["cryptography"]["components"]}
+
+
+def test_every_licence_of_the_bill_is_there_as_text(built: Package) -> None:
+    bill = json.loads((built.artifact.parent / BILL).read_text())
+    chapters = re.split(r"\n={10,}\n", (built.artifact.parent / LICENSES).read_text())
+
+    titles = [chapter.rstrip().splitlines()[-1] for chapter in chapters[:-1]]
+    assert titles == [
+        f"{one['name']} {one['version']}: {one['licenses'][0]['expression']}" for one in bill["components"]
+    ]
+    assert all(len(chapter) > 400 for chapter in chapters[1:])
+
+
+def test_every_top_level_package_in_the_zip_is_ours_or_in_the_bill(built: Package, unpacked: Path) -> None:
+    bill = json.loads((built.artifact.parent / BILL).read_text())
+    modules = {"cffi": "_cffi_backend", "google_auth": "google", "pyjwt": "jwt"}
+
+    known = {name.lower().replace("-", "_") for name in (one["name"] for one in bill["components"])}
+    found = {path.name.partition(".")[0] for path in unpacked.iterdir() if path.suffix != ".dist-info"}
+
+    assert found == {"app", "chalicelib", *(modules.get(name, name) for name in known)}
 
 
 def test_a_dependency_that_cannot_be_had_stops_the_build(
@@ -211,5 +272,6 @@ def _project(tmp_path: Path, *, requirements: str) -> Path:
     (project / "requirements.txt").write_text(requirements)
     (project / ".chalice").mkdir()
     (project / ".chalice" / "app-stack.yaml").write_text("Parameters: {}\n")
+    (project / ".chalice" / "data-stack.yaml").write_text("Resources: {}\n")
     (project / ".chalice" / "config.json").write_text('{"version": "2.0", "app_name": "mailgrant"}')
     return project

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.stacks import delete_app_stack
+from cli.stacks import Telling, delete_app_stack
 
 if TYPE_CHECKING:
     from cli.package import Package
@@ -28,6 +28,7 @@ TABLES = {
     "grants",
     "lanes",
     "messages",
+    "schedules",
 }
 FUNCTIONS = {"api", "connect", "refresh", "refresh-tokens", "relay", "relay-due", "send", "tokens"}
 
@@ -194,7 +195,7 @@ def test_the_application_can_be_deleted_and_deployed_again_without_losing_data(
     keys = {name: key_arn(aws, name) for name in ("grants", "access-tokens")}
     queue_urls = queues.list_queues()["QueueUrls"]
 
-    delete_app_stack(session, aws.stage, print)
+    delete_app_stack(session, aws.stage, Telling(print))
 
     assert session.client("lambda").list_functions()["Functions"] == []
     assert dynamodb.get_item(TableName=aws.name("accounts"), Key={"account": {"S": "kept"}})["Item"]

@@ -45,15 +45,17 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def picture(page: Page, name: str, *, whole: bool = False) -> None:
+def picture(page: Page, name: str, *, whole: bool = False) -> Path:
     """Leaves a screenshot for people to look at; a busy Chromium sometimes needs a second try."""
     from playwright.sync_api import Error
 
+    path = SCREENSHOTS / f"{name}.png"
     for _ in range(PICTURE_TRIES - 1):
         try:
-            page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
+            page.screenshot(path=path, full_page=whole)
         except Error:
             page.wait_for_timeout(PICTURE_PAUSE_MS)
         else:
-            return
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
+            return path
+    page.screenshot(path=path, full_page=whole)
+    return path

@@ -23,8 +23,8 @@ pytestmark = needs_chromium
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A window with no cookies, which takes the sandbox's certificates."""
-    context = browser.new_context(ignore_https_errors=True)
+    """A window without cookies and without JavaScript, which takes the sandbox's certificates."""
+    context = browser.new_context(ignore_https_errors=True, java_script_enabled=False)
     yield context.new_page()
     context.close()
 
@@ -115,6 +115,44 @@ def test_an_owner_unticks_the_permission_to_send(cast: Cast, page: Page) -> None
 
     assert cast.api.get(f"/v1/accounts/{account['id']}")["status"] == "disconnected"
     assert "box" in page.inner_text("main").lower()
+
+
+@pytest.mark.parametrize("provider", ["microsoft", "google"])
+def test_an_owner_looks_at_what_is_connected_and_ends_it(
+    cast: Cast, page: Page, provider: ProviderName
+) -> None:
+    """From the page of the connected mailbox to its own page, through the provider, and to the end."""
+    account = invited(cast, provider)
+    page.goto(account["connect_link"])
+    page.click("text=Continue to")
+    sign_in(page, account["address"])
+    page.click("#accept")
+    page.wait_for_url("**/authorizations/*")
+
+    page.click("text=Open your page")
+    picture(page, f"flow-{provider}-5-first-page")
+    first = page.url
+    page.click("button")
+    page.locator("#mailbox, #accept, a.danger").wait_for()
+    if page.locator("#mailbox").count():
+        sign_in(page, account["address"])
+        page.locator("#accept, a.danger").wait_for()
+    if page.locator("#accept").count():
+        page.click("#accept")
+    page.wait_for_url(first)
+    picture(page, f"flow-{provider}-6-own-page", whole=True)
+    shown = page.inner_text("main")
+    page.click("a.danger")
+    picture(page, f"flow-{provider}-7-asked")
+    asked = cast.api.get(f"/v1/accounts/{account['id']}")["status"]
+    page.click("button")
+    page.wait_for_url(first)
+    picture(page, f"flow-{provider}-8-disconnected")
+
+    assert account["address"] in shown
+    assert asked == "connected"
+    assert "is disconnected" in page.inner_text("h1")
+    assert cast.api.get(f"/v1/accounts/{account['id']}")["status"] == "disconnected"
 
 
 def test_mail_in_the_sandbox_can_be_read_in_a_browser(sandbox: Sandbox, cast: Cast, page: Page) -> None:

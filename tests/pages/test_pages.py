@@ -1,186 +1,198 @@
-"""The connect pages in a real browser: how they look, what they load, whether they fit a phone.
+"""The pages in a real browser: how they look, what they load, whether everybody can read them.
 
-Screenshots are left under .sandbox/screenshots for people to look at.
+Screenshots are left under .sandbox/screenshots for people to look at; `make screenshots` copies those of the
+documentation from there.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
-from chalicelib.errors import Forbidden, MalformedRequest, NotFound, Unavailable
-from chalicelib.providers.catalogue import GOOGLE, MICROSOFT
-from chalicelib.web.connect import result_page
-from chalicelib.web.pages import page, problem
+from chalicelib.web import languages
 from tests.pages.chromium import browser, needs_chromium, picture
+from tests.pages.shown import PAGES, Site, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chalice.app import Response
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
-LARGEST = 30_000
-LINK = "L" * 32
-MAILBOX = "sales.and.customer-care@northern-branch.example"
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
+LARGEST, LARGEST_PICTURE = 30_000, 150_000
+TARGET = 44
+"""Pixels that a finger needs."""
+
+TOO_SMALL = f"""
+[...document.querySelectorAll('button, a')].filter(one => {{
+  const box = one.getBoundingClientRect()
+  return box.height < {TARGET} || box.width < {TARGET}
+}}).map(one => one.textContent)
+"""
 
 __all__ = ["browser"]
 pytestmark = needs_chromium
 
 
-def confirm(facts: Any) -> Response:
-    """The page of a connect link."""
-    return page(
-        "confirm",
-        leaves=True,
-        address=MAILBOX,
-        asked_by="Northern Branch order desk",
-        provider=facts.name.capitalize(),
-        permissions=facts.scopes_in_words,
-        expires="2026-01-31, 12:00 UTC",
-    )
-
-
-def outcome(kind: str, *, retry: str | None = LINK, **more: Any) -> Response:
-    """The result page of an outcome."""
-    return result_page({"outcome": kind, "expected": MAILBOX, **more}, retry=retry)
-
-
-DIAGNOSIS = {
-    "class": "admin",
-    "code": "AADSTS7000222",
-    "message": "The client secret of the connector has expired.",
-    "fix": "An administrator makes a new secret in Entra under Certificates & secrets and saves it here.",
-}
-AGAIN = "Begin again from your connect link, in this browser."
-
-PAGES = {
-    "confirm-microsoft": lambda: confirm(MICROSOFT),
-    "confirm-google": lambda: confirm(GOOGLE),
-    "connected": lambda: outcome("connected"),
-    "connected-elsewhere": lambda: result_page({"outcome": "connected"}, retry=None, again=True),
-    "refused": lambda: outcome("refused"),
-    "refused-elsewhere": lambda: result_page({"outcome": "refused"}, retry=None),
-    "wrong-mailbox": lambda: outcome("wrong_mailbox", found="someone.else@personal.example"),
-    "wrong-mailbox-unproven": lambda: outcome("wrong_mailbox", found="s.one@personal.example", unproven=True),
-    "wrong-mailbox-elsewhere": lambda: result_page({"outcome": "wrong_mailbox"}, retry=None),
-    "scope-missing": lambda: outcome("scope_missing", missing_scopes=list(GOOGLE.required_scopes)),
-    "identity-missing": lambda: outcome("identity_missing"),
-    "failed": lambda: outcome("failed", diagnosis=DIAGNOSIS),
-    "malformed-callback": lambda: problem(MalformedRequest("This sign-in is not known here.", fix=AGAIN)),
-    "wrong-browser": lambda: problem(
-        Forbidden("It belongs to another browser.", fix=AGAIN, code="wrong_browser")
-    ),
-    "link-used": lambda: problem(
-        NotFound(
-            "The mailbox has been connected with this link.", fix="Nothing is left to do.", code="link_used"
-        )
-    ),
-    "unavailable": lambda: problem(Unavailable("The store did not answer.", fix="Load this page again.")),
-}
-
-
-@dataclass
-class Site:
-    """Serves the pages on this machine and notes every request."""
-
-    url: str = ""
-    requests: list[str] = field(default_factory=list)
-
-
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """A server of the pages, with their own status and headers."""
-    site = Site()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            site.requests.append(self.path)
-            response = PAGES[self.path.strip("/")]()
-            self.send_response(response.status_code)
-            for name, value in response.headers.items():
-                self.send_header(name, str(value))
-            self.end_headers()
-            self.wfile.write(response.body.encode())
-
-        def log_message(self, *_: Any) -> None:
-            """Keeps the test's output clean."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        site.url = f"http://127.0.0.1:{server.server_address[1]}"
+    """The pages, on this machine."""
+    with served() as site:
         yield site
-        server.shutdown()
-        thread.join()
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a reader looks at the pages."""
+
+    language: str
+    width: int = 1000
+    scheme: str = "light"
+
+
+LOOKS = {
+    "desk": Look("en"),
+    "phone": Look("de-DE,de;q=0.9,en;q=0.5", width=320),
+    "dark": Look("zh-CN,zh;q=0.9", scheme="dark"),
+}
+"""Three readers, so that each language, each width and each scheme is seen with every page. German has the
+longest words, and so the phone; 320 pixels are what WCAG 2.2 asks for (1.4.10)."""
+
+
+def opened(browser: Browser, look: Look) -> BrowserContext:
+    """A new window of a reader."""
+    scheme: Any = look.scheme
+    return browser.new_context(
+        viewport={"width": look.width, "height": 800},
+        color_scheme=scheme,
+        extra_http_headers={"Accept-Language": look.language},
+    )
 
 
 @dataclass
 class Window:
-    """One browser window: how it looks, and what its console complains of."""
+    """One browser window: whose it is, and what its console complains of."""
 
     look: str
+    language: str
     page: Page
     complaints: list[str]
 
 
-@pytest.fixture(params=["desk", "phone", "dark"], scope="module")
+@pytest.fixture(params=LOOKS, scope="module")
 def window(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Window]:
-    """A wide window, a phone, and a window of somebody who likes it dark; one for all pages."""
-    context = browser.new_context(
-        viewport={"width": 360 if request.param == "phone" else 1000, "height": 800},
-        color_scheme="dark" if request.param == "dark" else "light",
-    )
+    """One for all pages."""
+    look = LOOKS[request.param]
+    context = opened(browser, look)
     page = context.new_page()
-    yield Window(request.param, page, watch(page))
+    yield Window(request.param, languages.choose(look.language).tag, page, watch(page))
     context.close()
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_and_loads_nothing(name: str, site: Site, window: Window) -> None:
-    """No complaint in the console, no other request, no sideways scrolling; small."""
+def test_a_page_fits_and_loads_nothing_and_everybody_can_use_it(
+    name: str, site: Site, window: Window
+) -> None:
+    """No complaint in the console or from axe-core, no other request, no sideways scrolling; small."""
     page = window.page
     window.complaints.clear()
     site.requests.clear()
 
     answer = page.goto(f"{site.url}/{name}")
-    picture(page, f"{name}-{window.look}", whole=True)
 
     assert answer is not None
     assert len(answer.body()) < LARGEST
     assert site.requests == [f"/{name}"]
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate("getComputedStyle(document.querySelector('main')).borderRadius") == "14px"
+    assert page.evaluate("document.documentElement.lang") == window.language
+    assert page.evaluate(TOO_SMALL) == []
     assert window.complaints == ([] if answer.ok else [f"{answer.status}"])
+    if window.look == "desk":
+        picture(page, name, whole=True)
+    found = Axe().run(page, options={"resultTypes": ["violations"]})
+    assert found.violations_count == 0, found.generate_report()
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_can_be_read_by_everybody(name: str) -> None:
-    """A language, one heading, a title, no script, nothing that only a picture says."""
-    html = PAGES[name]().body
+def test_a_page_needs_no_picture_and_no_script(name: str) -> None:
+    """A language, one heading, a title, nothing that only a picture says, nobody else's address in it."""
+    for language in map(languages.read, languages.LANGUAGES.values()):
+        response = PAGES[name](language)
+        html = response.body
 
-    assert '<html lang="en">' in html
-    assert html.count("<h1") == 1
-    assert "<script" not in html
-    assert re.search(r"<title>\S.+</title>", html)
-    assert html.count("<svg") == html.count('aria-hidden="true"')
+        assert f'<html lang="{language.tag}">' in html
+        assert response.headers["Content-Language"] == language.tag
+        assert html.count("<h1") == 1
+        assert re.search(r"<title>\S.+</title>", html)
+        assert html.count("<svg") == html.count('aria-hidden="true"')
+        assert not re.search(r"<script|<link|<img|<iframe|\bsrc=|url\(|@import|\bon[a-z]+=", html)
 
 
-def test_the_button_is_reached_by_the_keyboard(site: Site, browser: Browser) -> None:
-    """The first stop of the tabulator on the confirm page, and visible there."""
+def test_axe_finds_what_is_wrong(browser: Browser) -> None:
+    """A page that says nothing to who cannot see it; else the tests above would prove nothing."""
     page = browser.new_page()
-    page.goto(f"{site.url}/confirm-google")
+    page.set_content(
+        "<main><h1>Here</h1><button style='color:#eee;background:#fff'>Grey</button><input></main>"
+    )
+
+    found = {one["id"] for one in Axe().run(page).response["violations"]}
+
+    assert {"color-contrast", "html-has-lang", "label"} <= found
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "button"),
+    [("confirm-google", "Continue to Google"), ("visit", "Sign in"), ("owner", "Disconnect…")],
+)
+def test_the_button_is_reached_by_the_keyboard(site: Site, browser: Browser, name: str, button: str) -> None:
+    """The first stop of the tabulator, and visible there."""
+    page = browser.new_page()
+    page.goto(f"{site.url}/{name}")
 
     page.keyboard.press("Tab")
 
-    assert page.evaluate("document.activeElement.textContent") == "Continue to Google"
+    assert page.evaluate("document.activeElement.textContent") == button
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.close()
+
+
+SHOWN = {
+    "confirm": ("confirm-microsoft", Look("en", width=620)),
+    "confirm-phone-dark": ("confirm-microsoft", Look("en", width=360, scheme="dark")),
+    "connected": ("connected", Look("en", width=620)),
+    "wrong-mailbox": ("wrong-mailbox", Look("en", width=620)),
+    "owner": ("owner", Look("en", width=620)),
+    "owner-dark": ("owner", Look("en", width=620, scheme="dark")),
+    "disconnect": ("disconnect-microsoft", Look("en", width=620)),
+    "confirm-german": ("confirm-google", Look("de", width=620)),
+    "owner-chinese": ("owner", Look("zh", width=620)),
+}
+"""Pictures of the documentation."""
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_documentation_has_its_picture(site: Site, browser: Browser, name: str) -> None:
+    shown, look = SHOWN[name]
+    context = opened(browser, look)
+    page = context.new_page()
+
+    page.goto(f"{site.url}/{shown}")
+    made = picture(page, f"docs/{name}", whole=True)
+
+    assert made.stat().st_size < LARGEST_PICTURE
+    context.close()
+
+
+def test_every_picture_is_in_the_documentation() -> None:
+    """And none that is not made any more."""
+    assert {path.stem for path in PICTURES.glob("*.png")} == set(SHOWN)
 
 
 def watch(page: Page) -> list[str]:

@@ -1,17 +1,18 @@
 """A model of the tables of messages and lanes in memory: a simulation, for tests of many interleavings.
 
-tests/unit/test_mail_stores.py holds it to the tables: the same writes must have the same answers. `gate` is
-called before each operation: a worker may be stopped or killed there, never inside one, as in DynamoDB.
+tests/unit/test_mail_stores.py holds it to the tables: the same writes must have the same answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from chalicelib.aws.tables.codec import from_item, to_item
+from chalicelib.aws.tables.message_rows import from_cursor, to_cursor
 from chalicelib.ids import SHARDS, shard_of
 from chalicelib.mail.models import (
+    CANCELLABLE,
     CLAIMABLE,
     FIRST_KEPT,
     MOST_KEPT,
@@ -24,51 +25,37 @@ from chalicelib.mail.models import (
     Slot,
     State,
 )
-from chalicelib.mail.ports import Claimed, Outcome, Page, Word, Written
-
-Gate = Callable[[], None]
-"""Called where a process may be stopped, or die."""
-
-
-def no_gate() -> None:
-    """Lets everything pass."""
+from chalicelib.mail.ports import Cancellation, Claimed, Outcome, Page, Word, Written
 
 
 class MessagesModel:
     """Models MessagesTable."""
 
-    def __init__(self, gate: Gate = no_gate) -> None:
+    def __init__(self) -> None:
         self.rows: dict[str, Message] = {}
-        self._gate = gate
 
     def add(self, message: Message, *, ttl: int) -> Message | None:
-        self._gate()
         if message.id in self.rows:
             return self.rows[message.id]
         self.rows[message.id] = message
         return None
 
     def get(self, account: str, message: str) -> Message | None:
-        self._gate()
         return self.rows.get(message)
 
     def due(self, account: str, now: int, limit: int) -> list[str]:
-        self._gate()
         return [one.id for one in self._waiting(account) if (one.next_attempt_at or 0) <= now][:limit]
 
     def next_due(self, account: str) -> int | None:
-        self._gate()
         return next((one.next_attempt_at for one in self._waiting(account)), None)
 
     def waiting(self, account: str, limit: int) -> list[Message]:
-        self._gate()
         return [replace(one, body=None) for one in self._waiting(account)[:limit]]
 
     def claim(self, account: str, message: str, *, worker: str, now: int, until: int) -> Claimed:
-        self._gate()
         row = self.rows.get(message)
         if row is None or not _claimable(row, now):
-            return Claimed(done=False, row=row)
+            return Claimed(row is not None and _is_claim_of(row, worker, until), row)
         attempt = Attempt(len(row.attempts) + 1 + row.left_out, worker, now)
         self.rows[message] = replace(
             row,
@@ -80,7 +67,6 @@ class MessagesModel:
         return Claimed(done=True, row=self.rows[message])
 
     def commit(self, message: Message, *, until: int) -> bool:
-        self._gate()
         row = self.rows[message.id]
         if row.claim != message.claim or row.state not in (State.SENDING, State.COMMITTING):
             return False
@@ -89,7 +75,6 @@ class MessagesModel:
         return True
 
     def finish(self, message: Message, outcome: Outcome) -> bool:
-        self._gate()
         row = self.rows[message.id]
         open_for = (State.SENDING, State.COMMITTING, State.UNKNOWN)
         if row.claim is None or row.claim != message.claim or row.state not in open_for:
@@ -107,7 +92,6 @@ class MessagesModel:
         return True
 
     def resolve(self, account: str, message: str, word: Word) -> bool:
-        self._gate()
         row = self.rows.get(message)
         if row is None or row.state is not State.UNKNOWN:
             return False
@@ -122,8 +106,38 @@ class MessagesModel:
         )
         return True
 
+    def cancel(self, message: Message, cancellation: Cancellation) -> bool:
+        row = self.rows[message.id]
+        seen = (message.state, len(message.attempts), message.left_out)
+        if row.state not in CANCELLABLE or (row.state, len(row.attempts), row.left_out) != seen:
+            return False
+        attempts = row.attempts
+        if row.state is State.SENDING:
+            stopped = replace(attempts[-1], ended_at=cancellation.at, outcome=State.CANCELLED)
+            attempts = _with(row, message, stopped)
+        self.rows[row.id] = replace(
+            row,
+            state=State.CANCELLED,
+            recipients=cancellation.recipients,
+            cancelled_by=cancellation.by,
+            cancelled_at=cancellation.at,
+            next_attempt_at=None,
+            claim=None,
+            attempts=attempts,
+        )
+        return True
+
     def by_accepted(self, account: str, limit: int, cursor: str | None) -> Page:
-        raise NotImplementedError("nothing that is modelled here lists messages")
+        rows = [one for one in self.rows.values() if one.account == account]
+        rows.sort(key=lambda one: one.accepted_at, reverse=True)
+        if cursor is not None:
+            last_shown = from_item(from_cursor(account, cursor))["message"]
+            rows = rows[[one.id for one in rows].index(last_shown) + 1 :]
+        page = tuple(replace(one, body=None) for one in rows[:limit])
+        if len(page) < limit:
+            return Page(page, None)
+        last = to_item({"accepted_at": page[-1].accepted_at, "message": page[-1].id})
+        return Page(page, to_cursor(last))
 
     def _waiting(self, account: str) -> list[Message]:
         rows = [one for one in self.rows.values() if one.account == account]
@@ -131,6 +145,11 @@ class MessagesModel:
             (one for one in rows if one.next_attempt_at is not None),
             key=lambda one: one.next_attempt_at or 0,
         )
+
+
+def _is_claim_of(row: Message, worker: str, until: int) -> bool:
+    """Whether the claim was written after all: the client repeats a write whose answer was lost."""
+    return row.state is State.SENDING and row.claim == worker and row.next_attempt_at == until
 
 
 def _claimable(row: Message, now: int) -> bool:
@@ -161,19 +180,17 @@ class LanesModel:
 
     shards = SHARDS
 
-    def __init__(self, gate: Gate = no_gate) -> None:
+    def __init__(self) -> None:
         self.rows: dict[str, LaneRow] = {}
         self.lags = False
         self._owners: dict[tuple[str, int], str] = {}
         self._indexed: dict[str, LaneRow] = {}
-        self._gate = gate
 
     def index(self) -> None:
         """The index catches up."""
         self._indexed = dict(self.rows)
 
     def get(self, account: str) -> LaneRow | None:
-        self._gate()
         return self.rows.get(account)
 
     def ring(self, account: str, *, due_at: int) -> Written:
@@ -232,13 +249,11 @@ class LanesModel:
         return self._write(row.next_due_at == seen, row, next_due_at=due_at)
 
     def due(self, shard: str, now: int, limit: int) -> list[str]:
-        self._gate()
         rows = self._indexed if self.lags else self.rows
         due = [(row.next_due_at, name) for name, row in rows.items() if row.next_due_at is not None]
         return [name for at, name in sorted(due) if at <= now and shard_of(name) == shard][:limit]
 
     def _row(self, account: str) -> LaneRow:
-        self._gate()
         return self.rows.get(account, LaneRow(account))
 
     def _write(self, may: bool, row: LaneRow, **changes: Any) -> Written:  # noqa: FBT001 - the condition

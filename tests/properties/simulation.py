@@ -1,246 +1,328 @@
-"""The real token care over modelled stores and a modelled provider, with faults at every step.
+"""The real token care over modelled stores and a modelled provider: workers overlap, and anything may fail.
 
-One worker at a time runs, but at each step another one may go first and run to its end, so that workers
-overlap as a stack does. `Fate` decides what happens at a step.
+A `Plan` says who works, whose turn it is when, and what goes wrong. One worker runs at a time, and at each
+call to a store, a key, a queue or the provider, before and after its work, another one may go on instead
+(turns.py). `audit` holds what must be true all the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 from unittest.mock import patch
 
-from chalicelib import ids
 from chalicelib.accounts import keeping, tokens
-from chalicelib.accounts.keeping import Keeper, unpacked
-from chalicelib.accounts.models import Account, Connector, Grant, Identity, SealedToken, TokenSet
-from chalicelib.accounts.refreshing import LEASE, Refresher
+from chalicelib.accounts.access import AccessTokens
+from chalicelib.accounts.keeping import Keeper
+from chalicelib.accounts.models import Account, Connector, DueReason, Grant, Identity, SealedToken
+from chalicelib.accounts.refreshing import Refresher
 from chalicelib.accounts.stores import Stores
 from chalicelib.accounts.telling import Telling
 from chalicelib.accounts.tokens import Tokens
-from chalicelib.clock import HOUR, MINUTE, SECOND
+from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.errors import Diagnosed, MailgrantError, Unavailable
+from chalicelib.operations import RefreshSchedule
 from chalicelib.providers.catalogue import catalogue
-from chalicelib.providers.replies import diagnose, transient
-from chalicelib.secret import Secret
+from sandbox.provider.temperaments import TEMPERAMENTS
 from tests.properties import stores as model
+from tests.properties.audit import Audit
+from tests.properties.provider import Post, Provider, Refused
+from tests.properties.turns import Turns, Worker
 
 BEGIN = 1_800_000_000_000
-STEP = 40
-"""Milliseconds that each step takes."""
-NAP = 2 * MINUTE
-"""How long a worker that is stopped sleeps: longer than any lease."""
-DEPTH = 3
+PAUSE = 20 * SECOND
+FREEZE = 70 * SECOND
+"""Longer than any lease."""
+THROTTLE = 30 * SECOND
+OUTAGE = 3 * MINUTE
 
 
 class Fate(StrEnum):
-    """What happens at a step."""
+    """What goes wrong at a step."""
 
-    GO = "go"
     DIE = "die"
     FAIL = "fail"
-    """The service is throttled, or its answer is lost."""
-    NAP = "nap"
-    OTHER = "other"
-    """Somebody else needs the same token, and is served first."""
-    SCHEDULE = "schedule"
-    """The schedule fires."""
+    """The service does not answer; after its work, the answer is lost."""
+    PAUSE = "pause"
+    FREEZE = "freeze"
+    THROTTLE = "throttle"
+    """From here on all tables refuse, for half a lease."""
+    OUTAGE = "outage"
+    """As before, for longer than any lease."""
+    REFUSE = "refuse"
+    """The provider says once that a token is no good although it is."""
 
 
-class Died(BaseException):
-    """The process is gone."""
+class Service(StrEnum):
+    """Whose steps are counted together."""
+
+    TABLES = "tables"
+    KEYS = "keys"
+    PROVIDER = "provider"
+    QUEUE = "queue"
 
 
-@dataclass
-class Provider:
-    """A token endpoint. `rotates` and `strict` are its temperament; `step` is done at both ends."""
+class Kind(StrEnum):
+    """What a worker is there for."""
 
-    rotates: bool
-    strict: bool
-    step: Callable[[str], None]
-    now: Callable[[], int]
-    facts: Any = None
-    live: dict[str, set[str]] = field(default_factory=dict)
-    used: dict[str, str] = field(default_factory=dict)
-    dead: set[str] = field(default_factory=set)
-    given: dict[str, str] = field(default_factory=dict)
-    requests: int = 0
-    asking: list[tuple[str, int]] = field(default_factory=list)
-    overlaps: int = 0
+    REPLACE = "replace"
+    """The mail server has refused the access token."""
+    USE = "use"
+    """Any access token that is good will do."""
+    TICK = "tick"
+    CHUNK = "chunk"
 
-    def new(self, account: str) -> str:
-        """A refresh token of the account."""
-        token = f"{account}.{len(self.given)}"
-        self.given[token] = account
-        self.live.setdefault(account, set()).add(token)
-        return token
 
-    def refresh(self, _: Connector, __: Secret, refresh_token: Secret) -> TokenSet:
-        """One request."""
-        presented = refresh_token.reveal()
-        account = self.given[presented]
-        # Another request of the same grant counts as under way while its own worker's lease lasts.
-        self.overlaps += any(one == account and self.now() < ends for one, ends in self.asking)
-        entry = (account, self.now() + LEASE - SECOND)
-        self.asking.append(entry)
-        try:
-            self.step("ask")
-            answer = self._answer(account, presented)
-            self.step("asked, answer")
-        except Unavailable as lost:
-            raise Diagnosed(transient("no_answer", "The provider did not answer.")) from lost
-        finally:
-            self.asking.remove(entry)
-        return answer
+@dataclass(frozen=True)
+class Job:
+    """A worker: for which account, begun after how many milliseconds, with how much time."""
 
-    def _answer(self, account: str, presented: str) -> TokenSet:
-        self.requests += 1
-        if presented not in self.live[account]:
-            if self.strict:
-                self.live[account].clear()
-            self.dead.add(account)
-            raise Diagnosed(diagnose("microsoft", {"error": "invalid_grant", "error_codes": [50173]}))
-        newer = None
-        if self.rotates:
-            newer = Secret(self.new(account))
-            if self.strict:
-                self.live[account].discard(presented)
-        return TokenSet(Secret(f"access {self.requests}"), self.now() + HOUR, newer)
+    kind: Kind = Kind.REPLACE
+    account: int = 0
+    after: int = 0
+    time: int = MINUTE
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A history: `switches` as Turns.play has them, `faults` by service and the number of its step."""
+
+    jobs: tuple[Job, ...] = (Job(),)
+    switches: Mapping[int, int] = field(default_factory=dict)
+    faults: Mapping[tuple[Service, int], Fate] = field(default_factory=dict)
 
 
 class Simulation:
-    """Some accounts, their grants, and workers that need their tokens."""
+    """Some accounts and their grants."""
 
-    def __init__(self, temperament: str, fates: Mapping[int, Fate], accounts: int = 2) -> None:
-        self.clock = BEGIN
-        self.fates = fates
-        self.steps = 0
-        self.depth = 0
+    def __init__(self, temperament: str, accounts: int = 2) -> None:
+        self.turns = Turns(BEGIN)
+        self.plan = Plan()
+        self.steps: Counter[Service] = Counter()
         self.faults = 0
+        self.throttled_until = 0
+        self.queue_failed = False
+        self.needs: dict[object, int] = {}
+        """The version that each worker who needs a token may not use."""
+        self.audit = Audit(self)
+        now, tables = self.turns.now, partial(self._step, Service.TABLES)
         self.provider = Provider(
-            temperament != "google", temperament == "strict", self._step, lambda: self.clock
+            TEMPERAMENTS[temperament],
+            now,
+            partial(self._step, Service.PROVIDER),
+            self._asked,
+            self.audit.reused,
         )
         self.provider.facts = catalogue({})["microsoft"]
-        self.grants = model.Grants(lambda: self.clock, self._step)
-        self.rescue = model.Rescue(self._step)
-        self.events = model.Events(self._step)
-        self.links: Any = model.Authorizations(self._step)
-        self.connectors: Any = model.Connectors(Connector("con", "microsoft", "c", "client", "", BEGIN))
+        self.grants = model.Grants(now, tables, self.audit.wrote)
+        self.rescue = model.Rescue(now, partial(self._step, Service.QUEUE), lambda: self.turns.current)
+        connector = Connector("con", "microsoft", "c", "client", "", BEGIN)
+        self.connectors: Any = model.Connectors(connector, tables)
         self.accounts = [self._connected(f"acc_{number:020d}") for number in range(accounts)]
 
-    def now(self) -> int:
-        """The time of the simulation."""
-        return self.clock
-
-    def process(self) -> Tokens:
-        """The token care in a process that knows nothing."""
-        now, vault = self.now, model.Vault(self._step)
-        keeper = Keeper(self.grants, vault, vault, self.rescue, now)
-        secrets: Any = model.Secrets(self._step)
-        refresher = Refresher(self.grants, self.connectors, secrets, keeper, now)
-        telling = Telling(
-            self.grants,
-            self.links,
-            self.events,
-            lambda: "https://x",
-            with_address=False,
-            now=now,
-        )
-        accounts: Any = model.Accounts(self.grants)
-        stores = Stores(accounts, self.connectors, self.links, self.grants)
-        providers: Any = {"microsoft": self.provider}
-        return Tokens(stores, providers, refresher, keeper, telling, lambda _: None, now)
-
-    def need(self, account: str) -> bool:
-        """A worker needs a newer token than the one that is stored; whether it got one before it ended."""
-        known = self.grants.tokens[account].version
-        return self._run(lambda care: care.ensure(account, failed_version=known, until=self.clock + MINUTE))
-
-    def schedule(self) -> bool:
-        """The schedule fires."""
-
-        def work(care: Tokens) -> None:
-            until = self.clock + 5 * MINUTE
-            care.drain_rescue(until=until)
-            for account in self.accounts:
-                care._refresh_one(account, until)
-
-        return self._run(work)
+    def play(self, plan: Plan) -> None:
+        """One history."""
+        begin, self.plan = self.turns.clock, plan
+        self.steps.clear()
+        workers = [self._worker(job, begin) for job in plan.jobs]
+        self.turns.play(workers, plan.switches)
+        self.plan, self.throttled_until = Plan(), 0
 
     def settle(self) -> None:
         """Time passes without faults, as often as doubt, leases and the queue's visibility need."""
-        self.fates = {}
         for _ in range(4):
-            self.clock += 10 * MINUTE
-            self.rescue.hidden.clear()
-            self.schedule()
+            self.turns.clock += 10 * MINUTE
+            self.tick()
 
-    def alive(self, account: str) -> bool:
-        """Whether the provider would take the stored refresh token."""
-        stored = self.grants.rows[account].refresh_token.partition(b"|")[2].decode()
-        return stored in self.provider.live[account]
+    def tick(self) -> None:
+        """The schedule fires."""
+        self._alone(Job(Kind.TICK, time=5 * MINUTE))
 
-    def secrets(self, account: str) -> set[str]:
-        """Every refresh token of the account that was ever stored, or put on the rescue queue."""
-        bodies = [unpacked(body) for body in self.rescue.ever]
-        rows = [row for row in (*self.grants.written, *bodies) if row.account == account]
-        return {row.refresh_token.partition(b"|")[2].decode() for row in rows}
+    def need(self, account: str) -> bool:
+        """Somebody needs a newer token, while nothing goes wrong; whether there is one then."""
+        version = self.grants.tokens[account].version
+        self._alone(Job(account=self.accounts.index(account)))
+        return self.grants.tokens[account].version > version
 
-    def _run(self, work: Callable[[Tokens], None]) -> bool:
+    def kept_alive(self, account: str) -> bool:
+        """Whether the schedule alone has refreshed the grant in the last hour."""
+        return self.grants.rows[account].refreshed_at > self.turns.clock - HOUR
+
+    def conclude(self) -> list[str]:
+        """Ends the history; what was broken in it."""
+        self.settle()
+        for account in self.accounts:
+            self.audit.settled(account, partial(self.need, account))
+        self._idle()
+        return self.audit.broken
+
+    def _idle(self) -> None:
+        """Nobody needs a token for long: the schedule keeps each grant alive, whatever the others do."""
+        self.turns.clock += 50 * DAY
+        living = [one for one in self.accounts if self.lives(one)]
+        for _ in range(2):
+            self.turns.clock += 10 * MINUTE
+            self.tick()
+        for account in living:
+            self.audit.demand(self.kept_alive(account), "R12: whatever becomes of other grants")
+
+    def lives(self, account: str) -> bool:
+        """Whether the provider takes the stored refresh token, and nobody has been told otherwise."""
+        token = self.grants.rows[account].refresh_token.partition(b"|")[2].decode()
+        problem = self.grants.accounts[account].problem
+        return token in self.provider.live[account] and problem is None
+
+    def _care(self) -> Tokens:
+        """The token care in a process that knows nothing."""
+        now, keys = self.turns.now, partial(self._step, Service.KEYS)
+        tables, vault = partial(self._step, Service.TABLES), model.Vault(keys)
+        keeper = Keeper(self.grants, vault, vault, self.rescue, now)
+        secrets: Any = model.Secrets(keys)
+        refresher = Refresher(self.grants, self.connectors, secrets, keeper, now)
+        links: Any = model.Authorizations(tables)
+        events = model.Events(partial(self._step, Service.QUEUE))
+        telling = Telling(self.grants, links, events, lambda: "https://x", with_address=False, now=now)
+        accounts: Any = model.Accounts(self.grants, tables)
+        stores = Stores(accounts, self.connectors, links, self.grants)
+        providers: Any = {"microsoft": self.provider}
+        return Tokens(stores, providers, refresher, keeper, telling, lambda _: BEGIN + 1, now)
+
+    def _worker(self, job: Job, now: int) -> Worker:
+        begin = now + job.after
+        worker = Worker(lambda: None, begin, begin + job.time)
+        worker.work = partial(self._work, worker, job)
+        return worker
+
+    def _alone(self, job: Job) -> None:
+        self.turns.alone(self._worker(job, self.turns.clock))
+
+    def _work(self, worker: Worker, job: Job) -> None:
+        account, until = self.accounts[job.account], worker.ends_at
+        care = self._care()
+        if job.kind is Kind.REPLACE:
+            self.needs[worker] = self.grants.tokens[account].version
+        if job.kind is Kind.USE:
+            self.needs[worker] = 0
         try:
-            work(self.process())
-        except (Died, MailgrantError):
-            return False
-        return True
+            if job.kind is Kind.REPLACE:
+                care.ensure(account, failed_version=self.needs[worker], until=until)
+                self._satisfied(worker, account)
+            elif job.kind is Kind.USE:
+                self._use(worker, care, account)
+            elif job.kind is Kind.TICK:
+                RefreshSchedule(care, lambda _: None, lambda: None).run(until=until)
+            else:
+                care.refresh([account], until=until)
+        except MailgrantError:
+            pass
+        self.audit.ended(worker)
 
-    def _step(self, what: str) -> None:
-        self.clock += STEP
-        self.steps += 1
-        fate = self.fates.get(self.steps, Fate.GO)
-        if fate is Fate.GO:
-            return
-        self.faults += 1
+    def _use(self, worker: Worker, care: Tokens, account: str) -> None:
+        def ask(_: str, failed: int | None) -> None:
+            care.ensure(account, failed_version=failed, until=worker.ends_at)
+
+        vault = model.Vault(partial(self._step, Service.KEYS))
+        before = self.grants.tokens[account]
+        rows = SimpleNamespace(get=self.grants.access_token)
+        try:
+            AccessTokens(rows, vault.open, ask, self.turns.now).fresh(account)
+        except Diagnosed:
+            left = before.expires_at - self.turns.clock
+            self.audit.demand(left < MINUTE, "R9: a token that lives is used when no newer one is to be had")
+        else:
+            self._satisfied(worker, account)
+
+    def _satisfied(self, worker: Worker, account: str) -> None:
+        """Without an error there is a token that is good."""
+        token = self.grants.tokens[account]
+        good = token.version > self.needs[worker] and token.expires_at > self.turns.clock
+        self.audit.demand(good, "whoever asked without an error has a token")
+
+    def _asked(self, account: str, presented: str) -> Post:
+        worker = self.turns.current
+        assert worker is not None
+        row = self.grants.rows[account]
+        owner, until = self.audit.leases.get(account, (None, 0))
+        post = Post(worker, account, presented, until if owner is worker else row.lease_until, worker.paused)
+        self.audit.asking(post)
+        return post
+
+    def _step(self, service: Service, what: str) -> None:
+        self.steps[service] += 1
+        fate = self.plan.faults.get((service, self.steps[service]))
+        if fate is not None:
+            self.faults += 1
+            self.queue_failed |= service is Service.QUEUE
+            self._befall(fate, service, what)
+        self.turns.step()
+        throttled = service is Service.TABLES and self.turns.clock < self.throttled_until
+        if throttled and not what.endswith("answer"):
+            raise Unavailable("Throttled.", fix="Try again.")
+
+    def _befall(self, fate: Fate, service: Service, what: str) -> None:
         if fate is Fate.DIE:
-            raise Died
-        if fate is Fate.FAIL:
+            self.turns.die()
+        elif fate is Fate.FAIL:
             raise Unavailable(f"{what}: no answer", fix="Try again.")
-        if fate is Fate.NAP:
-            self.clock += NAP
-        elif self.depth < DEPTH:
-            self.depth += 1
-            try:
-                self.schedule() if fate is Fate.SCHEDULE else self.need(self.accounts[0])
-            finally:
-                self.depth -= 1
+        elif fate is Fate.REFUSE and what == "ask":
+            raise Refused
+        elif fate in {Fate.PAUSE, Fate.FREEZE}:
+            self.turns.pause(PAUSE if fate is Fate.PAUSE else FREEZE)
+        elif fate in {Fate.THROTTLE, Fate.OUTAGE}:
+            self.throttled_until = self.turns.clock + (THROTTLE if fate is Fate.THROTTLE else OUTAGE)
 
     def _connected(self, account: str) -> str:
-        assert ids.shard_of(account)
+        """Connected just now; its mail was relayed since."""
         name = f"{account}@mail.example"
         self.grants.accounts[account] = Account(account, name, name, "con", BEGIN)
-        sealed = (
-            model.Vault(lambda _: None)
-            .sealer(account)
-            .seal("refresh_token", 1, self.provider.new(account).encode())
-        )
-        identity = Identity("issuer", "subject", (name,))
+        sealer = model.Vault(lambda _: None).sealer(account)
+        sealed = sealer.seal("refresh_token", 1, self.provider.new(account).encode())
         grant = Grant(
-            account, 1, sealed, ("send",), identity, BEGIN, BEGIN, refresh_due_at=BEGIN + 45 * 24 * HOUR
+            account,
+            version=1,
+            refresh_token=sealed,
+            scopes=("send",),
+            identity=Identity("issuer", "subject", (name,)),
+            granted_at=BEGIN,
+            refreshed_at=BEGIN,
+            refresh_due_at=BEGIN + 50 * MINUTE,
+            due_reason=DueReason.EXPIRY,
         )
-        self.grants.connect(grant, SealedToken(account, b"", 1, BEGIN + HOUR, BEGIN))
+        access = sealer.seal("access_token", 1, b"access")
+        self.grants.connect(grant, SealedToken(account, access, 1, BEGIN + HOUR, BEGIN))
         return account
 
 
+class _InTurn:
+    """In the place of a pool of threads: one after the other, in the thread of the worker."""
+
+    def __init__(self, _: int) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @staticmethod
+    def map(function: Callable[[str], bool], accounts: Iterable[str]) -> list[bool]:
+        return [function(account) for account in accounts]
+
+
 @contextmanager
-def simulated_sleep(simulation: Simulation) -> Iterator[None]:
-    """Waiting moves the simulation's clock instead of taking time."""
-
-    def sleep(seconds: float) -> None:
-        simulation.clock += int(seconds * SECOND)
-
-    time = SimpleNamespace(sleep=sleep)
-    with patch.object(tokens, "time", time), patch.object(keeping, "time", time):
+def simulated_time(world: Simulation) -> Iterator[None]:
+    """Waiting takes simulated time, and a pool of threads is one worker."""
+    time = SimpleNamespace(sleep=lambda seconds: world.turns.sleep(int(seconds * SECOND)))
+    with (
+        patch.object(tokens, "time", time),
+        patch.object(keeping, "time", time),
+        patch.object(tokens, "ThreadPoolExecutor", _InTurn),
+    ):
         yield

@@ -28,25 +28,35 @@ if TYPE_CHECKING:
     from chalicelib.diagnosis import Diagnosis
 
 Io = Callable[[str], None]
+Wrote = Callable[[Grant | None, Grant, Mapping[str, Any]], None]
+"""Hears of each write: the row before and after it, and what changed in the account's row."""
 Answer = TypeVar("Answer")
 INDEX_LAG = 2_000
 """Milliseconds by which the index of what is due lags behind."""
+HIDDEN = 30_000
+"""Milliseconds for which nobody else is handed what was taken from the queue."""
 
 
 class Grants:
     """Grants with their access tokens and their accounts' facts, which change together."""
 
-    def __init__(self, now: Callable[[], int], io: Io = lambda _: None) -> None:
+    def __init__(
+        self, now: Callable[[], int], io: Io = lambda _: None, wrote: Wrote = lambda *_: None
+    ) -> None:
         self._now = now
         self._io = io
+        self._wrote = wrote
         self.rows: dict[str, Grant] = {}
         self.tokens: dict[str, SealedToken] = {}
         self.accounts: dict[str, Account] = {}
-        self.written: list[Grant] = []
         self._index: list[tuple[int, dict[str, int]]] = []
 
     def get(self, account: str) -> Grant | None:
         return self._did("read", self.rows.get(account))
+
+    def version(self, account: str) -> int:
+        row = self.rows.get(account)
+        return self._did("read", row.version if row else 0)
 
     def access_token(self, account: str) -> SealedToken | None:
         return self._did("read token", self.tokens.get(account))
@@ -105,10 +115,14 @@ class Grants:
         self.tokens[grant.account] = token
         self._write(grant, {"grant_state": GrantState.ACTIVE, "problem": None})
 
-    def save_connected(
-        self, grant: Grant, token: SealedToken, *, authorization: str, link: str, outcome: Mapping[str, Any]
-    ) -> bool:
-        raise NotImplementedError("nobody consents in a simulation of refreshing")
+    def save_connected(self, *_: object, **__: object) -> bool:
+        raise AssertionError("nobody consents in a simulation of refreshing")
+
+    def end(self, *_: object) -> bool:
+        raise AssertionError("nobody disconnects in a simulation of refreshing")
+
+    def of_one_person(self, _: Grant) -> list[str]:
+        raise AssertionError("nobody disconnects in a simulation of refreshing")
 
     def _replace(
         self, grant: Grant, owner: str, facts: Mapping[str, Any], token: SealedToken | None = None
@@ -139,11 +153,11 @@ class Grants:
         return self._did("changed", done)
 
     def _write(self, grant: Grant, facts: Mapping[str, Any]) -> None:
-        self.rows[grant.account] = grant
-        self.written.append(grant)
+        before, self.rows[grant.account] = self.rows.get(grant.account), grant
         self.accounts[grant.account] = replace(self.accounts[grant.account], **facts)
         due = {one: row.refresh_due_at for one, row in self.rows.items() if row.refresh_due_at is not None}
         self._index.append((self._now(), due))
+        self._wrote(before, grant, facts)
 
     def _did(self, what: str, answer: Answer) -> Answer:
         self._io(f"{what}, answer")
@@ -153,29 +167,36 @@ class Grants:
 class Accounts:
     """The accounts of a Grants."""
 
-    def __init__(self, grants: Grants) -> None:
+    def __init__(self, grants: Grants, io: Io) -> None:
         self._grants = grants
+        self._io = io
 
     def get(self, account: str) -> Account | None:
+        self._io("read account")
         return self._grants.accounts.get(account)
 
 
 class Connectors:
     """One connector that is good for ever; what is noted of it is kept."""
 
-    def __init__(self, connector: Connector) -> None:
+    def __init__(self, connector: Connector, io: Io) -> None:
         self.row = connector
+        self._io = io
 
     def get(self, _: str) -> Connector:
+        self._io("read connector")
         return self.row
 
     def refused(self, _: str, problem: Diagnosis, retry_at: int) -> None:
+        self._io("connector refused")
         self.row = replace(self.row, problem=problem, retry_at=retry_at)
 
     def rest(self, _: str, retry_at: int) -> None:
+        self._io("connector rests")
         self.row = replace(self.row, retry_at=retry_at)
 
     def works(self, _: str) -> None:
+        self._io("connector works")
         self.row = replace(self.row, problem=None, retry_at=None)
 
 
@@ -220,29 +241,42 @@ class _Sealer:
 
 
 class Rescue:
-    """A queue whose messages come again until they are done."""
+    """A queue whose messages come again until they are done. `ever` is what was ever put there."""
 
-    def __init__(self, io: Io) -> None:
+    def __init__(self, now: Callable[[], int], io: Io, who: Callable[[], object]) -> None:
+        self._now = now
         self._io = io
-        self.bodies: list[str] = []
+        self._who = who
         self.ever: list[str] = []
-        self.hidden: set[str] = set()
+        self._bodies: dict[str, str] = {}
+        self._shown_at: dict[str, int] = {}
+        self._taken_by: dict[str, object] = {}
 
     def put(self, body: str) -> None:
         self._io("put")
-        self.bodies.append(body)
+        self._bodies[str(len(self.ever))] = body
         self.ever.append(body)
         self._io("put, answer")
 
     def take(self) -> list[tuple[str, str]]:
         self._io("take")
-        found = [body for body in self.bodies if body not in self.hidden][:10]
-        self.hidden.update(found)
-        return [(body, body) for body in found]
+        found = [one for one in self._bodies if self._shown_at.get(one, 0) <= self._now()][:10]
+        self._shown_at.update(dict.fromkeys(found, self._now() + HIDDEN))
+        self._taken_by.update(dict.fromkeys(found, self._who()))
+        taken = [(one, self._bodies[one]) for one in found]
+        self._io("take, answer")
+        return taken
+
+    def hidden_from(self, who: object) -> list[str]:
+        """What others have taken and not yet done."""
+        shown = self._shown_at
+        hidden = [one for one in self._bodies if shown.get(one, 0) > self._now()]
+        return [self._bodies[one] for one in hidden if self._taken_by[one] is not who]
 
     def done(self, receipt: str) -> None:
         self._io("done")
-        self.bodies = [body for body in self.bodies if body != receipt]
+        self._bodies.pop(receipt, None)
+        self._io("done, answer")
 
 
 class Secrets:

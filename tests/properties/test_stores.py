@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib import clock, ids
 from chalicelib.accounts.models import Account, DueReason, Grant, GrantState, Identity, SealedToken
+from chalicelib.aws.queues import Queue
 from chalicelib.clock import MINUTE
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.wiring import Gateway
@@ -106,6 +107,44 @@ def test_a_refreshed_grant_replaces_the_version_before_it(kept: Kept) -> None:
     assert not kept.grants.save_refreshed(second, token(second, 2), owner="me")
     assert (kept.now().version, kept.now().lease_owner) == (2, None)
     assert kept.grants.access_token(kept.first.account).version == 2
+
+
+def test_an_access_token_is_never_replaced_by_an_older_one(kept: Kept) -> None:
+    leased(kept)
+    assert kept.grants.save_refreshed(newer(kept.first), token(kept.first, 3), owner="me")
+    now = clock.now()
+    assert kept.grants.lease(kept.now(), owner="me", now=now, until=now + MINUTE)
+
+    assert not kept.grants.save_refreshed(newer(kept.first, version=3), token(kept.first, 3), owner="me")
+    assert (kept.now().version, kept.grants.access_token(kept.first.account).version) == (2, 3)
+
+
+def test_a_lease_is_for_the_version_that_was_read(kept: Kept) -> None:
+    now = clock.now()
+
+    assert not kept.grants.lease(newer(kept.first), owner="me", now=now, until=now + MINUTE)
+    assert kept.now().lease_owner is None
+    assert kept.grants.version(kept.first.account) == 1
+    assert kept.grants.version(ids.new_id("acc")) == 0
+
+
+@pytest.mark.parametrize("kind", ["model", "sqs"])
+def test_a_rescued_grant_is_handed_to_one_worker_until_it_is_done(kind: str, aws: Aws) -> None:
+    queue = rescue_queue(kind, aws)
+    queue.put("a grant")
+
+    [(receipt, body)] = queue.take()
+    hidden = queue.take()
+    queue.done(receipt)
+
+    assert (body, hidden, queue.take()) == ("a grant", [], [])
+
+
+def rescue_queue(kind: str, aws: Aws) -> Any:
+    if kind == "model":
+        return model.Rescue(clock.now, lambda _: None, lambda: None)
+    name = ids.new_id("rescue")
+    return Queue(aws.clients.sqs, aws.clients.sqs.create_queue(QueueName=name)["QueueUrl"])
 
 
 def test_a_held_grant_needs_its_owner_and_keeps_its_access_token(kept: Kept) -> None:

@@ -3,7 +3,10 @@
 ``python -m tests.soak.relay [N]`` kills N workers (2,000) in batches, each with a mailbox of its own. Two
 workers serve the mailbox at once; after they have died the clock goes forward, so that their leases and
 claims end, and the next two go on. A batch ends with visits that nobody kills. The mail server's own log says
-what arrived. Exit status 1 when something was lost or doubled in silence.
+what arrived. In the end it says at which steps workers were killed.
+
+Exit status 1 when something was lost or doubled in silence, or a run of full length left a step that matters
+out; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -55,6 +59,22 @@ SLOWED = (
 )
 """Commands at which the mail server waits."""
 LONGEST_DELAY = 0.03
+COVERED = (
+    "LanesTable.take",
+    "LanesTable.give_back",
+    "MessagesTable.due",
+    "MessagesTable.claim",
+    "MessagesTable.commit",
+    "MessagesTable.finish",
+    "MessagesTable.next_due",
+    "Wire.authenticate",
+    "Wire.sender",
+    "Wire.recipient",
+    "Wire.begin_body",
+    "Wire.body",
+    "Wire.dot",
+)
+"""Steps of which each must have been somebody's last in a run of full length."""
 CHANCE = secrets.SystemRandom()
 
 
@@ -76,16 +96,16 @@ class Workers:
             )
         )
 
-    def visit(self, account: str, ahead: int, die_at: list[int]) -> int:
-        """Lets workers serve the account; how many of them were killed. A worker that fails ends the run."""
+    def visit(self, account: str, ahead: int, die_at: list[int]) -> list[str]:
+        """Lets workers serve the account; at what they were killed. A worker that fails ends the run."""
         if self.process.stdin is None or self.process.stdout is None:
             raise ValueError("the process was started without pipes")
         order = {"account": account, "ahead": ahead, "die_at": die_at}
         print(json.dumps(order), file=self.process.stdin, flush=True)
-        statuses: list[int] = json.loads(self.process.stdout.readline())
-        if any(status > 0 for status in statuses):
+        ended: list[tuple[int, str]] = json.loads(self.process.stdout.readline())
+        if any(status > 0 for status, _ in ended):
             raise RuntimeError("a worker failed by itself; its log says why")
-        return sum(status < 0 for status in statuses)
+        return [place for status, place in ended if status < 0]
 
     def stop(self) -> None:
         """Ends the process, by the end of its orders."""
@@ -95,8 +115,9 @@ class Workers:
 class Batch:
     """One mailbox whose workers are killed, and what came of its mail."""
 
-    def __init__(self, sandbox: Sandbox, workers: Workers) -> None:
+    def __init__(self, sandbox: Sandbox, workers: Workers, places: Counter[str]) -> None:
         self._sandbox = sandbox
+        self._places = places
         self._workers = workers
         # An hour ahead from the start: the deployed relay sees nothing that is due.
         self._ahead = clock.HOUR
@@ -115,7 +136,8 @@ class Batch:
             self._accept()
             self._slow_down()
             killed = self._visit([CHANCE.randint(1, MOST_STEPS) for _ in range(WORKERS)])
-            counted.update(killed=killed, workers=WORKERS)
+            self._places.update(killed)
+            counted.update(killed=len(killed), workers=WORKERS)
             self._ahead += LEASES_END
         self._drain()
         return counted + self._judged()
@@ -123,7 +145,7 @@ class Batch:
     def _now(self) -> int:
         return clock.now() + self._ahead
 
-    def _visit(self, die_at: list[int]) -> int:
+    def _visit(self, die_at: list[int]) -> list[str]:
         return self._workers.visit(self._account, self._ahead, die_at)
 
     def _accept(self) -> None:
@@ -189,18 +211,20 @@ def judge(message: Message | None, copies: Counter[str]) -> dict[str, int]:
     }
 
 
-def soak(sandbox: Sandbox, kills: int) -> Counter[str]:
-    """All batches."""
+def soak(sandbox: Sandbox, kills: int) -> tuple[Counter[str], Counter[str]]:
+    """All batches: what was counted, and how many workers were killed at which step."""
+    began = time.monotonic()
     counted: Counter[str] = Counter()
+    places: Counter[str] = Counter()
     with (sandbox.directory / "workers.log").open("w") as log:
         workers = Workers.start(sandbox, log)
         try:
             while counted["killed"] < kills:
-                counted += Batch(sandbox, workers).run(min(IN_A_BATCH, kills - counted["killed"]))
-                print(f"  {shown(counted)}", flush=True)
+                counted += Batch(sandbox, workers, places).run(min(IN_A_BATCH, kills - counted["killed"]))
+                print(f"  {shown(counted)} ({time.monotonic() - began:.0f} s)", flush=True)
         finally:
             workers.stop()
-    return counted
+    return counted, places
 
 
 def shown(counted: Counter[str]) -> str:
@@ -212,20 +236,36 @@ def shown(counted: Counter[str]) -> str:
     )
 
 
+def failed(counted: Counter[str], places: Counter[str]) -> bool:
+    """Whether a promise was broken, or so many kills were no test of it."""
+    missed = [place for place in COVERED if not places[place]]
+    if missed:
+        print(f"Nobody was killed at {', '.join(missed)}.")
+    broken = counted["lost"] or counted["silent"]
+    return bool(broken or (missed and counted["killed"] >= KILLS))
+
+
 def main() -> int:
     """The exit status."""
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else KILLS
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"Killing {kills} relays with SIGKILL", flush=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="mailgrant-soak-") as directory,
-        Sandbox(Path(directory), say=lambda _: None) as sandbox,
-    ):
-        # boto3 reads the endpoint from there.
-        os.environ.update(sandbox.environment)
-        counted = soak(sandbox, kills)
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="mailgrant-soak-") as directory,
+            Sandbox(Path(directory), say=lambda _: None) as sandbox,
+        ):
+            # boto3 reads the endpoint from there.
+            os.environ.update(sandbox.environment)
+            counted, places = soak(sandbox, kills)
+    except KeyboardInterrupt:
+        print("Stopped before the end.")
+        return 130
+    for place, times in places.most_common():
+        print(f"  {times:5} killed at {place}")
     print(f"Relay: {shown(counted)} ({time.monotonic() - began:.0f} s).")
-    return 1 if counted["lost"] or counted["silent"] else 0
+    return int(failed(counted, places))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class World(Gateway):
         connector = self.registry.new_connector(provider, "", client_id, tenant)
         redirect_uri = f"{PUBLIC_URL}/oauth/callback/{connector.id}"
         self.control.register_client(client_id, secret, [redirect_uri], provider, **client)
-        self.connect.save_secret(connector.id, secret)
+        self.credentials.save(connector.id, secret)
         return self.registry.add_connector(connector)
 
     def account(self, connector: Connector, address: str | None = None) -> Account:

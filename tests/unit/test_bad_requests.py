@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.web.api import BODY_METHODS, ROUTES
-from chalicelib.web.openapi import BODIES, QUERIES, document
+from chalicelib.web.openapi import BODIES, OPTIONAL, QUERIES, document
 from tests.unit.web_services import FakeServices, bearer, client, error_of
 
 if TYPE_CHECKING:
@@ -21,8 +21,11 @@ WITH_QUERY = [(method, path, name) for method, path, view in ROUTES for name in 
 
 COMPLETE: dict[str, Any] = {
     "NewConnector": {"provider": "google", "name": "x", "client_id": "x", "client_secret": "x"},
+    "ConnectorChange": {"name": "x"},
     "NewSecret": {"client_secret": "x"},
     "NewAccount": {"connector": "x", "address": "a@example.com"},
+    "AccountChange": {"name": "x"},
+    "Pause": {"reason": "x"},
     "SendRequest": {"account": "x"},
     "Resolution": {"as": "sent"},
     "NewCaller": {"kind": "key", "name": "x", "scopes": ["send"], "accounts": ["*"]},
@@ -69,6 +72,9 @@ def test_nobody_asks_without_a_key(method: str, path: str) -> None:
 def test_a_body_that_is_not_one_json_object(method: str, path: str, body: bytes) -> None:
     response = ask(method, path, body)
 
+    if not body and view_of(method, path) in OPTIONAL:
+        assert response.status_code == 404  # the account x
+        return
     assert response.status_code == 400
     assert error_of(response)["code"] == "malformed_request"
 

@@ -282,6 +282,25 @@ def test_a_message_shows_every_attempt_with_its_reply(server: Server) -> None:
     assert "Fix: Enable it." in output
 
 
+def test_one_message_that_cannot_be_cancelled_keeps_no_other_from_it(server: Server) -> None:
+    late = {"code": "too_late_to_cancel", "message": "It is sent.", "fix": "Write to them.", "docs": "d"}
+    for place in ("1", "3"):
+        done = {"id": f"msg_{place}", "state": "cancelled"}
+        server.lay(f"POST /v1/messages/msg_{place}/cancel", (200, done))
+    server.lay("POST /v1/messages/msg_2/cancel", (409, {"error": late}))
+
+    all_done = run(server, "messages", "cancel", "msg_1", "msg_3")
+    told = run(server, "messages", "cancel", "msg_1", "msg_2", "msg_3")
+    shown = run(server, "messages", "cancel", "msg_1", "msg_2", "msg_3", "--json")
+
+    assert (all_done.exit_code, told.exit_code, shown.exit_code) == (0, 1, 1)
+    assert "msg_3 cancelled" in told.output
+    assert "Fix: Write to them." in told.output
+    answer = json.loads(shown.output)
+    assert [one["id"] for one in answer["messages"]] == ["msg_1", "msg_3"]
+    assert answer["refused"] == [{"id": "msg_2", "error": late}]
+
+
 def test_a_keys_text_is_printed_with_a_warning(server: Server) -> None:
     server.lay("POST /v1/callers", (201, {"id": "key_1", "name": "shop", "key": "mg_secret"}))
 

@@ -10,15 +10,19 @@ import pytest
 
 from chalicelib import ids
 from chalicelib.accounts.models import (
+    UNDO,
     Account,
     Authorization,
     ConnectLink,
     Connector,
+    Disconnection,
     DueReason,
     Grant,
     GrantState,
     Identity,
+    Revocation,
     SealedToken,
+    Visit,
 )
 from chalicelib.aws.failures import ConditionFailed
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
@@ -126,6 +130,64 @@ def test_a_name_that_is_taken_stays_with_its_account(stores: Gateway) -> None:
     assert stores.accounts_table.named(account.name) == account.id
 
 
+def renamed(stores: Gateway, account: Account, name: str, *, now: int = NOW) -> bool:
+    """Gives the account as it was read another name."""
+    return stores.accounts_table.describe(account, name=name, display_name="", now=now)
+
+
+def test_an_account_that_was_renamed_meanwhile_is_not_renamed(stores: Gateway) -> None:
+    account = new_account(stores)
+    assert renamed(stores, account, f"first {account.name}")
+
+    assert not renamed(stores, account, f"second {account.name}")
+    assert stores.accounts_table.named(f"first {account.name}") == account.id
+
+
+def test_no_account_is_given_a_name_that_is_taken(stores: Gateway) -> None:
+    account, other = new_account(stores), new_account(stores)
+
+    assert not renamed(stores, account, other.name)
+    assert stores.accounts_table.named(other.name) == other.id
+
+
+def test_a_pause_is_not_replaced(stores: Gateway) -> None:
+    account = new_account(stores).id
+
+    assert stores.accounts_table.pause(account, by="first", at=NOW, reason="")
+    assert not stores.accounts_table.pause(account, by="second", at=NOW, reason="")
+    assert not stores.accounts_table.pause(ids.new_id("acc"), by="first", at=NOW, reason="")
+
+
+def test_what_is_not_paused_is_not_resumed(stores: Gateway) -> None:
+    nobody = ids.new_id("acc")
+
+    assert not stores.accounts_table.resume(nobody)
+    assert stores.accounts_table.get(nobody) is None
+
+
+def test_an_account_that_was_connected_meanwhile_is_not_deleted(stores: Gateway) -> None:
+    account = new_account(stores)
+    assert connect(stores, first_grant(account.id))
+
+    assert not stores.accounts_table.delete(account, by="tests", at=NOW)
+
+
+def test_a_deletion_is_not_taken_back_too_late(stores: Gateway) -> None:
+    account = new_account(stores)
+    assert stores.accounts_table.delete(account, by="tests", at=NOW)
+
+    assert not stores.accounts_table.restore(account, now=NOW + UNDO)
+    assert stores.accounts_table.restore(account, now=NOW + UNDO - 1_000)
+
+
+def test_a_sign_in_is_not_saved_for_a_deleted_account(stores: Gateway) -> None:
+    account = new_account(stores)
+    assert stores.accounts_table.delete(account, by="tests", at=NOW)
+
+    assert not connect(stores, first_grant(account.id))
+    assert stores.grants_table.version(account.id) == 0
+
+
 def test_no_block_is_written_for_an_account_that_does_not_exist(stores: Gateway) -> None:
     with pytest.raises(NotFound):
         stores.accounts_table.set_transport_block(ids.new_id("acc"), PROBLEM)
@@ -151,6 +213,22 @@ def test_a_connector_is_not_replaced(stores: Gateway) -> None:
 
 def test_no_secret_is_noted_of_a_connector_that_does_not_exist(stores: Gateway) -> None:
     assert not stores.connectors_table.secret_saved(ids.new_id("con"), NOW)
+
+
+def test_a_connector_whose_client_changed_meanwhile_stays(stores: Gateway) -> None:
+    connector = new_connector(stores)
+    table = stores.connectors_table
+    assert table.describe(connector, name="first", client_id="other", tenant="")
+
+    assert not table.describe(connector, name="second", client_id="third", tenant="")
+    assert getattr(table.get(connector.id), "name", "") == "first"
+
+
+def test_a_connector_that_does_not_exist_is_not_deleted(stores: Gateway) -> None:
+    connector = new_connector(stores)
+
+    assert stores.connectors_table.delete(connector.id)
+    assert not stores.connectors_table.delete(connector.id)
 
 
 def test_no_refusal_is_noted_of_a_connector_that_does_not_exist(stores: Gateway) -> None:
@@ -213,6 +291,14 @@ def test_a_state_is_consumed_once(stores: Gateway) -> None:
     first, second = (stores.authorizations_table.consume(authorization.id, now=NOW) for _ in range(2))
     assert first is not None
     assert second is None
+
+
+def test_a_visit_is_not_replaced(stores: Gateway) -> None:
+    visit = Visit(secrets.token_hex(16), "acc", NOW, LATER)
+    stores.authorizations_table.add_visit(visit)
+
+    with pytest.raises(ConditionFailed):
+        stores.authorizations_table.add_visit(replace(visit, account="another"))
 
 
 def test_no_outcome_is_noted_of_a_state_that_does_not_exist(stores: Gateway) -> None:
@@ -329,6 +415,25 @@ def test_no_refusal_is_noted_without_its_account(stores: Gateway) -> None:
     grant = orphaned(stores)
 
     assert not stores.grants_table.save_refused(grant, PROBLEM, GrantState.ACTIVE, owner="first")
+
+
+ENDED = Disconnection(NOW, "tests", Revocation.REVOKED)
+
+
+def test_the_version_that_was_read_is_ended_and_no_other(stores: Gateway) -> None:
+    grant = connected(stores)
+
+    assert not stores.grants_table.end(grant.account, 0, ENDED)
+    assert stores.grants_table.get(grant.account) == grant
+    assert stores.grants_table.end(grant.account, 1, ENDED)
+    assert (stores.grants_table.get(grant.account), stores.grants_table.version(grant.account)) == (None, 2)
+
+
+def test_nothing_is_ended_without_its_account(stores: Gateway) -> None:
+    nobody = ids.new_id("acc")
+
+    assert not stores.grants_table.end(nobody, 0, ENDED)
+    assert stores.grants_table.version(nobody) == 0
 
 
 def test_a_grant_that_changed_is_not_put_off(stores: Gateway) -> None:

@@ -17,7 +17,7 @@ from chalicelib.mail.models import (
     Slot,
     State,
 )
-from chalicelib.mail.ports import Outcome, Word
+from chalicelib.mail.ports import Cancellation, Outcome, Word
 from chalicelib.wiring import Gateway
 
 if TYPE_CHECKING:
@@ -210,3 +210,13 @@ def test_what_is_not_unknown_is_not_resolved(messages: MessagesTable, message: M
     word = Word(State.FAILED, by="key", recipients=(), expires_at=UNTIL, ttl=UNTIL)
 
     assert not messages.resolve(message.account, message.id, word)
+
+
+def test_an_attempt_that_began_since_is_not_cancelled(messages: MessagesTable, message: Message) -> None:
+    claimed = claim(messages, message, "first")
+    cancellation = Cancellation("key", NOW, ())
+
+    assert not messages.cancel(message, cancellation)
+    assert messages.commit(claimed, until=UNTIL)
+    assert not messages.cancel(claimed, cancellation)
+    assert not messages.cancel(replace(claimed, state=State.COMMITTING), cancellation)

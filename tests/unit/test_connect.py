@@ -233,7 +233,7 @@ def test_declining_is_an_outcome_of_its_own(world: World, provider: Literal["mic
 def test_a_wrong_client_secret_is_a_fact_of_the_connector(world: World) -> None:
     connector = world.connector("microsoft")
     account = world.account(connector)
-    world.connect.save_secret(connector.id, "another secret")
+    world.credentials.save(connector.id, "another secret")
 
     outcome = world.sign_in(account)
 

@@ -294,8 +294,8 @@ def test_a_body_that_is_no_wake_up_is_refused(body: str) -> None:
 
 def test_a_wake_up_names_its_account(world: World) -> None:
     world.wakeups_sent()
-    world.wakeups.wake(world.account.id, "msg_1")
+    world.wakeups.wake(world.account.id, "msg_1")  # not one of this account's
 
     (found,) = world.sqs.receive_message(QueueUrl=world.queue)["Messages"]
 
-    assert wakeup.parse(found["Body"]) == world.account.id
+    assert wakeup.parse(found["Body"]) == (world.account.id, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +23,7 @@ from chalicelib.mail.models import (
     Slot,
     State,
 )
-from chalicelib.mail.ports import Claimed, Outcome, Word
+from chalicelib.mail.ports import Cancellation, Claimed, Outcome, Word
 from tests.properties.mail_stores import LanesModel, MessagesModel
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ class Chance:
         if known.attempts:
             outcome = self._outcome(known)
             calls += [
+                ("cancel", (known, Cancellation("key_1", self.time(), ())), {}),
                 ("commit", (known,), {"until": self.time()}),
                 ("finish", (known, outcome), {}),
                 ("finish", (known, outcome), {}),
@@ -198,6 +199,25 @@ def history(table: MessagesTable, model: MessagesModel, chance: Chance) -> int:
         if isinstance(answer, Claimed) and answer.done and answer.row is not None:
             remembered.append(answer.row)
     return len(remembered) - 1
+
+
+@pytest.mark.parametrize("seed", [0])
+def test_the_model_lists_the_same_pages(aws: Aws, chance: Chance) -> None:
+    table = MessagesTable(aws.clients.dynamodb, aws.settings.table("messages"))
+    model = MessagesModel()
+    for accepted_at in range(5):
+        message = replace(chance.message(), accepted_at=accepted_at)
+        both(table, model, ("add", (message,), {"ttl": 1}))
+    both(table, model, ("cancel", (message, Cancellation("key_1", 9, ())), {}))
+
+    cursor, times = None, []
+    for _ in range(3):
+        page = both(table, model, ("by_accepted", (chance.account, 2, cursor), {}))
+        times.append([one.accepted_at for one in page.messages])
+        cursor = page.cursor
+
+    assert times == [[4, 3], [2, 1], [0]]
+    assert cursor is None
 
 
 @pytest.mark.parametrize("seed", [0])

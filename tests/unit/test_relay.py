@@ -639,10 +639,10 @@ def test_one_lane_that_fails_does_not_keep_the_others_from_being_served(world: W
     run = world.relay.run
     failing = ids.new_id("acc")
 
-    def first_fails(account: str, *, until: int) -> Any:
+    def first_fails(account: str, *, until: int, named: str | None = None) -> Any:
         if account == failing:
             raise ConfigurationError("broken")
-        return run(account, until=until)
+        return run(account, until=until, named=named)
 
     world.lane.due = lambda shard, *_: [failing, world.account.id] if shard == "0" else []  # type: ignore[method-assign]
     world.lane.wake = lambda *_: False  # type: ignore[method-assign]

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.errors import ConfigurationError
 from chalicelib.providers.catalogue import catalogue
-from chalicelib.settings import Settings
+from chalicelib.settings import Settings, entry_point
 
 GOOD = {"STAGE": "prod", "AWS_REGION": "eu-west-1", "BUCKET": "mailgrant-prod"}
 
@@ -51,6 +51,7 @@ def test_every_missing_variable_is_named_at_once() -> None:
         ("ALLOWED_PRIVATE_NETWORKS", "10.0.0.0/8;192.168.0.0/16"),
         ("ALLOWED_PRIVATE_NETWORKS", "10.0.0.0/33"),
         ("ADDRESS_IN_EVENTS", "yes"),
+        ("LOG_ADDRESSES", "1"),
     ],
 )
 def test_a_malformed_variable_is_named(name: str, value: str) -> None:
@@ -63,6 +64,13 @@ def test_all_that_is_malformed_is_named_at_once() -> None:
     assert "canary" not in said.lower()
     for name in ("STAGE", "EXTRA_CA", "ALLOWED_PRIVATE_NETWORKS", "BUCKET"):
         assert name in said
+
+
+def test_nobody_is_named_unless_that_is_switched_on() -> None:
+    usual, allowed = Settings.from_env(GOOD), Settings.from_env({**GOOD, "LOG_ADDRESSES": "true"})
+
+    assert (usual.log_addresses, usual.address_in_events) == (False, False)
+    assert (allowed.log_addresses, allowed.address_in_events) == (True, False)
 
 
 def test_networks_may_stand_apart_and_of_both_versions() -> None:
@@ -111,3 +119,11 @@ def test_a_fact_that_a_provider_cannot_have_is_named(name: str, value: Any) -> N
 def test_a_provider_or_a_fact_that_does_not_exist_is_named(overrides: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         catalogue(overrides)
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected"), [("app.send", "send"), ("app.app", "app"), ("", None)], ids=str
+)
+def test_the_entry_point_is_what_lambda_was_told_to_run(handler: str, expected: str | None) -> None:
+    assert entry_point({"_HANDLER": handler}) == expected
+    assert entry_point({}) is None

@@ -71,6 +71,14 @@ def test_the_token_is_sent_in_two_steps_and_only_under_tls(post: Post, session: 
     assert record["tls_version"] in ("TLSv1.2", "TLSv1.3")
 
 
+def test_no_byte_waits_for_the_acknowledgement_of_those_before_it(session: SmtpSession) -> None:
+    assert session._wire is not None
+    connection = session._wire.sock
+    assert connection is not None
+
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_second_message_needs_no_second_connection(post: Post, session: SmtpSession) -> None:
     for _ in range(2):
         session.transfer(ENVELOPE, BODY)

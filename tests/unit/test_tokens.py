@@ -258,12 +258,12 @@ def test_a_wrong_secret_is_one_fact_and_ends_with_a_new_one(world: World) -> Non
     account = world.account(connector)
     world.sign_in(account)
     good = world.secrets.get(connector.id).reveal()
-    world.connect.save_secret(connector.id, "another secret")
+    world.credentials.save(connector.id, "another secret")
 
     with pytest.raises(Diagnosed) as refused:
         world.access_tokens.fresh(account.id, failed_version=1)
     broken = world.registry.connector(connector.id)
-    world.connect.save_secret(connector.id, good)
+    world.credentials.save(connector.id, good)
     token = world.access_tokens.fresh(account.id, failed_version=1)
 
     assert refused.value.diagnosis.class_ is DiagnosisClass.ADMIN

@@ -110,7 +110,7 @@ def test_a_connectors_secret_is_saved_before_its_row_and_never_shown(
     response = post(http, "/v1/connectors", services.key(), CONNECTOR_BODY)
 
     assert response.status_code == 201
-    assert [what for what, _ in services.laid.asked] == ["save_secret", "add_connector"]
+    assert [what for what, _ in services.laid.asked] == ["save_secret", "add_connector", "check_secret"]
     assert services.laid.asked[0][1] == {"connector_id": CONNECTOR, "secret": "canary-secret"}
     assert response.json_body["redirect_uri"] == f"{PUBLIC_URL}/oauth/callback/{CONNECTOR}"
     assert b"canary-secret" not in response.body
@@ -302,6 +302,19 @@ def test_a_message_is_resolved_as_one_of_three(http: Client, services: FakeServi
     assert done.status_code == 200
     assert services.laid.asked == [("resolve", ("msg_1", "sent"))]
     assert error_of(refused)["field"] == "as"
+
+
+def test_a_message_is_cancelled_with_or_without_a_body(http: Client, services: FakeServices) -> None:
+    """Its record comes back."""
+    key = services.key()
+    services.laid.answers["cancel"] = message()
+
+    bare = http.http.post("/v1/messages/msg_1/cancel", headers=bearer(key))
+    done = post(http, "/v1/messages/msg_1/cancel", key, {})
+
+    assert (bare.status_code, done.status_code) == (200, 200)
+    assert bare.json_body == done.json_body
+    assert services.laid.asked == [("cancel", "msg_1")] * 2
 
 
 def test_a_diagnosis_is_answered_with_its_own_code(http: Client, services: FakeServices) -> None:

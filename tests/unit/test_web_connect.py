@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -78,13 +79,18 @@ def test_the_page_says_who_asks_for_what(http: Client) -> None:
 def test_a_link_that_does_not_work_says_so(
     http: Client, services: FakeServices, code: str, status: int
 ) -> None:
-    """A page, with the way out."""
+    """A page, with the way out, in the language of the browser."""
     services.laid.answers["page"] = NotFound("This link has ended.", fix="Ask for a new one.", code=code)
 
     response = http.http.get(f"/connect/{LINK}")
+    german = http.http.get(f"/connect/{LINK}", headers={"Accept-Language": "de-CH,de;q=0.9"})
 
-    assert response.status_code == status
-    assert b"Ask for a new one." in response.body
+    assert response.status_code == german.status_code == status
+    assert code.encode() in response.body
+    assert re.search(rb"[Aa]sk for a new (one|link)", response.body)
+    assert "neuen" in german.body.decode()
+    assert german.headers["Content-Language"] == "de"
+    assert german.headers["Vary"] == "Accept-Language"
 
 
 def test_O4_the_button_binds_the_browser_and_leads_to_the_provider(
@@ -172,7 +178,7 @@ def test_a_callback_that_is_refused_is_a_page(
 
     assert response.status_code == status
     assert response.headers["Content-Type"].startswith("text/html")
-    assert b"Begin again." in response.body
+    assert b"pen your connect link" in response.body
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST"])

@@ -141,6 +141,7 @@ class FakeServices:
         self.settings = Settings(stage="test", region="eu-west-1", bucket="none")
         self.public_url = lambda: PUBLIC_URL
         self.registry = FakeRegistry(laid)
+        self.changing = SimpleNamespace(accounts_of=lambda connector, limit, cursor: ([], None))
         self.lane = SimpleNamespace(state=LaneRow)
         self.functions = SimpleNamespace(connect=lambda op, payload: laid.answer(op, dict(payload)))
         self.send = SimpleNamespace(accept=self._accept)
@@ -148,6 +149,7 @@ class FakeServices:
             get=lambda caller, message: (laid.answer("get", message), False),
             list=lambda caller, account, limit, cursor: laid.answer("list", (account, limit, cursor)),
             resolve=lambda caller, message, as_: (laid.answer("resolve", (message, as_)), False),
+            cancel=lambda caller, message: (laid.answer("cancel", message), False),
         )
 
     def key(self, *scopes: Scope, accounts: tuple[str, ...] = ("*",)) -> str:
@@ -163,7 +165,7 @@ class FakeServices:
         self.laid.accounts[ACCOUNT] = account
         return account
 
-    def _accept(self, caller: Caller, request: bytes, *, idempotency_key: str | None) -> Any:
+    def _accept(self, caller: Caller, request: bytes, *, idempotency_key: str | None, request_id: str) -> Any:
         answer = self.laid.answer("accept", (request, idempotency_key))
         return SimpleNamespace(to_json=lambda: answer)
 

@@ -34,3 +34,7 @@ class AccessTokensTable:
         }
         older = "attribute_not_exists(#account) OR #version < :version"
         return self._table.put_part(row, older, version=token.version)
+
+    def delete_part(self, account: str) -> Part:
+        """A part of a transaction that deletes the access token for mail, if there is one."""
+        return self._table.delete_part({"account": account, "resource": MAIL})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import Account, AuthMode, GrantState
+from chalicelib.accounts.models import UNDO, Account, AuthMode, Disconnection, GrantState, Revocation
 from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables.codec import from_item, to_item
 from chalicelib.aws.tables.table import Part, Row, Table, fitting
+from chalicelib.clock import SECOND
 from chalicelib.diagnosis import Diagnosis
 from chalicelib.errors import NotFound
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 NEW = "attribute_not_exists(#account)"
+FREE = f"{NEW} OR #ttl < :seconds"
+"""A name that nobody has, or the account has that was deleted and cannot be restored any more."""
 EXISTS = "attribute_exists(#account)"
+LIVES = f"{EXISTS} AND attribute_not_exists(#deleted_at)"
 NAME = "name#"
+BY_CONNECTOR = "by_connector"
 
 
 class AccountsTable:
@@ -30,7 +35,11 @@ class AccountsTable:
     def add(self, account: Account) -> bool:
         """Writes a new row with its name; False when another account has that name."""
         holder = {"account": _holder(account.name), "target": account.id}
-        parts = [self._table.put_part(_row(account), NEW), self._table.put_part(holder, NEW)]
+        seconds = account.created_at // SECOND
+        parts = [
+            self._table.put_part(_row(account), NEW),
+            self._table.put_part(holder, FREE, seconds=seconds),
+        ]
         try:
             self._table.transact(parts)
         except ConditionFailed:
@@ -48,7 +57,10 @@ class AccountsTable:
         return str(row["target"]) if row else None
 
     def page(self, limit: int, after: str | None) -> tuple[list[Account], str | None]:
-        """At most `limit` accounts after that id in the table's order, and the id to go on after, or None."""
+        """At most `limit` accounts after that id in the table's order, and the id to go on after, or None.
+
+        Those that are deleted are left out.
+        """
         found: list[Account] = []
         while len(found) < limit:
             rows, after = self._scan(2 * limit, after)
@@ -66,6 +78,60 @@ class AccountsTable:
         found = {row["account"]: _account(row) for row in rows}
         return [found[account] for account in accounts if account in found]
 
+    def of_connector(self, connector: str, limit: int, after: str | None) -> tuple[list[str], str | None]:
+        """At most `limit` ids of accounts of that connector, in their order, and where to go on; may lag."""
+        key = {"connector": connector, "account": after}
+        place: dict[str, Any] = {"ExclusiveStartKey": to_item(key)} if after else {}
+        with translated(self._table.what):
+            answer = self._table.client.query(
+                TableName=self._table.name,
+                IndexName=BY_CONNECTOR,
+                KeyConditionExpression="#connector = :connector",
+                ExpressionAttributeNames={"#connector": "connector"},
+                ExpressionAttributeValues=to_item({":connector": connector}),
+                Limit=limit,
+                **place,
+            )
+        found = [str(from_item(item)["account"]) for item in answer["Items"]]
+        return found, found[-1] if found and "LastEvaluatedKey" in answer else None
+
+    def describe(self, account: Account, *, name: str, display_name: str, now: int) -> bool:
+        """Gives an account another name and display name; False when that name is taken, or it changed."""
+        changes = {"name": name, "display_name": display_name}
+        unchanged = f"#name = :known_name AND {LIVES}"
+        part = self._table.update_part({"account": account.id}, changes, unchanged, known_name=account.name)
+        try:
+            self._table.transact([part, *self._moved(account, name, now)])
+        except ConditionFailed:
+            return False
+        return True
+
+    def delete(self, account: Account, *, by: str, at: int) -> bool:
+        """Notes that the account is deleted; DynamoDB removes it when it cannot be restored any more.
+
+        False when it was renamed, connected or deleted since it was read.
+        """
+        ttl = (at + UNDO) // SECOND
+        unchanged = f"#name = :known_name AND #grant_state = :none AND {LIVES}"
+        known = {"known_name": account.name, "none": GrantState.NONE}
+        facts = {"deleted_by": by, "deleted_at": at, "ttl": ttl}
+        return self._buried(account, facts, {"ttl": ttl}, unchanged, **known)
+
+    def restore(self, account: Account, *, now: int) -> bool:
+        """Takes a deletion back; False when that is too late, or it is not deleted."""
+        facts = {"deleted_by": None, "deleted_at": None, "ttl": None}
+        return self._buried(account, facts, {"ttl": None}, "#ttl > :seconds", seconds=now // SECOND)
+
+    def pause(self, account: str, *, by: str, at: int, reason: str) -> bool:
+        """Notes who paused the account; False when somebody has paused it already, or it does not exist."""
+        facts = {"paused_by": by, "paused_at": at, "pause_reason": reason}
+        return self._changed(account, facts, f"{EXISTS} AND attribute_not_exists(#paused_by)")
+
+    def resume(self, account: str) -> bool:
+        """Takes the pause away; False when there is none."""
+        facts = {"paused_by": None, "paused_at": None, "pause_reason": None}
+        return self._changed(account, facts, "attribute_exists(#paused_by)")
+
     def set_transport_block(self, account: str, diagnosis: Diagnosis | None) -> None:
         """Notes why the mail server does not take the account's mail, or that it does again."""
         try:
@@ -74,8 +140,37 @@ class AccountsTable:
             raise NotFound("There is no such account.", fix="Check the account's id.") from error
 
     def facts_part(self, account: str, **facts: Any) -> Part:
-        """A part of a transaction that sets facts of an account that exists."""
-        return self._table.update_part({"account": account}, facts, EXISTS)
+        """A part of a transaction that sets facts of an account that exists and is not deleted."""
+        return self._table.update_part({"account": account}, facts, LIVES)
+
+    def _buried(self, account: Account, facts: Row, name_facts: Row, condition: str, **values: Any) -> bool:
+        """Writes facts of the account and of the row that holds its name."""
+        parts = [
+            self._table.update_part({"account": account.id}, facts, condition, **values),
+            self._table.update_part({"account": _holder(account.name)}, name_facts),
+        ]
+        try:
+            self._table.transact(parts)
+        except ConditionFailed:
+            return False
+        return True
+
+    def _moved(self, account: Account, name: str, now: int) -> list[Part]:
+        """The holder of the new name instead of the old one; nothing where both are one, but for case."""
+        if _holder(name) == _holder(account.name):
+            return []
+        held = {"account": _holder(name), "target": account.id}
+        return [
+            self._table.put_part(held, FREE, seconds=now // SECOND),
+            self._table.delete_part({"account": _holder(account.name)}),
+        ]
+
+    def _changed(self, account: str, facts: Row, condition: str) -> bool:
+        try:
+            self._table.update({"account": account}, facts, condition)
+        except ConditionFailed:
+            return False
+        return True
 
     def _scan(self, limit: int, after: str | None) -> tuple[list[Row], str | None]:
         place: dict[str, Any] = {"ExclusiveStartKey": to_item({"account": after})} if after else {}
@@ -85,7 +180,8 @@ class AccountsTable:
             )
         rows = [from_item(item) for item in answer["Items"]]
         last = answer.get("LastEvaluatedKey")
-        return [row for row in rows if "target" not in row], str(from_item(last)["account"]) if last else None
+        shown = [row for row in rows if "target" not in row and "deleted_at" not in row]
+        return shown, str(from_item(last)["account"]) if last else None
 
 
 def _holder(name: str) -> str:
@@ -103,12 +199,16 @@ def _row(account: Account) -> Row:
         "smtp_user": account.smtp_user,
         "display_name": account.display_name,
         "paused_by": account.paused_by,
+        "paused_at": account.paused_at,
+        "pause_reason": account.pause_reason or None,
         "grant_state": account.grant_state,
         "problem": _json(account.problem),
         "connected_at": account.connected_at,
+        "asked_by": account.asked_by,
         "token_expires_at": account.token_expires_at,
         "refreshed_at": account.refreshed_at,
         "transport_block": _json(account.transport_block),
+        "disconnection": account.disconnection and disconnection_row(account.disconnection),
     }
 
 
@@ -119,7 +219,15 @@ def _account(row: Row) -> Account:
     for name in ("problem", "transport_block"):
         if name in known:
             known[name] = Diagnosis.from_json(known[name])
+    if "disconnection" in known:
+        ended = known["disconnection"]
+        known["disconnection"] = Disconnection(ended["at"], ended["by"], Revocation(ended["revocation"]))
     return Account(id=row["account"], **known)
+
+
+def disconnection_row(ended: Disconnection) -> Row:
+    """A disconnection as the account's row holds it."""
+    return {"at": ended.at, "by": ended.by, "revocation": ended.revocation}
 
 
 def _json(diagnosis: Diagnosis | None) -> Row | None:

@@ -1,4 +1,4 @@
-"""The table of authorizations: states that wait for their callback, and connect links.
+"""The table of authorizations: states that wait for their callback, connect links, and owners' visits.
 
 DynamoDB deletes an expired row within days, so expiry is compared in every condition.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import Authorization, ConnectLink
+from chalicelib.accounts.models import Authorization, ConnectLink, Purpose, Visit
 from chalicelib.aws.failures import ConditionFailed
 from chalicelib.aws.tables.table import Part, Row, Table, fitting
 from chalicelib.clock import DAY, SECOND
@@ -22,7 +22,7 @@ KEPT = 7 * DAY
 
 
 class AuthorizationsTable:
-    """Keeps states (key ``aut_…``) and connect links (key ``link#…``)."""
+    """Keeps states (key ``aut_…``), connect links (key ``link#…``) and visits (key ``visit#…``)."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._table = Table(client, table, "The table of authorizations")
@@ -67,6 +67,8 @@ class AuthorizationsTable:
             "expires_at": authorization.expires_at,
             "ttl": _ttl(authorization.expires_at),
             "flow": authorization.flow,
+            "purpose": authorization.purpose,
+            "asked_by": authorization.asked_by,
         }
         self._table.put(row, "attribute_not_exists(#authorization)")
 
@@ -91,6 +93,22 @@ class AuthorizationsTable:
         """Notes what became of it."""
         self._table.update(_key(authorization), {"outcome": outcome}, "attribute_exists(#authorization)")
 
+    def add_visit(self, visit: Visit) -> None:
+        """Writes a new visit."""
+        row = {
+            **_key(_visit_key(visit.id)),
+            "account": visit.account,
+            "created_at": visit.created_at,
+            "expires_at": visit.expires_at,
+            "ttl": visit.expires_at // SECOND,
+        }
+        self._table.put(row, "attribute_not_exists(#authorization)")
+
+    def visit(self, visit: str) -> Visit | None:
+        """The visit with that id, read consistently."""
+        row = self._table.get(_key(_visit_key(visit)))
+        return Visit(id=visit, **fitting(Visit, row)) if row else None
+
     def success_parts(
         self, authorization: str, link: str, outcome: Mapping[str, Any], now: int
     ) -> list[Part]:
@@ -111,6 +129,10 @@ def _link_key(link: str) -> str:
     return f"link#{link}"
 
 
+def _visit_key(visit: str) -> str:
+    return f"visit#{visit}"
+
+
 def _ttl(expires_at: int) -> int:
     """Seconds since 1970, as DynamoDB's TTL wants them."""
     return (expires_at + KEPT) // SECOND
@@ -121,4 +143,6 @@ def _link(link: str, row: Row) -> ConnectLink:
 
 
 def _authorization(row: Row) -> Authorization:
-    return Authorization(id=row["authorization"], **fitting(Authorization, row))
+    known = fitting(Authorization, row)
+    known["purpose"] = Purpose(known.get("purpose", Purpose.CONNECT))
+    return Authorization(id=row["authorization"], **known)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.accounts.models import Connector
 from chalicelib.aws.failures import ConditionFailed, translated
@@ -39,6 +39,21 @@ class ConnectorsTable:
             found = [_connector(from_item(item)) for page in pages for item in page["Items"]]
         return sorted(found, key=lambda connector: (connector.created_at, connector.id))
 
+    def describe(self, connector: Connector, *, name: str, client_id: str, tenant: str) -> bool:
+        """Gives it another name and client; False when it changed meanwhile or does not exist."""
+        changes: Row = {"name": name, "client_id": client_id, "tenant": tenant}
+        known = {"known_client": connector.client_id, "known_tenant": connector.tenant}
+        unchanged = "#client_id = :known_client AND #tenant = :known_tenant"
+        return self._change(connector.id, changes, unchanged, **known)
+
+    def delete(self, connector: str) -> bool:
+        """Deletes the row; False when there is none."""
+        try:
+            self._table.delete({"connector": connector}, EXISTS)
+        except ConditionFailed:
+            return False
+        return True
+
     def secret_saved(self, connector: str, at: int) -> bool:
         """Notes that a credential was saved, forgets the problem; False when there is no such connector."""
         return self._change(connector, {"secret_saved_at": at, "problem": None, "retry_at": None})
@@ -55,9 +70,9 @@ class ConnectorsTable:
         """Forgets problem and rest: a token was given."""
         self._change(connector, {"problem": None, "retry_at": None})
 
-    def _change(self, connector: str, changes: Row) -> bool:
+    def _change(self, connector: str, changes: Row, condition: str = EXISTS, **values: Any) -> bool:
         try:
-            self._table.update({"connector": connector}, changes, EXISTS)
+            self._table.update({"connector": connector}, changes, condition, **values)
         except ConditionFailed:
             return False
         return True

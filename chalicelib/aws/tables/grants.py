@@ -1,7 +1,8 @@
 """The table of grants, and the transactions by which a grant and all that follows from it change at once.
 
 Every write names the version of the grant that was read. A version only grows, so a worker that slept
-through the end of its lease cannot undo what another one has saved meanwhile.
+through the end of its lease cannot undo what another one has saved meanwhile. A grant that was ended leaves
+its next version behind, and nothing else: so what was still under way cannot bring it back.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.accounts.models import DueReason, Grant, GrantState, Identity, SealedToken
 from chalicelib.aws.failures import ConditionFailed, translated
+from chalicelib.aws.tables.accounts import disconnection_row
 from chalicelib.aws.tables.codec import from_item, to_item
 from chalicelib.aws.tables.table import Row, Table
 from chalicelib.ids import shard_of
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from chalicelib.accounts.models import Disconnection
     from chalicelib.aws.tables.access_tokens import AccessTokensTable
     from chalicelib.aws.tables.accounts import AccountsTable
     from chalicelib.aws.tables.authorizations import AuthorizationsTable
@@ -30,6 +33,11 @@ HELD = f"{UNCHANGED} AND #lease_owner = :owner"
 FREE = f"{UNCHANGED} AND (attribute_not_exists(#lease_owner) OR #lease_until < :now)"
 REPLACED = "attribute_not_exists(#account) OR #version = :version"
 NO_LEASE: Row = {"lease_owner": None, "lease_until": None}
+NEEDS_OWNER = "owner"
+"""In the place of a shard: nothing is due by itself, but the index still knows of the grant."""
+
+MOST_OF_ONE_PERSON = 100
+"""How many accounts of one person are looked at."""
 
 
 class GrantsTable:
@@ -49,9 +57,26 @@ class GrantsTable:
         self._authorizations = authorizations
 
     def get(self, account: str) -> Grant | None:
-        """The grant of that account, read consistently."""
+        """The grant of that account, read consistently; None where there is none, or it was ended."""
         row = self._table.get(_key(account))
-        return _grant(row) if row else None
+        return _grant(row) if row and "refresh_token" in row else None
+
+    def version(self, account: str) -> int:
+        """The version of the account's grant, ended or not, read consistently; 0 where there was none."""
+        return int((self._table.get(_key(account)) or {}).get("version", 0))
+
+    def of_one_person(self, grant: Grant) -> list[str]:
+        """The accounts with a grant of the same subject, this one among them. May lag behind."""
+        with translated(self._table.what):
+            answer = self._table.client.query(
+                TableName=self._table.name,
+                IndexName="by_subject",
+                KeyConditionExpression="#subject = :subject",
+                ExpressionAttributeNames={"#subject": "subject"},
+                ExpressionAttributeValues=to_item({":subject": grant.identity.subject}),
+                Limit=MOST_OF_ONE_PERSON,
+            )
+        return [str(from_item(item)["account"]) for item in answer["Items"]]
 
     def access_token(self, account: str) -> SealedToken | None:
         """The access token for mail, read consistently."""
@@ -78,11 +103,19 @@ class GrantsTable:
         return self._transact([self._newer_part(grant, owner), part])
 
     def save_connected(
-        self, grant: Grant, token: SealedToken, *, authorization: str, link: str, outcome: Mapping[str, Any]
+        self,
+        grant: Grant,
+        token: SealedToken,
+        *,
+        authorization: str,
+        link: str,
+        outcome: Mapping[str, Any],
+        asked_by: str = "",
     ) -> bool:
         """Replaces version `grant.version - 1` or none: grant, token, facts, link and outcome at once."""
         facts = _active(grant, token) | {
             "connected_at": grant.granted_at,
+            "asked_by": asked_by,
             "smtp_user": "",
             "transport_block": None,
         }
@@ -91,6 +124,24 @@ class GrantsTable:
             self._access_tokens.put_part(token),
             self._accounts.facts_part(grant.account, **facts),
             *self._authorizations.success_parts(authorization, link, outcome, grant.granted_at),
+        ]
+        return self._transact(parts)
+
+    def end(self, account: str, version: int, ended: Disconnection) -> bool:
+        """Deletes version `version` (0 for none) and the access token; the account notes it, all at once."""
+        facts: Row = {
+            "grant_state": GrantState.NONE,
+            "problem": None,
+            "token_expires_at": None,
+            "refreshed_at": None,
+            "transport_block": None,
+            "disconnection": disconnection_row(ended),
+        }
+        remains: Row = {**_key(account), "version": version + 1, "ended_at": ended.at}
+        parts = [
+            self._table.put_part(remains, REPLACED, version=version),
+            self._access_tokens.delete_part(account),
+            self._accounts.facts_part(account, **facts),
         ]
         return self._transact(parts)
 
@@ -121,8 +172,21 @@ class GrantsTable:
 
     def told(self, grant: Grant, *, owner: str) -> None:
         """Notes that the mailbox owner was told, and ends the lease, if version and lease are unchanged."""
-        changes: Row = {"refresh_due_at": None, "refresh_shard": None, "due_reason": None}
+        changes: Row = {"refresh_shard": NEEDS_OWNER, "due_reason": None}
         self._change(grant, changes | NO_LEASE, HELD, version=grant.version, owner=owner)
+
+    def needing_owner(self) -> int:
+        """How many grants wait for their owners, who were told; of very many, some 10,000. May lag behind."""
+        with translated(self._table.what):
+            answer = self._table.client.query(
+                TableName=self._table.name,
+                IndexName="by_refresh_due",
+                KeyConditionExpression="#shard = :shard",
+                ExpressionAttributeNames={"#shard": "refresh_shard"},
+                ExpressionAttributeValues=to_item({":shard": NEEDS_OWNER}),
+                Select="COUNT",
+            )
+        return answer["Count"]
 
     def due(self, shard: str, now: int, limit: int) -> list[str]:
         """Up to `limit` accounts of a shard that are due, the longest due first. May lag behind."""
@@ -210,7 +274,7 @@ def _grant(row: Row) -> Grant:
         refreshed_at=row["refreshed_at"],
         lease_owner=row.get("lease_owner"),
         lease_until=row.get("lease_until", 0),
-        refresh_due_at=row.get("refresh_due_at"),
+        refresh_due_at=None if row.get("refresh_shard") == NEEDS_OWNER else row.get("refresh_due_at"),
         due_reason=DueReason(row.get("due_reason", DueReason.KEEP_ALIVE)),
         first_refused_at=row.get("first_refused_at"),
         retry_at=row.get("retry_at"),

@@ -35,7 +35,8 @@ FIELDS = (
         "claim",
         "attempts",
     ),
-    *("left_out", "left_out_unknown", "recipients", "resolved_by"),
+    *("left_out", "left_out_unknown", "recipients", "resolved_by", "cancelled_by", "cancelled_at"),
+    "request_id",
 )
 
 WITHOUT_BODY = {
@@ -68,6 +69,9 @@ def to_row(message: Message) -> dict[str, Any]:
         "attempts": [attempt_row(attempt) for attempt in message.attempts],
         "recipients": [recipient_row(one) for one in message.recipients],
         "resolved_by": message.resolved_by,
+        "cancelled_by": message.cancelled_by,
+        "cancelled_at": message.cancelled_at,
+        "request_id": message.request_id,
     }
 
 
@@ -99,6 +103,9 @@ def from_row(row: dict[str, Any]) -> Message:
         left_out_unknown=row.get("left_out_unknown", False),
         recipients=tuple(_recipient(one) for one in row["recipients"]),
         resolved_by=row.get("resolved_by"),
+        cancelled_by=row.get("cancelled_by"),
+        cancelled_at=row.get("cancelled_at"),
+        request_id=row.get("request_id"),
     )
 
 

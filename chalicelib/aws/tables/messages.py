@@ -12,8 +12,17 @@ from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables import message_rows
 from chalicelib.aws.tables.codec import from_item, to_item
 from chalicelib.aws.tables.message_rows import from_row, to_row
-from chalicelib.mail.models import CLAIMABLE, FIRST_KEPT, MOST_KEPT, Attempt, Message, OnUnknown, State
-from chalicelib.mail.ports import Claimed, Outcome, Page, Word
+from chalicelib.mail.models import (
+    CANCELLABLE,
+    CLAIMABLE,
+    FIRST_KEPT,
+    MOST_KEPT,
+    Attempt,
+    Message,
+    OnUnknown,
+    State,
+)
+from chalicelib.mail.ports import Cancellation, Claimed, Outcome, Page, Word
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -21,6 +30,9 @@ if TYPE_CHECKING:
 WHAT = "The table of messages"
 
 DUE, ACCEPTED = "by_next_attempt", "by_accepted"
+
+BATCH = 100
+"""How many rows BatchGetItem brings at most."""
 
 RESERVED = ("#state", "#ttl")
 """Attributes whose names are words of DynamoDB's own."""
@@ -162,6 +174,29 @@ class MessagesTable:
         }
         return self._done(_key(account, message), update, "#state = :unknown", values)
 
+    def cancel(self, message: Message, cancellation: Cancellation) -> bool:
+        """The number of attempts is part of the fence: what an attempt that came since has done must stay."""
+        update = "SET #state = :cancelled, recipients = :recipients, cancelled_by = :by, cancelled_at = :at"
+        if message.state is State.SENDING:
+            last = f"attempts[{len(message.attempts) - 1}]"
+            update += f", {last}.ended_at = :at, {last}.outcome = :cancelled"
+        left_out = "left_out = :left_out" if message.left_out else "attribute_not_exists(left_out)"
+        condition = (
+            "#state IN (:queued, :deferred, :sending) AND #state = :seen"
+            f" AND size(attempts) = :attempts AND {left_out}"
+        )
+        values = {
+            **_states(State.CANCELLED, *CANCELLABLE),
+            ":recipients": [message_rows.recipient_row(one) for one in cancellation.recipients],
+            ":by": cancellation.by,
+            ":at": cancellation.at,
+            ":seen": message.state,
+            ":attempts": len(message.attempts),
+            ":left_out": message.left_out or None,
+        }
+        update += " REMOVE claim, next_attempt_at"
+        return self._done(_key(message.account, message.id), update, condition, values)
+
     def by_accepted(self, account: str, limit: int, cursor: str | None) -> Page:
         """Messages of the account without their bodies, newest first."""
         start = {} if cursor is None else {"ExclusiveStartKey": message_rows.from_cursor(account, cursor)}
@@ -196,15 +231,15 @@ class MessagesTable:
 
     def _without_bodies(self, keys: list[dict[str, Any]]) -> list[Message]:
         """The rows of the keys, in their order. Indexes hold keys only: every update writes them."""
-        if not keys:
-            return []
-        request = {
-            self._table: {
-                "Keys": [_key(key["account"], key["message"]) for key in keys],
-                "ConsistentRead": True,
-                **message_rows.WITHOUT_BODY,
-            }
-        }
+        rows: dict[str, Message] = {}
+        for first in range(0, len(keys), BATCH):
+            rows.update(self._batch(keys[first : first + BATCH]))
+        return [rows[key["message"]] for key in keys if key["message"] in rows]
+
+    def _batch(self, keys: list[dict[str, Any]]) -> dict[str, Message]:
+        """Rows by message id."""
+        wanted = [_key(key["account"], key["message"]) for key in keys]
+        request = {self._table: {"Keys": wanted, "ConsistentRead": True, **message_rows.WITHOUT_BODY}}
         rows: dict[str, Message] = {}
         while request:
             with translated(WHAT):
@@ -213,7 +248,7 @@ class MessagesTable:
                 row = from_row(from_item(item))
                 rows[row.id] = row
             request = found.get("UnprocessedKeys", {})  # type: ignore[assignment]
-        return [rows[key["message"]] for key in keys if key["message"] in rows]
+        return rows
 
     def _done(self, key: dict[str, Any], update: str, condition: str, values: dict[str, Any]) -> bool:
         try:

@@ -77,6 +77,11 @@ class Table:
             answer = self.client.update_item(**request, ReturnValues="ALL_OLD")
         return from_item(answer.get("Attributes", {}))
 
+    def delete(self, key: Row, condition: str, **values: Any) -> None:
+        """Deletes a row. Raises ConditionFailed."""
+        with translated(self.what):
+            self.client.delete_item(**self._delete(key, condition, values))
+
     def put_part(self, row: Row, condition: str = "", **values: Any) -> Part:
         """A put inside a transaction."""
         return {"Put": self._put(row, condition, values)}
@@ -84,6 +89,10 @@ class Table:
     def update_part(self, key: Row, changes: Row, condition: str = "", **values: Any) -> Part:
         """An update inside a transaction."""
         return {"Update": self._update(key, changes, condition, values, {})}
+
+    def delete_part(self, key: Row, condition: str = "", **values: Any) -> Part:
+        """A deletion inside a transaction."""
+        return {"Delete": self._delete(key, condition, values)}
 
     def transact(self, parts: Sequence[Part]) -> None:
         """All of the parts or none.
@@ -95,6 +104,9 @@ class Table:
 
     def _put(self, row: Row, condition: str, values: Mapping[str, Any]) -> Part:
         return {"TableName": self.name, "Item": to_item(row), **_conditional(condition, values)}
+
+    def _delete(self, key: Row, condition: str, values: Mapping[str, Any]) -> Part:
+        return {"TableName": self.name, "Key": to_item(key), **_conditional(condition, values)}
 
     def _update(self, key: Row, changes: Row, condition: str, values: Mapping[str, Any], add: Row) -> Part:
         sets = [name for name, value in changes.items() if value is not None]

@@ -34,13 +34,25 @@ class Server:
 
 
 class SmtpSession:
-    """Speaks to one server as one user. `phase` is noted before each command is entered."""
+    """Speaks to one server as one user. `phase` is noted before each command is entered.
 
-    def __init__(self, server: Server, user: str, *, tls: ssl.SSLContext, resolve: Resolve) -> None:
+    `heard` is told what the server answers to each command, but to those about a recipient.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        user: str,
+        *,
+        tls: ssl.SSLContext,
+        resolve: Resolve,
+        heard: Callable[[Reply], None] = lambda _: None,
+    ) -> None:
         self._server = server
         self._user = user
         self._tls = tls
         self._resolve = resolve
+        self._heard = heard
         self._wire: Wire | None = None
         self._clean = True
         self._deadline = math.inf
@@ -106,7 +118,7 @@ class SmtpSession:
         """QUIT, whatever the server says to it."""
         if self._wire is not None:
             with suppress(smtplib.SMTPException, OSError):
-                self._wire.leave()
+                self._heard(self._wire.leave())
         self.drop()
 
     def drop(self) -> None:
@@ -153,6 +165,7 @@ class SmtpSession:
             self._clean = True
 
     def _expect(self, reply: Reply, code: int) -> Reply:
+        self._heard(reply)
         if reply.code != code:
             self._refuse(reply)
         return reply

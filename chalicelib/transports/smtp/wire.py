@@ -131,10 +131,11 @@ class Wire(smtplib.SMTP):
         """RSET."""
         return self._command("RSET")
 
-    def leave(self) -> None:
+    def leave(self) -> Reply:
         """QUIT. The answer changes nothing, so it is not waited for longer than a moment."""
         self._socket().settimeout(QUIT_SECONDS)
-        self.quit()
+        code, text = self.quit()
+        return replies.reply(code, text)
 
     def getreply(self) -> tuple[int, bytes]:
         """One reply of at most MAX_LINES lines of MAX_LINE octets; anything else closes the connection."""
@@ -173,9 +174,14 @@ class Wire(smtplib.SMTP):
         failure: OSError = OSError(f"{host} has no address")
         for address in self._addresses:
             try:
-                return socket.create_connection((address, port), min(timeout, self._left()))
+                connection = socket.create_connection((address, port), min(timeout, self._left()))
             except OSError as error:
                 failure = error
+            else:
+                # Else the final dot, which is written by itself, waits for the acknowledgement of the body,
+                # and that is delayed by 40 ms.
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return connection
         raise failure
 
     def _wait(self, seconds: float) -> None:

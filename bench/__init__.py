@@ -1,0 +1,1 @@
+"""Measures what Mailgrant costs: calls to AWS, round trips, throughput, cold starts (``make bench``)."""

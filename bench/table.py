@@ -1,0 +1,72 @@
+"""The figures for people, each beside its aim."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from bench.run import Measured
+
+WITHIN = 1.25
+"""The most that the init of `send` and `relay` may take, by that of boto3 with a DynamoDB client."""
+
+AT_ONCE_AIM = 20
+ZIP_AIM = 7
+
+
+def print_table(measured: Measured) -> None:
+    """Prints every figure, and whether it is within its aim."""
+    table = Table(box=None, header_style="bold")
+    for heading in ("", "measured", "aim", ""):
+        table.add_column(heading)
+    for what, value, aim, met in rows(measured):
+        table.add_row(what, value, aim, "" if met is None else ("met" if met else "MISSED"))
+    Console(width=110, highlight=False).print(table)
+
+
+def rows(measured: Measured) -> list[tuple[str, str, str, bool | None]]:
+    """What, its value, its aim, and whether it is met (None: there is no aim)."""
+    accept, relay, refresh = measured.accept, measured.relay, measured.refresh
+    rates, reads = refresh.per_minute, refresh.reads
+    fastest, growth = rates[max(rates)] / rates[min(rates)], len(set(reads.values()))
+    found: list[tuple[str, str, str, bool | None]] = [
+        ("accept, calls to AWS, account busy", f"{accept.busy}", "2", accept.busy <= 2),  # noqa: PLR2004
+        ("accept, account idle", f"{accept.idle}", "3", accept.idle <= 3),  # noqa: PLR2004
+        ("accept, long body", f"{accept.idle_large}", "4", accept.idle_large <= 4),  # noqa: PLR2004
+        ("accept, first of a process", f"{accept.first}", "", None),
+        ("accept, p50 and p99", f"{accept.p50:.1f} ms, {accept.p99:.1f} ms", "", None),
+        ("relay, calls for a message", f"{relay.per_message:.2f}", "3", relay.per_message <= 3),  # noqa: PLR2004
+        ("relay, long body", f"{relay.per_large_message:.2f}", "4", relay.per_large_message <= 4),  # noqa: PLR2004
+        ("relay, calls for a session", f"{relay.per_session:.1f}", "4", relay.per_session <= 4),  # noqa: PLR2004
+        ("relay, first session of a process", f"{relay.first_session:.1f}", "", None),
+        ("relay, round trips for a message", f"{relay.round_trips:.2f}", "", None),
+        ("relay, messages a second", f"{relay.messages_per_s:.1f}", "", None),
+        ("smtplib, messages a second", f"{relay.smtplib_messages_per_s:.1f}", "", None),
+        ("refresh, calls to AWS", f"{refresh.aws_calls}", "", None),
+        *(
+            (f"refreshes a minute, {at_once} at once", f"{rate:.0f}", "", None)
+            for at_once, rate in rates.items()
+        ),
+        ("refreshes, most at once by one", f"{fastest:.1f} times", f"{AT_ONCE_AIM}", fastest >= AT_ONCE_AIM),
+        ("reads of a tick, by accounts", f"{dict(reads)}", "equal", growth == 1),
+        ("boto3 with a client, init", f"{measured.baseline.init:.0f} ms", "", None),
+    ]
+    for name, function in measured.init.items():
+        aimed = name in ("send", "relay")
+        start = function.start
+        value = (
+            f"{function.ratio:.2f} ({start.init:.0f} ms, then {start.first:.0f} ms, {start.memory:.0f} MiB)"
+        )
+        found.append(
+            (
+                f"{name}, init",
+                value,
+                str(WITHIN) if aimed else "",
+                function.ratio <= WITHIN if aimed else None,
+            )
+        )
+    size = measured.zip_mib
+    return [*found, ("zip", f"{size:.2f} MiB", f"{ZIP_AIM} MiB", size <= ZIP_AIM)]

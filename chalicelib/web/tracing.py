@@ -1,0 +1,40 @@
+"""The one id of a request, and the line that the log has of each: route and outcome, never path or query.
+
+A path may hold a connect link, a query may hold an authorization code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from chalice.app import Request, Response
+
+from chalicelib import logs
+
+log = logs.logger("web")
+
+
+def request_id(request: Request) -> str | None:
+    """API Gateway's id of the request, which it also answers as x-amzn-RequestId; else Lambda's own."""
+    found: str | None = request.context.get("requestId")
+    return found or getattr(request.lambda_context, "aws_request_id", None)
+
+
+def traced(event: Any, get_response: Callable[[Any], Any]) -> Any:
+    """Middleware of every function: puts the id of the request, or of the invocation, into all its lines."""
+    if not isinstance(event, Request):
+        with logs.about(invocation=event.context.aws_request_id):
+            return get_response(event)
+    with logs.about(request_id=request_id(event)):
+        began = time.monotonic()
+        response: Response = get_response(event)
+        facts = {
+            "method": event.method,
+            "route": event.context.get("resourcePath"),
+            "status": response.status_code,
+            "ms": round((time.monotonic() - began) * 1000),
+        }
+        log.info("answered", extra={"facts": facts})
+        return response

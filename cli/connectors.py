@@ -1,0 +1,183 @@
+"""Commands for connectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli.api import Api, part
+from cli.commands import YES, Commands, agree, asking
+from cli.completion import connector_argument
+from cli.output import Out
+
+LABELS = {"microsoft": "Microsoft", "google": "Google"}
+
+FIELDS = [
+    ("id", "id"),
+    ("name", "name"),
+    ("provider", "provider"),
+    ("client_id", "client id"),
+    ("tenant", "tenant"),
+    ("created_at", "created"),
+    ("secret_saved_at", "secret saved"),
+    ("redirect_uri", "redirect URI"),
+]
+COLUMNS = [("name", "NAME"), ("provider", "PROVIDER"), ("state", "STATE")]
+ACCOUNT_COLUMNS = [("name", "NAME"), ("address", "ADDRESS"), ("status", "STATUS")]
+
+SECRET = click.option(
+    "--client-secret",
+    envvar="MAILGRANT_CLIENT_SECRET",
+    prompt=True,
+    hide_input=True,
+    help="Asked for when left out, which keeps it out of the shell's history.",
+)
+
+
+@click.group(cls=Commands)
+def connectors() -> None:
+    """The OAuth clients that are registered at Microsoft and Google."""
+
+
+@connectors.command("add")
+@click.option("--provider", type=click.Choice(list(LABELS)), required=True)
+@click.option("--name", required=True, help="What you call it.")
+@click.option(
+    "--client-id", required=True, help="Microsoft's Application (client) ID, or Google's Client ID."
+)
+@SECRET
+@click.option("--tenant", default="", help="Microsoft only: a directory id or domain; else common.")
+@asking
+def add(api: Api, out: Out, **body: str) -> None:
+    r"""Register an OAuth client. Its redirect URI is printed for copying, and its secret is tried.
+
+    \b
+    Example:
+      mailgrant connectors add --provider microsoft --name Ours --client-id ID
+    """
+    connector = api.post("connectors", {name: value for name, value in body.items() if value})
+    out.record(connector, FIELDS)
+    out.say("\nRegister the redirect URI at the provider, character by character.")
+    out.say(checked(connector))
+    out.problem(connector["check"].get("diagnosis"))
+
+
+@connectors.command("list")
+@asking
+def list_connectors(api: Api, out: Out) -> None:
+    r"""List the connectors.
+
+    \b
+    Example:
+      mailgrant connectors list
+    """
+    answer = api.get("connectors")
+    rows = [{**one, "state": "refused" if one["problem"] else "ok"} for one in answer["connectors"]]
+    out.table(answer, rows, COLUMNS, below="id")
+
+
+@connectors.command("show")
+@connector_argument
+@asking
+def show(api: Api, out: Out, connector: str) -> None:
+    r"""Show one connector with its redirect URI and its accounts.
+
+    \b
+    Example:
+      mailgrant connectors show con_q3vd0r8m2xkz5t7w1ybn
+    """
+    found = _with_accounts(api, connector)
+    out.record(found, FIELDS)
+    _show_accounts(out, found)
+
+
+@connectors.command("update")
+@connector_argument
+@click.option("--name", help="What you call it.")
+@click.option("--client-id", help="Another client; refused while accounts are connected with the old one.")
+@click.option("--tenant", help='Microsoft only: a directory id or domain; "" for common.')
+@asking
+def update(api: Api, out: Out, connector: str, **changes: str | None) -> None:
+    r"""Change a connector. What is left out stays as it is; for the secret see `connectors secret`.
+
+    \b
+    Example:
+      mailgrant connectors update con_q3vd0r8m2xkz5t7w1ybn --name "Our tenant"
+    """
+    body = {name: value for name, value in changes.items() if value is not None}
+    if not body:
+        raise click.UsageError("Name what changes: --name, --client-id or --tenant.")
+    out.record(api.patch(f"connectors/{part(connector)}", body), FIELDS)
+
+
+@connectors.command("secret")
+@connector_argument
+@SECRET
+@click.option("--unchecked", is_flag=True, help="Save it without asking the provider whether it takes it.")
+@asking
+def replace_secret(api: Api, out: Out, connector: str, *, client_secret: str, unchecked: bool) -> None:
+    r"""Replace a connector's client secret, after the provider has taken the new one.
+
+    One that the provider refuses changes nothing. The former one stays in Secrets Manager as AWSPREVIOUS.
+
+    \b
+    Example:
+      mailgrant connectors secret con_q3vd0r8m2xkz5t7w1ybn
+    """
+    body: dict[str, Any] = {"client_secret": client_secret, "check": not unchecked}
+    answer = api.put(f"connectors/{part(connector)}/secret", body)
+    kept = " The former one is kept as AWSPREVIOUS." if answer.get("previous_kept") else ""
+    out.answer(answer, f"The secret is replaced.{kept} {checked(answer)}")
+
+
+@connectors.command("delete")
+@connector_argument
+@YES
+@asking
+def delete(api: Api, out: Out, connector: str, *, yes: bool) -> None:
+    r"""Delete a connector that no account belongs to. Accounts that do are listed.
+
+    AWS keeps its secret for 30 days, in which it can be restored there.
+
+    \b
+    Example:
+      mailgrant connectors delete con_q3vd0r8m2xkz5t7w1ybn
+    """
+    found = _with_accounts(api, connector)
+    if found["accounts"]:
+        _show_accounts(out, found)
+    else:
+        agree(out, f"Delete the connector {found['name']}?", yes=yes)
+    # With accounts, the API says why it is not done.
+    deleted = api.delete(f"connectors/{part(connector)}")
+    until = deleted["secret_recoverable_until"][:10]
+    out.answer(deleted, f"{found['name']} is deleted. AWS can restore its secret until {until}.")
+
+
+def checked(connector: dict[str, Any]) -> str:
+    """In a sentence, whether the provider takes the secret that was just saved."""
+    label = LABELS.get(connector["provider"], connector["provider"])
+    return {
+        True: f"{label} takes it.",
+        False: f"{label} does not take this client with this secret yet.",
+        None: f"{label} was not asked whether it takes it.",
+    }[connector["check"]["ok"]]
+
+
+def _with_accounts(api: Api, connector: str) -> dict[str, Any]:
+    """The connector with all its accounts."""
+    path = f"connectors/{part(connector)}"
+    found = api.get(path)
+    cursor = found.pop("cursor", None)
+    while cursor is not None:
+        page = api.get(path, cursor=cursor)
+        found["accounts"] += page["accounts"]
+        cursor = page["cursor"]
+    return found
+
+
+def _show_accounts(out: Out, found: dict[str, Any]) -> None:
+    if found["accounts"] and not out.as_json:
+        out.say("\nAccounts:")
+        out.table({}, found["accounts"], ACCOUNT_COLUMNS, below="id")
