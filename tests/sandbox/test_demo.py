@@ -81,6 +81,8 @@ def test_it_stays_up_and_says_what_to_try(directory: Path) -> None:
     assert len(answers) == 4
     assert set(answers.values()) <= {200, 404}
     assert len(commands) == 6
+    # 1 is also the word of `status` that something is wrong: its schedules may not have ended a run yet.
+    assert commands.pop("./mailgrant status") in {0, 1}
     assert {line: code for line, code in commands.items() if code} == {}
     assert code == 0
     assert not (directory / "cli.json").exists()
@@ -227,7 +229,7 @@ def test_two_sandboxes_run_side_by_side(tmp_path: Path, quiet: Sandbox) -> None:
 
 MOMENTS = {
     "while it starts": "starting AWS",
-    "while it deploys": "-data: create",
+    "while it deploys": "-data: creating",
     "while it plays": "Connecting ",
 }
 
