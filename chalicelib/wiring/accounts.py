@@ -1,0 +1,204 @@
+"""The services of connectors, accounts and their tokens."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from chalicelib.wiring.shared import Shared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chalicelib.accounts.access import AccessTokens
+    from chalicelib.accounts.changing import Changing
+    from chalicelib.accounts.connect import Connect
+    from chalicelib.accounts.credentials import Credentials
+    from chalicelib.accounts.disconnecting import Disconnecting
+    from chalicelib.accounts.keeping import Keeper
+    from chalicelib.accounts.mailboxes import Mailboxes
+    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.pausing import Pausing
+    from chalicelib.accounts.registry import Registry
+    from chalicelib.accounts.stores import Stores
+    from chalicelib.accounts.telling import Telling
+    from chalicelib.accounts.tokens import Tokens
+    from chalicelib.accounts.verifying import Verifying
+    from chalicelib.accounts.visits import Visits
+    from chalicelib.providers.base import Provider
+    from chalicelib.secret import Secret
+    from chalicelib.transports.refusals import Refused
+    from chalicelib.transports.smtp.probe import Step
+
+
+class AccountServices(Shared):
+    """What concerns accounts and their tokens."""
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Connectors, accounts and connect links."""
+        from chalicelib.accounts.registry import Registry
+
+        tables = (self.connectors_table, self.accounts_table, self.authorizations_table)
+        return Registry(*tables, self.catalogue, self.clock)
+
+    @cached_property
+    def connect(self) -> Connect:
+        """Sign-ins, and the credentials of connectors."""
+        from chalicelib.accounts.connect import Connect
+        from chalicelib.accounts.consent import Consents
+        from chalicelib.accounts.sign_ins import SignIns
+
+        consents = Consents(
+            self.grants_table, self.connectors_table, self.keeper, self._open_lane, self.clock
+        )
+        sign_ins = SignIns(self.authorizations_table, self.grants_vault, self.public_url, self.clock)
+        return Connect(self._stores, self.providers, self.secrets, sign_ins, consents, self.clock)
+
+    @cached_property
+    def visits(self) -> Visits:
+        """Visits of mailbox owners."""
+        from chalicelib.accounts.visits import Visits
+
+        return Visits(self.authorizations_table, self.clock)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """The care of tokens."""
+        from chalicelib.accounts.refreshing import Refresher
+        from chalicelib.accounts.tokens import Tokens
+
+        refresher = Refresher(self.grants_table, self.connectors_table, self.secrets, self.keeper, self.clock)
+        return Tokens(
+            self._stores,
+            self.providers,
+            refresher,
+            self.keeper,
+            self.telling,
+            self._recently_used,
+            self.clock,
+        )
+
+    @cached_property
+    def telling(self) -> Telling:
+        """The news that a mailbox needs its owner."""
+        from chalicelib.accounts.telling import Telling
+
+        return Telling(
+            self.grants_table,
+            self.authorizations_table,
+            self.events,
+            self.public_url,
+            with_address=self.settings.address_in_events,
+            now=self.clock,
+        )
+
+    @cached_property
+    def changing(self) -> Changing:
+        """Changes of connectors and accounts."""
+        from chalicelib.accounts.changing import Changing
+
+        return Changing(self.connectors_table, self.accounts_table, self.clock)
+
+    @cached_property
+    def pausing(self) -> Pausing:
+        """Accounts that are paused and go on."""
+        from chalicelib.accounts.pausing import Pausing
+
+        return Pausing(self.accounts_table, self._hold_paused, self._release_paused, self.clock)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """The credentials of connectors."""
+        from chalicelib.accounts.credentials import Credentials
+
+        return Credentials(self.connectors_table, self.providers, self.secrets, self.clock)
+
+    @cached_property
+    def disconnecting(self) -> Disconnecting:
+        """The end of consents."""
+        from chalicelib.accounts.disconnecting import Disconnecting
+
+        lanes = (self._hold_disconnected, self._open_lane)
+        return Disconnecting(self._stores, self.providers, self.keeper, *lanes, self.clock)
+
+    @cached_property
+    def verifying(self) -> Verifying:
+        """Trying an account out. The function that does it refreshes tokens by itself: it holds both keys."""
+        from chalicelib.accounts.access import AccessTokens
+        from chalicelib.accounts.verifying import Verifying
+
+        opened = self.access_tokens_vault.open
+        tokens = AccessTokens(self.access_tokens_table, opened, self._refresh_here, self.clock)
+        return Verifying(self._stores, tokens, self._probe)
+
+    @cached_property
+    def access_tokens(self) -> AccessTokens:
+        """How the relay comes to an access token."""
+        from chalicelib.accounts.access import AccessTokens
+
+        return AccessTokens(
+            self.access_tokens_table, self.access_tokens_vault.open, self.functions.tokens, self.clock
+        )
+
+    @cached_property
+    def providers(self) -> Mapping[str, Provider]:
+        """The providers, spoken to by their own libraries."""
+        from chalicelib.providers import providers
+
+        return providers(self.settings, self.clock)
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """Seals tokens and sees to it that they are saved."""
+        from chalicelib.accounts.keeping import Keeper
+
+        return Keeper(
+            self.grants_table, self.grants_vault, self.access_tokens_vault, self.rescue_queue, self.clock
+        )
+
+    @cached_property
+    def _stores(self) -> Stores:
+        from chalicelib.accounts.stores import Stores
+
+        return Stores(
+            self.accounts_table, self.connectors_table, self.authorizations_table, self.grants_table
+        )
+
+    def _mailboxes(self, memory: int) -> Mailboxes:
+        from chalicelib.accounts.mailboxes import Mailboxes
+
+        return Mailboxes(self.registry, memory=memory, now=self.clock)
+
+    def _open_lane(self, account: str) -> None:
+        self.lane.open(account)
+
+    def _hold_disconnected(self, account: str) -> None:
+        from chalicelib.mail.models import ClosedReason
+
+        self.lane.hold(account, ClosedReason.DISCONNECTED)
+
+    def _hold_paused(self, account: str) -> None:
+        from chalicelib.mail.models import ClosedReason
+
+        self.lane.hold(account, ClosedReason.PAUSED)
+
+    def _release_paused(self, account: str) -> None:
+        from chalicelib.mail.models import ClosedReason
+
+        self.lane.release(account, ClosedReason.PAUSED)
+
+    def _refresh_here(self, account: str, failed_version: int | None) -> None:
+        self.tokens.ensure(account, failed_version=failed_version)
+
+    def _recently_used(self, account: str) -> int | None:
+        return self.lane.used_at(account)
+
+    def _probe(
+        self, account: Account, connector: Connector, token: Secret, seconds: float
+    ) -> tuple[list[Step], Refused | None]:
+        from chalicelib.transports.smtp.probe import probe
+
+        return probe(
+            lambda heard: self._open_session(account, connector, heard=heard), token, seconds=seconds
+        )

@@ -1,0 +1,63 @@
+"""What accounts and mail both use: callers, facts, lanes, sessions with mail servers."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.wiring.aws import Aws
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.callers.registry import Callers
+    from chalicelib.mail.lane import Lane
+    from chalicelib.providers.catalogue import ProviderFacts
+    from chalicelib.transports.smtp.session import SmtpSession
+
+
+class Shared(Aws):
+    """What accounts and mail both use."""
+
+    @cached_property
+    def callers(self) -> Callers:
+        """Who may use what."""
+        from chalicelib.callers.registry import Callers
+
+        return Callers(self.callers_table, self.clock)
+
+    @cached_property
+    def catalogue(self) -> Mapping[str, ProviderFacts]:
+        """The facts about providers."""
+        from chalicelib.providers.catalogue import catalogue
+
+        return catalogue(self.settings.provider_endpoints)
+
+    @cached_property
+    def lane(self) -> Lane:
+        """The lanes of the accounts."""
+        from chalicelib.mail.lane import Lane
+
+        return Lane(self.lanes_table, self.messages_table, self.wakeups, self.clock)
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """How mail servers are trusted."""
+        from chalicelib.network import tls_context
+
+        return tls_context(self.settings.extra_ca)
+
+    def _open_session(self, account: Account, connector: Connector, **heard: Any) -> SmtpSession:
+        from chalicelib.network import resolve
+        from chalicelib.transports.smtp.session import Server, SmtpSession
+
+        facts = self.catalogue[connector.provider]
+        return SmtpSession(
+            Server(facts.smtp_host, facts.smtp_port),
+            account.user,
+            tls=self.tls,
+            resolve=lambda host, port: resolve(host, port, self.settings.allowed_private_networks),
+            **heard,
+        )
