@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from chalicelib.accounts.sign_ins import SignIns
     from chalicelib.accounts.stores import Stores
     from chalicelib.diagnosis import Diagnosis
-    from chalicelib.providers.base import Provider
+    from chalicelib.providers import Providers
 
 SUSPICIOUS = frozenset({outcomes.WRONG_ISSUER.code, ID_TOKEN_INVALID})
 """Codes of answers that an honest provider does not give; they are logged as warnings."""
@@ -47,7 +47,7 @@ class Connect:
     def __init__(
         self,
         stores: Stores,
-        providers: Mapping[str, Provider],
+        providers: Providers,
         secrets: Secrets,
         sign_ins: SignIns,
         consents: Consents,

@@ -17,11 +17,9 @@ from chalicelib.logs import logger
 from chalicelib.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from chalicelib.accounts.models import Connector
     from chalicelib.accounts.ports import ConnectorStore, Secrets
-    from chalicelib.providers.base import Provider
+    from chalicelib.providers import Providers
 
 SECRET_LIMIT = 4_000
 NOBODYS_TOKEN = Secret("mailgrant-asks-whether-this-client-is-known")
@@ -42,7 +40,7 @@ class Credentials:
     def __init__(
         self,
         connectors: ConnectorStore,
-        providers: Mapping[str, Provider],
+        providers: Providers,
         secrets: Secrets,
         now: clock.Clock = clock.now,
     ) -> None:
@@ -109,7 +107,7 @@ class Credentials:
 
     def _objection(self, connector: Connector, secret: Secret) -> Diagnosis | None:
         """What the provider has against the client with this secret."""
-        provider = self._providers[connector.provider]
+        provider = self._providers.of(connector)
         if re.fullmatch(provider.facts.mistaken_for_secret, secret.reveal()):
             return SECRET_IS_AN_ID
         try:

@@ -22,12 +22,13 @@ from chalicelib.errors import ConfigurationError, Diagnosed, NotFound, Unavailab
 from chalicelib.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from chalicelib.accounts.keeping import Keeper
     from chalicelib.accounts.models import Account, Grant
     from chalicelib.accounts.stores import Stores
     from chalicelib.diagnosis import Diagnosis
+    from chalicelib.providers import Providers
     from chalicelib.providers.base import Provider
 
 TRIES = 5
@@ -42,7 +43,7 @@ class Disconnecting:
     def __init__(
         self,
         stores: Stores,
-        providers: Mapping[str, Provider],
+        providers: Providers,
         keeper: Keeper,
         hold_lane: Callable[[str], object],
         open_lane: Callable[[str], object],
@@ -136,4 +137,4 @@ class Disconnecting:
 
     def _provider(self, account: Account) -> Provider | None:
         connector = self._connectors.get(account.connector)
-        return self._providers[connector.provider] if connector else None
+        return self._providers.of(connector) if connector else None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib import clock
 from chalicelib.accounts.access import ACCESS_TOKEN
-from chalicelib.accounts.models import Grant, Identity, SealedToken
+from chalicelib.accounts.models import MAIL, Grant, Identity, SealedToken
 from chalicelib.errors import Unavailable
 from chalicelib.logs import logger
 from chalicelib.secret import Secret
@@ -56,10 +56,10 @@ class Prepared:
         """The refresh token as its row holds it."""
         return self.grants.seal(REFRESH_TOKEN, version, value.reveal().encode())
 
-    def access_token(self, answer: TokenSet, version: int, now: int) -> SealedToken:
+    def access_token(self, answer: TokenSet, version: int, now: int, resource: str = MAIL) -> SealedToken:
         """The access token as its row holds it."""
         sealed = self.tokens.seal(ACCESS_TOKEN, version, answer.access_token.reveal().encode())
-        return SealedToken(self.account, sealed, version, answer.expires_at, now)
+        return SealedToken(self.account, sealed, version, answer.expires_at, now, resource)
 
 
 class Keeper:

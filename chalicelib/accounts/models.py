@@ -24,10 +24,59 @@ MAIL = "mail"
 """The resource whose access token SMTP, IMAP and POP3 take."""
 
 
+GRAPH = "graph"
+"""The resource whose access token Microsoft Graph takes."""
+
+
 class AuthMode(StrEnum):
     """How an account proves itself to its provider."""
 
     AUTHORIZATION_CODE = "authorization_code"
+    """Its owner has consented."""
+    CLIENT_CREDENTIALS = "client_credentials"
+    """The connector's application acts by itself; the tenant's administrator has allowed it."""
+    SERVICE_ACCOUNT = "service_account"
+    """Google's service account acts as the mailbox, by domain-wide delegation."""
+    PASSWORD = "password"  # noqa: S105 - a name
+    """It has a password of its own."""
+
+    @property
+    def has_owner(self) -> bool:
+        """Whether a person consents, who can be sent a connect link."""
+        return self is AuthMode.AUTHORIZATION_CODE
+
+    @property
+    def needs_client(self) -> bool:
+        """Whether the provider is asked for tokens, in the name of the connector's client."""
+        return self is not AuthMode.PASSWORD
+
+
+class Cloud(StrEnum):
+    """Microsoft's clouds. Each has hosts of its own and needs an application of its own."""
+
+    GLOBAL = "global"
+    GCC_HIGH = "gcc_high"
+    DOD = "dod"
+    CHINA = "china"
+
+
+class CredentialKind(StrEnum):
+    """What our client proves itself with."""
+
+    SECRET = "secret"  # noqa: S105 - a name
+    CERTIFICATE = "certificate"
+    """A private key with its certificate, both PEM in one text."""
+    FEDERATED = "federated"
+    """A token that AWS signs for the role of the function (sts:GetWebIdentityToken); nothing is stored."""
+    SERVICE_ACCOUNT = "service_account"
+    """Google's JSON key of a service account."""
+    NONE = "none"
+    """There is no client: the accounts have passwords."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether there is something in Secrets Manager."""
+        return self in {CredentialKind.SECRET, CredentialKind.CERTIFICATE, CredentialKind.SERVICE_ACCOUNT}
 
 
 class GrantState(StrEnum):
@@ -80,7 +129,8 @@ class Connector:
     `tenant` is Microsoft's directory (``common`` where nothing is said) and empty for Google.
     `problem` is the fact that the provider refuses the client itself; it is written by whoever asks for
     tokens, and removed by the next token that is given or the next secret that is saved. Until `retry_at`
-    nobody asks the provider for anything in this connector's name.
+    nobody asks the provider for anything in this connector's name. `facts` is what differs from the facts of
+    its provider (`catalogue.ProviderFacts`): endpoints, scopes, hosts.
     """
 
     id: str
@@ -92,6 +142,14 @@ class Connector:
     secret_saved_at: int | None = None
     problem: Diagnosis | None = None
     retry_at: int | None = None
+    cloud: Cloud = Cloud.GLOBAL
+    credential: CredentialKind = CredentialKind.SECRET
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def has_credential(self) -> bool:
+        """Whether it can be asked with: its credential was saved, or needs no saving."""
+        return self.secret_saved_at is not None or not self.credential.is_stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 
 if TYPE_CHECKING:
     from chalicelib.accounts.models import Account, Authorization, Grant, Identity, TokenSet
-    from chalicelib.providers.catalogue import ProviderFacts
+    from chalicelib.providers.facts import ProviderFacts
 
 Outcome = dict[str, Any]
 

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, NoReturn
 
 from chalicelib import clock
 from chalicelib.accounts import outcomes, rules
+from chalicelib.accounts.asking import asking
 from chalicelib.accounts.keeping import Kept
+from chalicelib.accounts.models import MAIL
 from chalicelib.errors import Conflict, Diagnosed, Unavailable
 from chalicelib.logs import logger
 from chalicelib.providers.replies import concerns_connector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from chalicelib.accounts.keeping import Keeper, Prepared
     from chalicelib.accounts.models import Account, Connector, Grant, SealedToken, TokenSet
     from chalicelib.accounts.ports import ConnectorStore, GrantStore, Secrets
     from chalicelib.diagnosis import Diagnosis
+    from chalicelib.providers import Providers
     from chalicelib.providers.base import Provider
     from chalicelib.secret import Secret
 
@@ -48,11 +49,12 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The right to ask: whose it is, until when, and why it was taken."""
+    """The right to ask: whose it is, until when, why it was taken, and for what kind of server."""
 
     owner: str
     until: int
     in_use: bool
+    resource: str = MAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,11 @@ class Refresher:
 
     def _ask(self, grant: Grant, mailbox: Mailbox, turn: Turn) -> _Received:
         """Fetches everything that can fail, looks at the time, and only then asks."""
-        secret = self._secrets.get(mailbox.connector.id)
+        asked = asking(mailbox, self._secrets, self._now, turn.resource)
         refresh_token = self._keeper.reveal(grant)
         prepared = self._keeper.prepare(grant.account)
         self._guard(turn)
-        answer = mailbox.provider.refresh(mailbox.connector, secret, refresh_token)
+        answer = asked(refresh_token)
         # A provider that sends no refresh token means that the old one stays (RFC 6749, section 6).
         return _Received(answer, answer.refresh_token or refresh_token, prepared)
 
@@ -128,7 +130,7 @@ class Refresher:
         self, grant: Grant, mailbox: Mailbox, turn: Turn, received: _Received
     ) -> tuple[Grant, SealedToken]:
         now, version = self._now(), grant.version + 1
-        token = received.prepared.access_token(received.answer, version, now)
+        token = received.prepared.access_token(received.answer, version, now, turn.resource)
         sealed = received.prepared.refresh_token(received.refresh_token, version)
         newer = _refreshed(grant, received.answer, sealed, now)
         facts = mailbox.provider.facts
@@ -200,14 +202,14 @@ class Refresher:
             log.warning("a lease was not given back", extra={"facts": {"account": grant.account}})
 
 
-def mailbox_of(account: Account, connectors: ConnectorStore, providers: Mapping[str, Provider]) -> Mailbox:
+def mailbox_of(account: Account, connectors: ConnectorStore, providers: Providers) -> Mailbox:
     """The account with its connector and provider. Raises Conflict when the connector is gone."""
     connector = connectors.get(account.connector)
     if connector is None:
         raise Conflict(
             "The account's connector does not exist.", fix="Connect the mailbox with another connector."
         )
-    return Mailbox(account, connector, providers[connector.provider])
+    return Mailbox(account, connector, providers.of(connector))
 
 
 def _refreshed(grant: Grant, answer: TokenSet, sealed: bytes, now: int) -> Grant:

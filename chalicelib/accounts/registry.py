@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from chalicelib.accounts.models import Authorization
     from chalicelib.accounts.ports import AccountStore, AuthorizationStore, ConnectorStore
-    from chalicelib.providers.catalogue import ProviderFacts
+    from chalicelib.providers.catalogue import Catalogue
 
 CUT_OFF = 2 * clock.MINUTE
 """After this a sign-in without an outcome has none: `connect` runs for a minute at most."""
@@ -53,7 +53,7 @@ class Registry:
         connectors: ConnectorStore,
         accounts: AccountStore,
         authorizations: AuthorizationStore,
-        catalogue: Mapping[str, ProviderFacts],
+        catalogue: Catalogue,
         now: clock.Clock = clock.now,
     ) -> None:
         self._connectors = connectors
@@ -160,7 +160,7 @@ class Registry:
             account=account.id,
             provider=connector.provider,
             asked_by=link.invited_by,
-            scopes_in_words=self._catalogue[connector.provider].scopes_in_words,
+            scopes_in_words=self._catalogue.of(connector).scopes_in_words,
             expires_at=link.expires_at,
         )
 

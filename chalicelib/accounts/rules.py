@@ -16,7 +16,7 @@ from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 
 if TYPE_CHECKING:
     from chalicelib.accounts.models import SealedToken
-    from chalicelib.providers.catalogue import ProviderFacts
+    from chalicelib.providers.facts import ProviderFacts
 
 BEFORE_EXPIRY = 10 * MINUTE
 SOONEST = 30 * SECOND

@@ -36,14 +36,14 @@ from chalicelib.ids import SHARDS
 from chalicelib.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from chalicelib.accounts.keeping import Keeper
     from chalicelib.accounts.models import Account, Grant
     from chalicelib.accounts.refreshing import Mailbox, Refresher
     from chalicelib.accounts.stores import Stores
     from chalicelib.accounts.telling import Telling
-    from chalicelib.providers.base import Provider
+    from chalicelib.providers import Providers
 
 DEFAULT_TIME = 55 * clock.SECOND
 AT_ONCE = 8
@@ -63,7 +63,7 @@ class Tokens:
     def __init__(  # noqa: PLR0913, PLR0917 - each is one thing
         self,
         stores: Stores,
-        providers: Mapping[str, Provider],
+        providers: Providers,
         refresher: Refresher,
         keeper: Keeper,
         telling: Telling,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
     from chalicelib.aws.events import PutsEvents
+    from chalicelib.aws.identity import GivesIdentity
     from chalicelib.settings import Settings
 
 CONNECT_TIMEOUT = 3
@@ -82,6 +83,12 @@ class Clients:
     def events(self) -> PutsEvents:
         """The event bus."""
         client: PutsEvents = self._client("events", read_timeout=5)
+        return client
+
+    @cached_property
+    def sts(self) -> GivesIdentity:
+        """Who we are. GetWebIdentityToken is not offered at the global endpoint, so this is the Region's."""
+        client: GivesIdentity = self._client("sts", read_timeout=5)
         return client
 
     def _client(self, service: str, *, read_timeout: int, attempts: int = 3) -> Any:

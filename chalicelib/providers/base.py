@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chalicelib.accounts.models import Identity, TokenSet
+from chalicelib.accounts.models import MAIL, Identity, TokenSet
 from chalicelib.clock import SECOND
 from chalicelib.errors import Diagnosed
 from chalicelib.providers.replies import transient
@@ -15,8 +15,8 @@ from chalicelib.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from chalicelib.accounts.models import Connector
-    from chalicelib.providers.catalogue import ProviderFacts
+    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.providers.facts import ProviderFacts
 
 SHORTEST_LIFE = 60
 LONGEST_LIFE = 24 * 3600
@@ -49,8 +49,16 @@ class Provider(Protocol):
     def redeem(self, connector: Connector, secret: Secret, flow: Mapping[str, Any], code: str) -> TokenSet:
         """Exchanges a code, once, for a TokenSet with the verified identity of who consented."""
 
-    def refresh(self, connector: Connector, secret: Secret, refresh_token: Secret) -> TokenSet:
+    def refresh(
+        self, connector: Connector, secret: Secret, refresh_token: Secret, *, resource: str = MAIL
+    ) -> TokenSet:
         """Exchanges a refresh token with exactly one request; says whose it is if the provider does."""
+
+    def obtain(self, connector: Connector, credential: Secret, account: Account, /) -> TokenSet:
+        """A token that no person has consented to: of the application itself, or of a service account.
+
+        It is good for the account's mailbox where the tenant's administrator has allowed that.
+        """
 
     def revoke(self, refresh_token: Secret) -> bool:
         """Ends the consent that the token is of; False where the provider has no way for that."""

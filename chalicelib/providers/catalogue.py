@@ -1,89 +1,108 @@
 """What is known of each provider: endpoints, scopes, hosts and limits. Data, not code.
 
-Sources: Microsoft's "Authenticate an IMAP, POP or SMTP connection using OAuth" and "SMTP submission
-improvements" (3 connections, 30 messages a minute), Google's "XOAUTH2 mechanism" (only the full
-mail.google.com scope opens SMTP) and "Gmail sending limits" (100 recipients a message by SMTP).
+Sources: Microsoft's "Authenticate an IMAP, POP or SMTP connection using OAuth", "National clouds" and "SMTP
+submission improvements" (3 connections, 30 messages a minute), Google's "XOAUTH2 mechanism" (only the full
+mail.google.com scope opens SMTP) and "Gmail sending limits" (100 recipients a message by SMTP); for the
+others what Thunderbird uses. Where a provider tells no limit, a small one stands.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.accounts.models import Cloud
 from chalicelib.clock import DAY, SECOND
 from chalicelib.errors import ConfigurationError
+from chalicelib.providers.facts import ProviderFacts, merged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from chalicelib.accounts.models import Connector
 
 MEGABYTE = 1_000_000
 
-ADDRESSES = frozenset({"login", "authorize", "token", "revoke", "jwks", "issuer"})
-"""Facts that are addresses to which secrets are sent, or by which they are judged."""
-
-_ADDRESS = re.compile(r"https://[^\s/?#@\\]+(/[^\s?#@\\]*)?")
-"""https, and neither user information nor a query or fragment."""
+DELEGATED_OR_PASSWORD = ("authorization_code", "password")
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderFacts:
-    """One provider.
-
-    `login` is Microsoft's login host, from which its endpoints follow for each tenant; Google names its
-    endpoints one by one. `scopes` are asked for when the owner consents; without all of `required_scopes`
-    nothing is saved.
-    `keep_alive` is how many seconds an idle grant is left alone (half of what the provider allows);
-    `doubt` how many seconds pass before a refused refresh token is tried a second time.
-    `mistaken_for_secret` is a regular expression for what is copied by mistake in the place of a client
-    secret; `withdraw` are the pages on which a mailbox owner can take the permission back by hand.
-    """
-
-    name: str
-    label: str
-    scopes: tuple[str, ...]
-    required_scopes: tuple[str, ...]
-    scopes_in_words: tuple[str, ...]
-    smtp_host: str
-    smtp_port: int
-    max_connections: int
-    messages_per_minute: int | None
-    max_recipients: int
-    max_size: int
-    keep_alive: int
-    doubt: int = 300
-    mistaken_for_secret: str = ""
-    withdraw: tuple[str, ...] = ()
-    login: str = ""
-    authorize: str = ""
-    token: str = ""
-    revoke: str = ""
-    jwks: str = ""
-    issuer: str = ""
-
-
-MICROSOFT = ProviderFacts(
-    name="microsoft",
-    label="Microsoft 365 or Outlook.com",
-    login="https://login.microsoftonline.com",
+def _microsoft(  # noqa: PLR0913 - what differs between the clouds
+    cloud: Cloud, *, login: str, graph: str, outlook: str, app: str, smtp: str, imap: str
+) -> ProviderFacts:
     # The prefix of the scope decides which server takes the token: one of graph.microsoft.com fails at SMTP.
-    scopes=("https://outlook.office.com/SMTP.Send", "email"),
-    required_scopes=("https://outlook.office.com/SMTP.Send",),
-    scopes_in_words=("Send mail as this mailbox", "See the address of the mailbox"),
-    smtp_host="smtp.office365.com",
-    smtp_port=587,
-    max_connections=3,
-    messages_per_minute=30,
-    max_recipients=500,
-    max_size=35 * MEGABYTE,
-    keep_alive=45 * DAY // SECOND,
-    mistaken_for_secret=r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",  # noqa: S106 - an id
-    withdraw=("https://myapps.microsoft.com", "https://account.live.com/consent/Manage"),
+    smtp_scope = f"https://{outlook}/SMTP.Send"
+    return ProviderFacts(
+        name="microsoft" if cloud is Cloud.GLOBAL else f"microsoft/{cloud}",
+        label="Microsoft 365 or Outlook.com",
+        speaks="microsoft",
+        auth_modes=("authorization_code", "client_credentials", "password"),
+        login=f"https://{login}",
+        graph=f"https://{graph}",
+        scopes=(smtp_scope, "email"),
+        required_scopes=(smtp_scope,),
+        protocol_scopes={
+            "smtp": smtp_scope,
+            "imap": f"https://{outlook}/IMAP.AccessAsUser.All",
+            "pop": f"https://{outlook}/POP.AccessAsUser.All",
+            "graph": f"https://{graph}/Mail.Send",
+        },
+        app_scope=f"https://{app}/.default",
+        scopes_in_words=("Send mail as this mailbox", "See the address of the mailbox"),
+        smtp_host=smtp,
+        imap_host=imap,
+        pop_host=imap,
+        max_connections=3,
+        messages_per_minute=30,
+        max_recipients=500,
+        max_size=35 * MEGABYTE,
+        keep_alive=45 * DAY // SECOND,
+        mistaken_for_secret=r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",  # noqa: S106 - an id
+        withdraw=("https://myapps.microsoft.com", "https://account.live.com/consent/Manage"),
+    )
+
+
+MICROSOFT = _microsoft(
+    Cloud.GLOBAL,
+    login="login.microsoftonline.com",
+    graph="graph.microsoft.com",
+    outlook="outlook.office.com",
+    app="outlook.office365.com",
+    smtp="smtp.office365.com",
+    imap="outlook.office365.com",
+)
+MICROSOFT_GCC_HIGH = _microsoft(
+    Cloud.GCC_HIGH,
+    login="login.microsoftonline.us",
+    graph="graph.microsoft.us",
+    outlook="outlook.office365.us",
+    app="outlook.office365.us",
+    smtp="smtp.office365.us",
+    imap="outlook.office365.us",
+)
+MICROSOFT_DOD = _microsoft(
+    Cloud.DOD,
+    login="login.microsoftonline.us",
+    graph="dod-graph.microsoft.us",
+    outlook="outlook-dod.office365.us",
+    app="outlook-dod.office365.us",
+    smtp="outlook-dod.office365.us",
+    imap="outlook-dod.office365.us",
+)
+MICROSOFT_CHINA = _microsoft(
+    Cloud.CHINA,
+    login="login.partner.microsoftonline.cn",
+    graph="microsoftgraph.chinacloudapi.cn",
+    outlook="partner.outlook.cn",
+    app="partner.outlook.cn",
+    smtp="smtp.partner.outlook.cn",
+    imap="partner.outlook.cn",
 )
 
 GOOGLE = ProviderFacts(
     name="google",
     label="Gmail or Google Workspace",
+    speaks="google",
+    auth_modes=("authorization_code", "service_account", "password"),
     authorize="https://accounts.google.com/o/oauth2/v2/auth",
     token="https://oauth2.googleapis.com/token",  # noqa: S106 - an address
     revoke="https://oauth2.googleapis.com/revoke",
@@ -91,6 +110,13 @@ GOOGLE = ProviderFacts(
     issuer="https://accounts.google.com",
     scopes=("https://mail.google.com/", "openid", "email"),
     required_scopes=("https://mail.google.com/",),
+    protocol_scopes={
+        "smtp": "https://mail.google.com/",
+        "imap": "https://mail.google.com/",
+        "pop": "https://mail.google.com/",
+        "gmail": "https://www.googleapis.com/auth/gmail.send",
+    },
+    app_scope="https://mail.google.com/",
     scopes_in_words=(
         (
             "Read, compose, send and delete all mail of this mailbox: Google has no narrower permission for "
@@ -99,9 +125,9 @@ GOOGLE = ProviderFacts(
         "See the address of the mailbox",
     ),
     smtp_host="smtp.gmail.com",
-    smtp_port=587,
+    imap_host="imap.gmail.com",
+    pop_host="pop.gmail.com",
     max_connections=5,
-    messages_per_minute=None,
     max_recipients=100,
     max_size=25 * MEGABYTE,
     keep_alive=90 * DAY // SECOND,
@@ -109,49 +135,141 @@ GOOGLE = ProviderFacts(
     withdraw=("https://myaccount.google.com/connections",),
 )
 
-CATALOGUE = (MICROSOFT, GOOGLE)
+OTHER = ProviderFacts(
+    name="other",
+    label="Another provider",
+    speaks="openid",
+    auth_modes=DELEGATED_OR_PASSWORD,
+    scopes_in_words=("Send mail as this mailbox", "See the address of the mailbox"),
+    max_connections=2,
+    max_recipients=100,
+    max_size=25 * MEGABYTE,
+    keep_alive=7 * DAY // SECOND,
+)
+"""Any OpenID provider, or a mail server that takes passwords: the connector's own facts say all of it."""
+
+YAHOO = replace(
+    OTHER,
+    name="yahoo",
+    label="Yahoo Mail",
+    issuer="https://api.login.yahoo.com",
+    authorize="https://api.login.yahoo.com/oauth2/request_auth",
+    token="https://api.login.yahoo.com/oauth2/get_token",  # noqa: S106 - an address
+    jwks="https://api.login.yahoo.com/openid/v1/certs",
+    revoke="https://api.login.yahoo.com/oauth2/revoke",
+    scopes=("mail-w", "openid", "email"),
+    required_scopes=("mail-w",),
+    protocol_scopes={"smtp": "mail-w", "imap": "mail-w", "pop": "mail-w"},
+    smtp_host="smtp.mail.yahoo.com",
+    imap_host="imap.mail.yahoo.com",
+    pop_host="pop.mail.yahoo.com",
+)
+AOL = replace(
+    YAHOO,
+    name="aol",
+    label="AOL Mail",
+    issuer="https://api.login.aol.com",
+    authorize="https://api.login.aol.com/oauth2/request_auth",
+    token="https://api.login.aol.com/oauth2/get_token",  # noqa: S106 - an address
+    jwks="https://api.login.aol.com/openid/v1/certs",
+    revoke="https://api.login.aol.com/oauth2/revoke",
+    smtp_host="smtp.aol.com",
+    imap_host="imap.aol.com",
+    pop_host="pop.aol.com",
+)
+FASTMAIL = replace(
+    OTHER,
+    name="fastmail",
+    label="Fastmail",
+    authorize="https://api.fastmail.com/oauth/authorize",
+    token="https://api.fastmail.com/oauth/refresh",  # noqa: S106 - an address
+    scopes=("https://www.fastmail.com/dev/protocol-smtp",),
+    required_scopes=("https://www.fastmail.com/dev/protocol-smtp",),
+    protocol_scopes={
+        "smtp": "https://www.fastmail.com/dev/protocol-smtp",
+        "imap": "https://www.fastmail.com/dev/protocol-imap",
+        "pop": "https://www.fastmail.com/dev/protocol-pop",
+    },
+    smtp_host="smtp.fastmail.com",
+    imap_host="imap.fastmail.com",
+    pop_host="pop.fastmail.com",
+    client_auth="none",
+)
+YANDEX = replace(
+    OTHER,
+    name="yandex",
+    label="Yandex Mail",
+    authorize="https://oauth.yandex.com/authorize",
+    token="https://oauth.yandex.com/token",  # noqa: S106 - an address
+    scopes=("mail:smtp",),
+    required_scopes=("mail:smtp",),
+    protocol_scopes={"smtp": "mail:smtp", "imap": "mail:imap_full"},
+    smtp_host="smtp.yandex.com",
+    smtp_port=465,
+    smtp_tls="implicit",
+    imap_host="imap.yandex.com",
+)
+MAIL_RU = replace(
+    OTHER,
+    name="mailru",
+    label="Mail.ru",
+    authorize="https://o2.mail.ru/login",
+    token="https://o2.mail.ru/token",  # noqa: S106 - an address
+    scopes=("mail.imap",),
+    required_scopes=("mail.imap",),
+    protocol_scopes={"smtp": "mail.imap", "imap": "mail.imap"},
+    smtp_host="smtp.mail.ru",
+    smtp_port=465,
+    smtp_tls="implicit",
+    imap_host="imap.mail.ru",
+)
+
+ALL = (
+    MICROSOFT,
+    MICROSOFT_GCC_HIGH,
+    MICROSOFT_DOD,
+    MICROSOFT_CHINA,
+    GOOGLE,
+    YAHOO,
+    AOL,
+    FASTMAIL,
+    YANDEX,
+    MAIL_RU,
+    OTHER,
+)
 
 
-def catalogue(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, ProviderFacts]:
-    """The facts by provider name, with the deployment's own values in the place of the usual ones.
+class Catalogue:
+    """The facts of a deployment: the usual ones, with its own values (`overrides`) in their place.
 
     Raises ConfigurationError when `overrides` names a provider or a fact that does not exist, or gives a fact
-    a value that it cannot have.
+    a value that it cannot have. A provider of another cloud is named like ``microsoft/gcc_high``.
     """
-    merged = {facts.name: facts for facts in CATALOGUE}
-    for name, values in (overrides or {}).items():
-        if name not in merged:
-            raise ConfigurationError(f"PROVIDER_ENDPOINTS names the unknown provider {name!r}")
-        merged[name] = _merge(merged[name], values)
-    return merged
 
+    def __init__(self, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self._facts = {facts.name: facts for facts in ALL}
+        for name, values in (overrides or {}).items():
+            if name not in self._facts:
+                raise ConfigurationError(f"PROVIDER_ENDPOINTS names the unknown provider {name!r}")
+            try:
+                self._facts[name] = merged(self._facts[name], values)
+            except ValueError as error:
+                raise ConfigurationError(f"PROVIDER_ENDPOINTS: {error}") from error
 
-def _merge(facts: ProviderFacts, values: Mapping[str, Any]) -> ProviderFacts:
-    kinds = {field.name: str(field.type) for field in fields(facts) if field.name != "name"}
-    unknown = sorted(set(values) - set(kinds))
-    if unknown:
-        raise ConfigurationError(f"PROVIDER_ENDPOINTS: {facts.name} has no {', '.join(unknown)}")
-    wrong = sorted(name for name, value in values.items() if not _fits(name, kinds[name], value))
-    if wrong:
-        raise ConfigurationError(f"PROVIDER_ENDPOINTS: {facts.name} cannot have this {', '.join(wrong)}")
-    return replace(facts, **{name: _frozen(value) for name, value in values.items()})
+    def __getitem__(self, name: str) -> ProviderFacts:
+        """What is known of the provider with that name."""
+        return self._facts[name]
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is such a provider."""
+        return name in self._facts
 
-def _fits(name: str, kind: str, value: Any) -> bool:
-    """Whether the JSON value is one for the fact of that name, whose type is written as `kind`."""
-    if name in ADDRESSES:
-        return isinstance(value, str) and _ADDRESS.fullmatch(value) is not None
-    if kind.startswith("tuple"):
-        return isinstance(value, list) and bool(value) and all(_is_text(one) for one in value)
-    if kind.startswith("int"):
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return (whole and value > 0) or (value is None and "None" in kind)
-    return _is_text(value)
+    def __iter__(self) -> Iterator[str]:
+        """The names of the providers that a connector can have; its cloud is a fact of its own."""
+        return (name for name in self._facts if "/" not in name)
 
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value.isprintable() and bool(value.strip())
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    def of(self, connector: Connector) -> ProviderFacts:
+        """What is known of the connector's provider, in its cloud, with the connector's own facts."""
+        cloud = "" if connector.cloud is Cloud.GLOBAL else f"/{connector.cloud}"
+        facts = self._facts[f"{connector.provider}{cloud}"]
+        return merged(facts, connector.facts) if connector.facts else facts

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from chalicelib import clock
-from chalicelib.accounts.models import Identity, TokenSet
+from chalicelib.accounts.models import MAIL, Identity, TokenSet
 from chalicelib.errors import Diagnosed
 from chalicelib.providers.base import Begun, listed, token_set
 from chalicelib.providers.http import ProviderHttp
@@ -20,8 +21,8 @@ from chalicelib.providers.replies import transient
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.accounts.models import Connector
-    from chalicelib.providers.catalogue import ProviderFacts
+    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.providers.facts import ProviderFacts
     from chalicelib.secret import Secret
 
 ISSUER_WITHOUT_SCHEME = "accounts.google.com"
@@ -84,7 +85,14 @@ class Google:
         identity = self._identity(connector, answer.get("id_token"), str(flow["nonce"]))
         return token_set(answer, now=self._now(), scopes=listed(answer.get("scope")), identity=identity)
 
-    def refresh(self, connector: Connector, secret: Secret, refresh_token: Secret) -> TokenSet:
+    def refresh(
+        self,
+        connector: Connector,
+        secret: Secret,
+        refresh_token: Secret,
+        *,
+        resource: str = MAIL,  # noqa: ARG002 - one token is good for all that was granted
+    ) -> TokenSet:
         """See Provider."""
         from google.auth.exceptions import GoogleAuthError
         from google.oauth2.credentials import Credentials
@@ -110,6 +118,28 @@ class Google:
         claims = read(answer.get("id_token"))
         identity = _identity(claims) if {"iss", "sub"} <= claims.keys() else None
         return token_set(answer, now=self._now(), scopes=listed(answer.get("scope")), identity=identity)
+
+    def obtain(self, _connector: Connector, credential: Secret, account: Account, /) -> TokenSet:
+        """See Provider. A service account acts as the account's mailbox (domain-wide delegation).
+
+        Its JSON key was checked when it was saved; its own `token_uri` counts for nothing.
+        """
+        from google.auth.exceptions import GoogleAuthError
+        from google.oauth2.service_account import Credentials
+
+        key = json.loads(credential.reveal()) | {"token_uri": self.facts.token}
+        transport = _Transport(self._http())
+        credentials = Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+            key, scopes=[self.facts.app_scope], subject=account.address
+        )
+        try:
+            credentials.refresh(transport)
+        except (GoogleAuthError, ArithmeticError, TypeError, ValueError) as error:
+            if not transport.answer:
+                raise Diagnosed(
+                    transient("no_access_token", "Google's answer held no access token.")
+                ) from error
+        return token_set(transport.answer, now=self._now(), scopes=None)
 
     def revoke(self, refresh_token: Secret) -> bool:
         """See Provider. All that the same person has granted to the same client ends with it."""

@@ -6,14 +6,15 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
-from chalicelib.accounts.models import Identity, TokenSet
+from chalicelib.accounts.models import MAIL, CredentialKind, Identity, TokenSet
 from chalicelib.errors import Diagnosed
 from chalicelib.providers.base import Begun, listed, token_set
+from chalicelib.providers.certificates import split
 from chalicelib.providers.http import ProviderHttp
 from chalicelib.providers.id_tokens import invalid, read, verify
 from chalicelib.providers.replies import diagnose, transient
@@ -21,8 +22,8 @@ from chalicelib.providers.replies import diagnose, transient
 if TYPE_CHECKING:
     from msal import ConfidentialClientApplication, TokenCache
 
-    from chalicelib.accounts.models import Connector
-    from chalicelib.providers.catalogue import ProviderFacts
+    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.providers.facts import ProviderFacts
     from chalicelib.secret import Secret
 
 CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
@@ -39,10 +40,19 @@ class Microsoft:
 
     msal keeps state that would outlive a Lambda call: a token cache, and an HTTP cache that replays a refusal
     for a minute. So every call makes an application of its own, which costs no request (`_MsalHttp`).
+    `web_identity` gives a token of this AWS account, for connectors with a federated credential.
     """
 
-    def __init__(self, facts: ProviderFacts, *, extra_ca: str = "", now: clock.Clock = clock.now) -> None:
+    def __init__(
+        self,
+        facts: ProviderFacts,
+        *,
+        web_identity: Callable[[], str],
+        extra_ca: str = "",
+        now: clock.Clock = clock.now,
+    ) -> None:
         self.facts = facts
+        self._web_identity = web_identity
         self._extra_ca = extra_ca
         self._now = now
 
@@ -65,7 +75,7 @@ class Microsoft:
             answer = application.acquire_token_by_auth_code_flow(
                 dict(flow),
                 {"code": code, "state": flow["state"]},
-                scopes=[scope for scope in self.facts.scopes if scope in flow["scope"]],
+                scopes=[scope for scope in self._redeemed() if scope in flow["scope"]],
             )
         except UNREADABLE as error:
             raise Diagnosed(invalid(type(error).__name__)) from error
@@ -76,13 +86,15 @@ class Microsoft:
             answer, _identity(claims, one_tenant=(connector.tenant or "common") not in ANY_TENANT)
         )
 
-    def refresh(self, connector: Connector, secret: Secret, refresh_token: Secret) -> TokenSet:
+    def refresh(
+        self, connector: Connector, secret: Secret, refresh_token: Secret, *, resource: str = MAIL
+    ) -> TokenSet:
         """See Provider. Asks for one resource only: of several, Microsoft would choose one by itself."""
         http = self._http(connector)
         application = self._application(connector, secret, http)
         try:
             answer = application.acquire_token_by_refresh_token(
-                refresh_token.reveal(), scopes=list(self.facts.required_scopes)
+                refresh_token.reveal(), scopes=list(self.facts.of_resource(resource))
             )
         except UNREADABLE:
             # msal reads the ID token, which may make no sense. What came with it must not be lost for that.
@@ -95,6 +107,14 @@ class Microsoft:
         known = {"iss", "tid", "oid"} <= claims.keys()
         return self._token_set(answer, _identity(claims, one_tenant=False) if known else None)
 
+    def obtain(self, connector: Connector, credential: Secret, _account: Account, /) -> TokenSet:
+        """See Provider. The token is that of the application; its user name at SMTP says whose mailbox."""
+        application = self._application(connector, credential, self._http(connector))
+        answer = application.acquire_token_for_client([self.facts.app_scope])
+        if "error" in answer:
+            raise Diagnosed(diagnose("microsoft", answer))
+        return self._token_set(answer, None)
+
     def revoke(self, _refresh_token: Secret) -> bool:
         """See Provider. Microsoft has no such endpoint."""
         return False
@@ -104,6 +124,13 @@ class Microsoft:
         tenant = connector.tenant if _GUID.fullmatch(connector.tenant) else None
         found = re.fullmatch(rf"{re.escape(self.facts.login)}/([^/]+)/v2\.0", issuer)
         return found is not None and tenant in (None, found.group(1))
+
+    def _redeemed(self) -> tuple[str, ...]:
+        """A code is exchanged for one resource, though the consent is for all: that for mail."""
+        of_mail = self.facts.of_resource(MAIL)
+        return tuple(
+            one for one in self.facts.scopes if one in of_mail or one not in self.facts.required_scopes
+        )
 
     def _token_set(self, answer: Mapping[str, Any], identity: Identity | None) -> TokenSet:
         return token_set(answer, now=self._now(), scopes=listed(answer.get("scope")), identity=identity)
@@ -118,7 +145,7 @@ class Microsoft:
 
         return ConfidentialClientApplication(
             connector.client_id,
-            client_credential=secret.reveal() if secret else None,
+            client_credential=self._credential(connector, secret),
             authority=http.authority,
             instance_discovery=False,
             azure_region=False,  # otherwise MSAL_FORCE_REGION of the environment would choose the host
@@ -127,6 +154,17 @@ class Microsoft:
             token_cache=_forgetful_cache(),
             **options,
         )
+
+    def _credential(self, connector: Connector, secret: Secret | None) -> Any:
+        """What msal takes for the credential of the connector's kind."""
+        if connector.credential is CredentialKind.FEDERATED:
+            return {"client_assertion": self._web_identity}
+        if secret is None:
+            return None
+        if connector.credential is CredentialKind.CERTIFICATE:
+            key, certificate = split(secret)
+            return {"private_key": key, "public_certificate": certificate}
+        return secret.reveal()
 
     def _claims(self, connector: Connector, id_token: object, flow: Mapping[str, Any]) -> dict[str, Any]:
         keys = self._get(f"{connector.tenant or 'common'}/discovery/v2.0/keys")

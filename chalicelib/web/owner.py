@@ -41,7 +41,7 @@ def own_page(reader: Reader, account: str) -> Response:
         "owner",
         **known,
         state=str(status(found, connector)),
-        permissions=reader.services.catalogue[connector.provider].scopes_in_words,
+        permissions=reader.services.catalogue.of(connector).scopes_in_words,
         most_counted=MOST_COUNTED,
         asked_by=found.asked_by,
         connected_at=found.connected_at,
@@ -64,7 +64,7 @@ def ask(reader: Reader, account: str) -> Response:
     if found is None or found.grant_state is GrantState.NONE:
         return _to_own_page(reader, account)
     connector = reader.services.registry.connector(found.connector)
-    revokes = bool(reader.services.catalogue[connector.provider].revoke)
+    revokes = bool(reader.services.catalogue.of(connector).revoke)
     return reader.page("disconnect", **_known(reader, found, connector), revokes=revokes)
 
 
@@ -104,7 +104,7 @@ def _known(reader: Reader, account: Account, connector: Connector) -> dict[str, 
         "account": account.id,
         "address": account.address,
         "provider": connector.provider.capitalize(),
-        "withdraw": named_links(reader.services.catalogue[connector.provider].withdraw),
+        "withdraw": named_links(reader.services.catalogue.of(connector).withdraw),
         "waiting": reader.services.lane.waiting(account.id, MOST_COUNTED),
     }
 

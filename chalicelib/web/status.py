@@ -90,7 +90,7 @@ def _forgotten_at(services: Gateway, account: Account, connectors: Mapping[str, 
     connector = connectors.get(account.connector)
     if connector is None or account.refreshed_at is None:
         return None
-    return account.refreshed_at + 2 * services.catalogue[connector.provider].keep_alive * clock.SECOND
+    return account.refreshed_at + 2 * services.catalogue.of(connector).keep_alive * clock.SECOND
 
 
 def _installation(services: Gateway, connectors: Iterable[Connector], now: int) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from chalicelib.wiring.shared import Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from chalicelib.accounts.access import AccessTokens
     from chalicelib.accounts.changing import Changing
     from chalicelib.accounts.connect import Connect
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from chalicelib.accounts.tokens import Tokens
     from chalicelib.accounts.verifying import Verifying
     from chalicelib.accounts.visits import Visits
-    from chalicelib.providers.base import Provider
+    from chalicelib.providers import Providers
     from chalicelib.secret import Secret
     from chalicelib.transports.refusals import Refused
     from chalicelib.transports.smtp.probe import Step
@@ -142,11 +140,13 @@ class AccountServices(Shared):
         )
 
     @cached_property
-    def providers(self) -> Mapping[str, Provider]:
+    def providers(self) -> Providers:
         """The providers, spoken to by their own libraries."""
-        from chalicelib.providers import providers
+        from chalicelib.providers import Providers
 
-        return providers(self.settings, self.clock)
+        return Providers(
+            self.catalogue, web_identity=self.web_identity, extra_ca=self.settings.extra_ca, now=self.clock
+        )
 
     @cached_property
     def keeper(self) -> Keeper:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chalicelib.aws.clients import Clients
     from chalicelib.aws.events import EventBus
     from chalicelib.aws.functions import Functions
+    from chalicelib.aws.identity import WebIdentity
     from chalicelib.aws.parameters import PublicUrl
     from chalicelib.aws.queues import Queue
     from chalicelib.aws.secrets import ConnectorSecrets
@@ -162,6 +163,13 @@ class Aws:
         from chalicelib.aws.events import EventBus
 
         return EventBus(lambda: self.clients.events, self.settings.stage)
+
+    @cached_property
+    def web_identity(self) -> WebIdentity:
+        """A token by which others know this AWS account."""
+        from chalicelib.aws.identity import WebIdentity
+
+        return WebIdentity(lambda: self.clients.sts)
 
     @cached_property
     def functions(self) -> Functions:

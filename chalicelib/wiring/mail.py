@@ -82,8 +82,8 @@ class MailServices(AccountServices):
     def _limits(self, connector: Connector) -> Limits:
         from chalicelib.mail.ports import Limits
 
-        facts = self.catalogue[connector.provider]
+        facts = self.catalogue.of(connector)
         return Limits(recipients=facts.max_recipients, size=facts.max_size)
 
     def _slots(self, connector: Connector) -> int:
-        return self.catalogue[connector.provider].max_connections
+        return self.catalogue.of(connector).max_connections

@@ -9,12 +9,11 @@ from chalicelib.wiring.aws import Aws
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
 
     from chalicelib.accounts.models import Account, Connector
     from chalicelib.callers.registry import Callers
     from chalicelib.mail.lane import Lane
-    from chalicelib.providers.catalogue import ProviderFacts
+    from chalicelib.providers.catalogue import Catalogue
     from chalicelib.transports.smtp.session import SmtpSession
 
 
@@ -29,11 +28,11 @@ class Shared(Aws):
         return Callers(self.callers_table, self.clock)
 
     @cached_property
-    def catalogue(self) -> Mapping[str, ProviderFacts]:
+    def catalogue(self) -> Catalogue:
         """The facts about providers."""
-        from chalicelib.providers.catalogue import catalogue
+        from chalicelib.providers.catalogue import Catalogue
 
-        return catalogue(self.settings.provider_endpoints)
+        return Catalogue(self.settings.provider_endpoints)
 
     @cached_property
     def lane(self) -> Lane:
@@ -53,7 +52,7 @@ class Shared(Aws):
         from chalicelib.network import resolve
         from chalicelib.transports.smtp.session import Server, SmtpSession
 
-        facts = self.catalogue[connector.provider]
+        facts = self.catalogue.of(connector)
         return SmtpSession(
             Server(facts.smtp_host, facts.smtp_port),
             account.user,

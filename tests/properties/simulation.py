@@ -28,7 +28,7 @@ from chalicelib.accounts.tokens import Tokens
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.errors import Diagnosed, MailgrantError, Unavailable
 from chalicelib.operations import RefreshSchedule
-from chalicelib.providers.catalogue import catalogue
+from chalicelib.providers.catalogue import Catalogue
 from sandbox.provider.temperaments import TEMPERAMENTS
 from tests.properties import stores as model
 from tests.properties.audit import Audit
@@ -119,7 +119,7 @@ class Simulation:
             self._asked,
             self.audit.reused,
         )
-        self.provider.facts = catalogue({})["microsoft"]
+        self.provider.facts = Catalogue({})["microsoft"]
         self.grants = model.Grants(now, tables, self.audit.wrote)
         self.rescue = model.Rescue(now, partial(self._step, Service.QUEUE), lambda: self.turns.current)
         connector = Connector("con", "microsoft", "c", "client", "", BEGIN)
@@ -190,7 +190,7 @@ class Simulation:
         telling = Telling(self.grants, links, events, lambda: "https://x", with_address=False, now=now)
         accounts: Any = model.Accounts(self.grants, tables)
         stores = Stores(accounts, self.connectors, links, self.grants)
-        providers: Any = {"microsoft": self.provider}
+        providers: Any = SimpleNamespace(of=lambda _connector: self.provider)
         return Tokens(stores, providers, refresher, keeper, telling, lambda _: BEGIN + 1, now)
 
     def _worker(self, job: Job, now: int) -> Worker:

@@ -152,7 +152,7 @@ def test_an_unknown_account_or_connector_is_not_found(world: World) -> None:
 @pytest.mark.parametrize(
     ("provider", "client_id", "tenant"),
     [
-        ("yahoo", "abc", ""),
+        ("hotmail", "abc", ""),
         ("google", "", ""),
         ("google", "a b", ""),
         ("google", "abc", "x"),

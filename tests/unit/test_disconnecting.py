@@ -195,14 +195,14 @@ def test_R4_a_refresh_under_way_does_not_bring_a_disconnected_grant_back(
     world: World, provider: Literal["microsoft", "google"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = world.connected(provider)
-    refresh = world.providers[provider].refresh
+    refresh = world.providers.usual(provider).refresh
 
     def overtaken(*arguments: Any) -> Any:
         answer = refresh(*arguments)
         disconnect(world, account)
         return answer
 
-    monkeypatch.setattr(world.providers[provider], "refresh", overtaken)
+    monkeypatch.setattr(world.providers.usual(provider), "refresh", overtaken)
     with pytest.raises(Diagnosed) as refused:
         world.access_tokens.fresh(account.id, failed_version=1)
 
@@ -217,13 +217,13 @@ def test_a_refusal_under_way_does_not_bring_a_disconnected_grant_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = world.connected("google")
-    refresh = world.providers["google"].refresh
+    refresh = world.providers.usual("google").refresh
 
     def overtaken(*arguments: Any) -> Any:
         disconnect(world, account)  # so that Google refuses the token
         return refresh(*arguments)
 
-    monkeypatch.setattr(world.providers["google"], "refresh", overtaken)
+    monkeypatch.setattr(world.providers.usual("google"), "refresh", overtaken)
     with pytest.raises(Diagnosed) as refused:
         world.access_tokens.fresh(account.id, failed_version=1)
 

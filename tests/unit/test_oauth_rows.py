@@ -99,7 +99,7 @@ def test_O2_another_verifier_gets_no_token(world: World) -> None:
     connector = world.registry.connector(account.connector)
 
     with pytest.raises(Diagnosed) as refused:
-        world.providers["google"].redeem(
+        world.providers.usual("google").redeem(
             connector,
             world.secrets.get(connector.id),
             mine | {"code_verifier": theirs["code_verifier"]},

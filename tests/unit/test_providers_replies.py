@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.diagnosis import TEXT_LIMIT, DiagnosisClass
-from chalicelib.providers.catalogue import catalogue
+from chalicelib.providers.catalogue import Catalogue
 from chalicelib.providers.replies import concerns_connector, diagnose
 
 RETRY, RECONNECT, ADMIN = DiagnosisClass.RETRY, DiagnosisClass.RECONNECT, DiagnosisClass.ADMIN
@@ -88,9 +88,9 @@ def test_o16_a_providers_text_is_cut_and_cleaned() -> None:
 
 
 def test_the_catalogue_is_overridden_part_by_part() -> None:
-    facts = catalogue({"google": {"token": "https://127.0.0.1:1/token", "keep_alive": 5}})
+    facts = Catalogue({"google": {"token": "https://127.0.0.1:1/token", "keep_alive": 5}})
 
     assert facts["google"].token == "https://127.0.0.1:1/token"
     assert facts["google"].keep_alive == 5
     assert facts["google"].smtp_host == "smtp.gmail.com"
-    assert facts["microsoft"] == catalogue()["microsoft"]
+    assert facts["microsoft"] == Catalogue()["microsoft"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import ConfigurationError
-from chalicelib.providers.catalogue import catalogue
+from chalicelib.providers.catalogue import Catalogue
 from chalicelib.settings import Settings, entry_point
 
 GOOD = {"STAGE": "prod", "AWS_REGION": "eu-west-1", "BUCKET": "mailgrant-prod"}
@@ -105,20 +105,20 @@ def test_a_fact_that_a_provider_cannot_have_is_named(name: str, value: Any) -> N
     settings = Settings.from_env({**GOOD, "PROVIDER_ENDPOINTS": json.dumps({"google": {name: value}})})
 
     with pytest.raises(ConfigurationError, match=f"google cannot have this {name}"):
-        catalogue(settings.provider_endpoints)
+        Catalogue(settings.provider_endpoints)
 
 
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [
-        ({"yahoo": {}}, "yahoo"),
+        ({"hotmail": {}}, "hotmail"),
         ({"google": {"tokens": "https://x"}}, "tokens"),
         ({"google": {"name": "x"}}, "name"),
     ],
 )
 def test_a_provider_or_a_fact_that_does_not_exist_is_named(overrides: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
-        catalogue(overrides)
+        Catalogue(overrides)
 
 
 @pytest.mark.parametrize(

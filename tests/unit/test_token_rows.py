@@ -66,7 +66,7 @@ def connected(world: World, temperament: str) -> Account:
 
 def during_the_request(world: World, monkeypatch: pytest.MonkeyPatch, what: Callable[[], None]) -> None:
     """Does that in the first request, after everything was looked at and before the provider hears of it."""
-    provider, waiting = world.providers["microsoft"], [what]
+    provider, waiting = world.providers.usual("microsoft"), [what]
     original = provider.refresh
 
     def refresh(*arguments: Any) -> Any:

@@ -189,7 +189,7 @@ def test_R3_a_token_whose_save_is_refused_for_30_s_is_saved_by_a_new_process(
 
 def throttled(world: World, monkeypatch: pytest.MonkeyPatch, *, until: int) -> None:
     """The provider is slow, then nothing is saved until that time; waiting moves the world's clock."""
-    save, provider = type(world.grants_table).save_refreshed, world.providers["microsoft"]
+    save, provider = type(world.grants_table).save_refreshed, world.providers.usual("microsoft")
     ask = provider.refresh
 
     def refuse(*arguments: Any, **named: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import Connector
+from chalicelib.accounts.models import Cloud, Connector, CredentialKind
 from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables.codec import from_item
 from chalicelib.aws.tables.table import Row, Table, fitting
@@ -89,6 +89,9 @@ def _row(connector: Connector) -> Row:
         "secret_saved_at": connector.secret_saved_at,
         "problem": connector.problem.to_json() if connector.problem else None,
         "retry_at": connector.retry_at,
+        "cloud": connector.cloud,
+        "credential": connector.credential,
+        "facts": dict(connector.facts),
     }
 
 
@@ -96,4 +99,7 @@ def _connector(row: Row) -> Connector:
     known = fitting(Connector, row)
     if "problem" in known:
         known["problem"] = Diagnosis.from_json(known["problem"])
+    if "cloud" in known:
+        known["cloud"] = Cloud(known["cloud"])
+        known["credential"] = CredentialKind(known["credential"])
     return Connector(id=row["connector"], **known)

@@ -1,0 +1,41 @@
+"""How a token is asked for, by the account's auth mode: what it takes is fetched first, then one request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib import clock
+from chalicelib.accounts.models import MAIL, AuthMode, TokenSet
+from chalicelib.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalicelib.accounts.ports import Secrets
+    from chalicelib.accounts.refreshing import Mailbox
+
+PASSWORD_LIFE = 30 * clock.DAY
+"""A password stands in the row of the access token, where the relay reads it; so often it is written anew."""
+
+
+def asking(
+    mailbox: Mailbox, secrets: Secrets, now: clock.Clock = clock.now, resource: str = MAIL
+) -> Callable[[Secret], TokenSet]:
+    """The one request for a token of that resource; it is made with what the grant holds.
+
+    That is a refresh token, a password, or an empty text where the client is all that it takes. The
+    connector's credential is fetched at once. The request raises Diagnosed when the provider refuses.
+    """
+    account, connector, provider = mailbox.account, mailbox.connector, mailbox.provider
+    if account.auth_mode is AuthMode.PASSWORD:
+        return lambda password: TokenSet(access_token=password, expires_at=now() + PASSWORD_LIFE)
+    credential = credential_of(mailbox, secrets)
+    if account.auth_mode.has_owner:
+        return lambda token: provider.refresh(connector, credential, token, resource=resource)
+    return lambda _nothing: provider.obtain(connector, credential, account)
+
+
+def credential_of(mailbox: Mailbox, secrets: Secrets) -> Secret:
+    """The connector's credential; an empty one where there is nothing to store."""
+    connector = mailbox.connector
+    return secrets.get(connector.id) if connector.credential.is_stored else Secret("")

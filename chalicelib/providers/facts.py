@@ -1,0 +1,123 @@
+"""What can be known of a provider, and the checks of what somebody says of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from chalicelib.accounts.models import GRAPH, MAIL, AuthMode
+
+ADDRESSES = frozenset({"login", "graph", "authorize", "token", "revoke", "jwks", "userinfo", "issuer"})
+"""Facts that are addresses to which secrets are sent, or by which they are judged."""
+CHOICES = {
+    "smtp_tls": ("starttls", "implicit"),
+    "client_auth": ("post", "basic", "private_key_jwt", "none"),
+    "speaks": ("microsoft", "google", "openid"),
+}
+"""Facts that are one of a few words."""
+
+_ADDRESS = re.compile(r"https://[^\s/?#@\\]+(/[^\s?#@\\]*)?")
+"""https, and neither user information nor a query or fragment."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFacts:
+    """One provider, or what it is for one connector.
+
+    `speaks` names the module that speaks to it. `login` is Microsoft's login host, from which its endpoints
+    follow for each tenant; others name their endpoints one by one, and `authorize_parameters` are sent with
+    each authorization request. `client_auth` is how our client proves itself at the token endpoint.
+    `scopes` are asked for when the owner consents; without all of `required_scopes` nothing is saved.
+    `protocol_scopes` are those to choose from, by protocol; `app_scope` is that of client credentials.
+    `keep_alive` is how many seconds an idle grant is left alone (half of what the provider allows);
+    `doubt` how many seconds pass before a refused refresh token is tried a second time.
+    `mistaken_for_secret` is a regular expression for what is copied by mistake in the place of a client
+    secret; `withdraw` are the pages on which a mailbox owner can take the permission back by hand.
+    """
+
+    name: str
+    label: str
+    speaks: str
+    auth_modes: tuple[str, ...]
+    max_connections: int
+    max_recipients: int
+    max_size: int
+    keep_alive: int
+    scopes: tuple[str, ...] = ()
+    required_scopes: tuple[str, ...] = ()
+    scopes_in_words: tuple[str, ...] = ()
+    protocol_scopes: Mapping[str, str] = field(default_factory=dict)
+    app_scope: str = ""
+    messages_per_minute: int | None = None
+    doubt: int = 300
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_tls: str = "starttls"
+    imap_host: str = ""
+    imap_port: int = 993
+    pop_host: str = ""
+    pop_port: int = 995
+    mistaken_for_secret: str = ""
+    withdraw: tuple[str, ...] = ()
+    login: str = ""
+    graph: str = ""
+    authorize: str = ""
+    token: str = ""
+    revoke: str = ""
+    jwks: str = ""
+    userinfo: str = ""
+    issuer: str = ""
+    client_auth: str = "post"
+    authorize_parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def of_resource(self, resource: str) -> tuple[str, ...]:
+        """Those of the required scopes that a token of the resource (MAIL, GRAPH) is asked for with."""
+        found = tuple(scope for scope in self.required_scopes if self.resource_of(scope) == resource)
+        return found or self.required_scopes if resource == MAIL else found
+
+    def resource_of(self, scope: str) -> str:
+        """The resource that takes tokens with this scope."""
+        return GRAPH if self.graph and scope.startswith(f"{self.graph}/") else MAIL
+
+    def allows(self, mode: AuthMode) -> bool:
+        """Whether accounts can prove themselves so."""
+        return mode in self.auth_modes
+
+
+def merged(facts: ProviderFacts, values: Mapping[str, Any]) -> ProviderFacts:
+    """The facts with these values, as JSON has them, in the place of the usual ones.
+
+    Raises ValueError that names every value that is not known or cannot be.
+    """
+    kinds = {each.name: str(each.type) for each in fields(facts) if each.name != "name"}
+    if unknown := sorted(set(values) - set(kinds)):
+        raise ValueError(f"{facts.name} has no {', '.join(unknown)}")
+    if wrong := sorted(name for name, value in values.items() if not _fits(name, kinds[name], value)):
+        raise ValueError(f"{facts.name} cannot have this {', '.join(wrong)}")
+    return replace(facts, **{name: _frozen(value) for name, value in values.items()})
+
+
+def _fits(name: str, kind: str, value: Any) -> bool:
+    """Whether the JSON value is one for the fact of that name, whose type is written as `kind`."""
+    if name in ADDRESSES:
+        return isinstance(value, str) and _ADDRESS.fullmatch(value) is not None
+    if name in CHOICES:
+        return value in CHOICES[name]
+    if kind.startswith("tuple"):
+        return isinstance(value, list) and bool(value) and all(_is_text(one) for one in value)
+    if kind.startswith("Mapping"):
+        return isinstance(value, dict) and all(_is_text(one) for pair in value.items() for one in pair)
+    if kind.startswith("int"):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return (whole and value > 0) or (value is None and "None" in kind)
+    return _is_text(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(value.strip())
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
