@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # every function imports this module, and each needs only one
 
     from chalicelib.accounts.connect import Connect
     from chalicelib.accounts.credentials import Credentials
+    from chalicelib.accounts.direct import Direct
     from chalicelib.accounts.disconnecting import Disconnecting
     from chalicelib.accounts.tokens import Tokens
     from chalicelib.accounts.verifying import Verifying
@@ -39,7 +40,12 @@ class ConnectOperations:
     """The function `connect`: one operation a call, named by ``op``."""
 
     def __init__(
-        self, connect: Connect, credentials: Credentials, disconnecting: Disconnecting, verifying: Verifying
+        self,
+        connect: Connect,
+        direct: Direct,
+        credentials: Credentials,
+        disconnecting: Disconnecting,
+        verifying: Verifying,
     ) -> None:
         self._operations: dict[str, Callable[..., Mapping[str, Any] | None]] = {
             "save_secret": credentials.save,
@@ -49,6 +55,7 @@ class ConnectOperations:
             "begin": connect.begin,
             "complete": connect.complete,
             "begin_visit": connect.begin_visit,
+            "connect_directly": direct.connect,
             "disconnect": disconnecting.disconnect,
             "verify": verifying.verify,
         }

@@ -31,7 +31,7 @@ def asking(
         return lambda password: TokenSet(access_token=password, expires_at=now() + PASSWORD_LIFE)
     credential = credential_of(mailbox, secrets)
     if account.auth_mode.has_owner:
-        return lambda token: provider.refresh(connector, credential, token, resource=resource)
+        return lambda token: provider.refresh(connector, credential, token, resource)
     return lambda _nothing: provider.obtain(connector, credential, account)
 
 

@@ -9,11 +9,14 @@ A sign-in is begun in one browser, comes back to the same one, and is checked be
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock, ids
 from chalicelib.accounts import callback, outcomes, rules
-from chalicelib.accounts.models import Purpose
+from chalicelib.accounts.asking import credential_of
+from chalicelib.accounts.consent import Signed
+from chalicelib.accounts.models import AuthMode, Purpose
 from chalicelib.accounts.refreshing import mailbox_of
 from chalicelib.accounts.visits import Visits, is_owner, nothing_connected
 from chalicelib.errors import Conflict, Diagnosed, NotFound
@@ -68,7 +71,7 @@ class Connect:
         """
         link = self._sign_ins.link(link_token)
         mailbox = self._mailbox(link.account)
-        if mailbox.connector.secret_saved_at is None:
+        if not mailbox.connector.has_credential:
             raise _without_secret()
         authorize_url, cookie = self._sign_ins.begin(mailbox, link, cookie)
         return {"authorize_url": authorize_url, "cookie": cookie}
@@ -130,7 +133,7 @@ class Connect:
         if code is None:
             return _refused(answer, mailbox)
         flow = self._sign_ins.flow(authorization)
-        secret = self._secrets.get(mailbox.connector.id)
+        secret = credential_of(mailbox, self._secrets)
         tokens = mailbox.provider.redeem(mailbox.connector, secret, flow, code=code.reveal())
         owner = is_owner(tokens.identity, self._stores.grants.get(mailbox.account.id))
         return outcomes.visited(mailbox.account, is_owner=owner)
@@ -140,7 +143,7 @@ class Connect:
         code = _code(answer, mailbox)
         if code is None:
             return _refused(answer, mailbox)
-        secret = self._secrets.get(connector.id)
+        secret = credential_of(mailbox, self._secrets)
         prepared = self._consents.prepare(mailbox.account.id)
         flow = self._sign_ins.flow(authorization)
         tokens = provider.redeem(connector, secret, flow, code=code.reveal())
@@ -149,7 +152,9 @@ class Connect:
         if objection is not None:
             return objection
         outcome = outcomes.connected(mailbox.account, connector.provider)
-        self._consents.save(authorization, mailbox, tokens, prepared, outcome)
+        delegated = replace(mailbox.account, auth_mode=AuthMode.AUTHORIZATION_CODE, smtp_user="")
+        signed = Signed(authorization, outcome)
+        self._consents.save(replace(mailbox, account=delegated), tokens, prepared, signed)
         return outcome
 
     def _mailbox(self, account: str) -> Mailbox:

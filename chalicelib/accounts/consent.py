@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chalicelib import clock
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.accounts.keeping import Keeper, Prepared
-    from chalicelib.accounts.models import Authorization, SealedToken, TokenSet
+    from chalicelib.accounts.models import Account, Authorization, SealedToken, TokenSet
     from chalicelib.accounts.outcomes import Outcome
     from chalicelib.accounts.ports import ConnectorStore, GrantStore
     from chalicelib.accounts.refreshing import Mailbox
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 SAVE_TIME = 20 * clock.SECOND
 
 log = logger("consent")
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A sign-in in a browser and what became of it; both are noted in one step with the grant."""
+
+    authorization: Authorization
+    outcome: Outcome
 
 
 class Consents:
@@ -47,14 +56,11 @@ class Consents:
         return self._keeper.prepare(account)
 
     def save(
-        self,
-        authorization: Authorization,
-        mailbox: Mailbox,
-        tokens: TokenSet,
-        prepared: Prepared,
-        outcome: Outcome,
+        self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared, signed: Signed | None = None
     ) -> None:
-        """Saves a consent that was checked. Begins anew while a refresh of the old grant moves its version.
+        """Saves a consent that was checked, and `signed`, the sign-in that it came by, if there was one.
+
+        Begins anew while a refresh of the old grant moves its version.
 
         Raises Unavailable when it could not be saved yet: it is on the rescue queue then.
         """
@@ -62,7 +68,7 @@ class Consents:
         kept = Kept.SUPERSEDED
         while kept is Kept.SUPERSEDED:
             grant, token = self._grant(mailbox, tokens, prepared)
-            kept = self._keep(grant, token, authorization, outcome, until)
+            kept = self._keep(grant, token, signed, mailbox.account, until)
             if kept is Kept.SUPERSEDED and self._now() > until:
                 self._keeper.rescue(grant, until=until + SAVE_TIME)
                 kept = Kept.RESCUED
@@ -74,19 +80,12 @@ class Consents:
         self._tell(mailbox)
 
     def _keep(
-        self, grant: Grant, token: SealedToken, authorization: Authorization, outcome: Outcome, until: int
+        self, grant: Grant, token: SealedToken, signed: Signed | None, account: Account, until: int
     ) -> Kept:
-        def save() -> bool:
-            return self._grants.save_connected(
-                grant,
-                token,
-                authorization=authorization.id,
-                link=authorization.link,
-                outcome=outcome,
-                asked_by=authorization.asked_by,
-            )
-
-        return self._keeper.keep(grant, save, until=until)
+        facts = {"auth_mode": account.auth_mode, "smtp_user": account.smtp_user}
+        return self._keeper.keep(
+            grant, lambda: self._grants.save_connected(grant, token, signed, **facts), until=until
+        )
 
     def _grant(self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared) -> tuple[Grant, SealedToken]:
         if tokens.refresh_token is None or tokens.identity is None:

@@ -167,7 +167,8 @@ class Account:
     ==================  =============================================  ==================
 
     `problem` is the last diagnosis of its tokens; `token_expires_at` and `refreshed_at` are copies to show;
-    `asked_by` names who made the connect link by which it was connected.
+    `asked_by` names who made the connect link by which it was connected; `signs_in_as` is the address of the
+    person who signs in, where that is not the mailbox itself (a shared mailbox).
     """
 
     id: str
@@ -191,6 +192,12 @@ class Account:
     disconnection: Disconnection | None = None
     deleted_at: int | None = None
     deleted_by: str | None = None
+    signs_in_as: str = ""
+
+    @property
+    def owner_address(self) -> str:
+        """Whose sign-in is wanted, in lower case: of a shared mailbox, that of somebody who may use it."""
+        return (self.signs_in_as or self.address).strip().lower()
 
     @property
     def restorable_until(self) -> int:

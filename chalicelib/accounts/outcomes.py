@@ -29,7 +29,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.accounts.models import GrantState
-from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.diagnosis import TEXT_LIMIT, Diagnosis, DiagnosisClass
 
 if TYPE_CHECKING:
     from chalicelib.accounts.models import Account, Authorization, Grant, Identity, TokenSet
@@ -60,6 +60,12 @@ IDENTITY_CHANGED = Diagnosis(
     "identity_changed",
     "The provider answered with the token of another person.",
     "Connect the mailbox again, and tell your administrator: this must not happen.",
+)
+WRONG_MAILBOX = Diagnosis(
+    DiagnosisClass.RECONNECT,
+    "wrong_mailbox",
+    "The token is of another mailbox.",
+    "Import the token of this account's mailbox, or make an account for the other one.",
 )
 SCOPE_LOST = Diagnosis(
     DiagnosisClass.RECONNECT,
@@ -117,12 +123,20 @@ def objection(
     if identity is None or not identity.addresses:
         return _outcome("identity_missing", account)
     if not _same_mailbox(account, identity, stored):
-        unproven = _address(account) in identity.claimed
+        unproven = account.owner_address in identity.claimed
         return _outcome("wrong_mailbox", account, found=identity.addresses[0], unproven=unproven)
     missing = missing_scopes(facts, tokens)
     if missing:
         return _outcome("scope_missing", account, missing_scopes=missing)
     return failed(account, NO_REFRESH_TOKEN) if tokens.refresh_token is None else None
+
+
+def objection_to_import(account: Account, tokens: TokenSet) -> Diagnosis | None:
+    """Why a refresh token from elsewhere is not this account's, or None."""
+    identity = tokens.identity
+    if identity is None or account.owner_address in identity.addresses:
+        return None
+    return replace(WRONG_MAILBOX, text=", ".join(identity.addresses)[:TEXT_LIMIT])
 
 
 def changed(grant: Grant, facts: ProviderFacts, tokens: TokenSet) -> Diagnosis | None:
@@ -131,7 +145,8 @@ def changed(grant: Grant, facts: ProviderFacts, tokens: TokenSet) -> Diagnosis |
     Nobody may send with it then, though the refresh token is kept: the mailbox is held until its owner has
     connected it again. The issuer is not compared: the endpoint is pinned, and Google spells it in two ways.
     """
-    if tokens.identity is not None and tokens.identity.subject != grant.identity.subject:
+    known = bool(grant.identity.subject)  # an imported token may be of somebody whom nobody has named yet
+    if known and tokens.identity is not None and tokens.identity.subject != grant.identity.subject:
         return IDENTITY_CHANGED
     missing = missing_scopes(facts, tokens)
     return replace(SCOPE_LOST, text=" ".join(missing)) if missing else None
@@ -147,15 +162,11 @@ def missing_scopes(facts: ProviderFacts, tokens: TokenSet) -> list[str]:
 
 def _same_mailbox(account: Account, identity: Identity, stored: Grant | None) -> bool:
     """Whether the address is one of the identity's, and a good grant is not replaced by another person's."""
-    if _address(account) not in identity.addresses:
+    if account.owner_address not in identity.addresses:
         return False
     if stored is None or account.grant_state is not GrantState.ACTIVE:
         return True
     return (stored.identity.issuer, stored.identity.subject) == (identity.issuer, identity.subject)
-
-
-def _address(account: Account) -> str:
-    return account.address.strip().lower()
 
 
 def _outcome(kind: str, account: Account, **facts: Any) -> Outcome:

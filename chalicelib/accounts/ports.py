@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from chalicelib.accounts.consent import Signed
     from chalicelib.accounts.models import (
         Account,
         Authorization,
@@ -156,16 +157,12 @@ class GrantStore(Protocol):
         """Replaces version `grant.version - 1`, held by `owner`, and notes that its owner must reconnect."""
 
     def save_connected(
-        self,
-        grant: Grant,
-        token: SealedToken,
-        *,
-        authorization: str,
-        link: str,
-        outcome: Mapping[str, Any],
-        asked_by: str = "",
+        self, grant: Grant, token: SealedToken, signed: Signed | None = None, **facts: Any
     ) -> bool:
-        """Replaces version `grant.version - 1` or none (1): grant, token, facts, link and outcome at once."""
+        """Replaces version `grant.version - 1` or none (1): grant, token, facts, link and outcome at once.
+
+        `facts` are further facts of the account.
+        """
 
     def save_rescued(self, grant: Grant) -> bool:
         """Replaces version `grant.version - 1` or none by a rescued grant, and makes the account active."""

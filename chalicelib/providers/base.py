@@ -50,7 +50,7 @@ class Provider(Protocol):
         """Exchanges a code, once, for a TokenSet with the verified identity of who consented."""
 
     def refresh(
-        self, connector: Connector, secret: Secret, refresh_token: Secret, *, resource: str = MAIL
+        self, connector: Connector, secret: Secret, refresh_token: Secret, resource: str = MAIL
     ) -> TokenSet:
         """Exchanges a refresh token with exactly one request; says whose it is if the provider does."""
 

@@ -90,7 +90,6 @@ class Google:
         connector: Connector,
         secret: Secret,
         refresh_token: Secret,
-        *,
         resource: str = MAIL,  # noqa: ARG002 - one token is good for all that was granted
     ) -> TokenSet:
         """See Provider."""

@@ -87,7 +87,7 @@ class Microsoft:
         )
 
     def refresh(
-        self, connector: Connector, secret: Secret, refresh_token: Secret, *, resource: str = MAIL
+        self, connector: Connector, secret: Secret, refresh_token: Secret, resource: str = MAIL
     ) -> TokenSet:
         """See Provider. Asks for one resource only: of several, Microsoft would choose one by itself."""
         http = self._http(connector)

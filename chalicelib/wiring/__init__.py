@@ -75,7 +75,9 @@ class Gateway(MailServices):
         """What the function `connect` does."""
         from chalicelib.operations import ConnectOperations
 
-        return ConnectOperations(self.connect, self.credentials, self.disconnecting, self.verifying)
+        return ConnectOperations(
+            self.connect, self.direct, self.credentials, self.disconnecting, self.verifying
+        )
 
     @cached_property
     def token_operations(self) -> TokenOperations:

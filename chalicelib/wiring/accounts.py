@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from chalicelib.accounts.access import AccessTokens
     from chalicelib.accounts.changing import Changing
     from chalicelib.accounts.connect import Connect
+    from chalicelib.accounts.consent import Consents
     from chalicelib.accounts.credentials import Credentials
+    from chalicelib.accounts.direct import Direct
     from chalicelib.accounts.disconnecting import Disconnecting
     from chalicelib.accounts.keeping import Keeper
     from chalicelib.accounts.mailboxes import Mailboxes
@@ -44,14 +46,17 @@ class AccountServices(Shared):
     def connect(self) -> Connect:
         """Sign-ins, and the credentials of connectors."""
         from chalicelib.accounts.connect import Connect
-        from chalicelib.accounts.consent import Consents
         from chalicelib.accounts.sign_ins import SignIns
 
-        consents = Consents(
-            self.grants_table, self.connectors_table, self.keeper, self._open_lane, self.clock
-        )
         sign_ins = SignIns(self.authorizations_table, self.grants_vault, self.public_url, self.clock)
-        return Connect(self._stores, self.providers, self.secrets, sign_ins, consents, self.clock)
+        return Connect(self._stores, self.providers, self.secrets, sign_ins, self._consents, self.clock)
+
+    @cached_property
+    def direct(self) -> Direct:
+        """Connecting without a browser."""
+        from chalicelib.accounts.direct import Direct
+
+        return Direct(self._stores, self.providers, self.secrets, self._consents, self._probe, self.clock)
 
     @cached_property
     def visits(self) -> Visits:
@@ -156,6 +161,12 @@ class AccountServices(Shared):
         return Keeper(
             self.grants_table, self.grants_vault, self.access_tokens_vault, self.rescue_queue, self.clock
         )
+
+    @cached_property
+    def _consents(self) -> Consents:
+        from chalicelib.accounts.consent import Consents
+
+        return Consents(self.grants_table, self.connectors_table, self.keeper, self._open_lane, self.clock)
 
     @cached_property
     def _stores(self) -> Stores:

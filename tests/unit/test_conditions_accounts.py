@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib import ids
+from chalicelib.accounts.consent import Signed
 from chalicelib.accounts.models import (
     UNDO,
     Account,
@@ -95,13 +96,8 @@ def connect(stores: Gateway, grant: Grant, token: SealedToken | None = None) -> 
     """Saves a consent as its callback does."""
     link = new_link(stores, grant.account)
     authorization = new_authorization(stores, grant.account, link.id)
-    return stores.grants_table.save_connected(
-        grant,
-        token or token_of(grant),
-        authorization=authorization.id,
-        link=link.id,
-        outcome={"outcome": "x"},
-    )
+    signed = Signed(authorization, {"outcome": "x"})
+    return stores.grants_table.save_connected(grant, token or token_of(grant), signed)
 
 
 def connected(stores: Gateway, *, lease: str | None = None) -> Grant:
@@ -388,9 +384,9 @@ def test_a_consent_needs_its_sign_in(stores: Gateway) -> None:
     grant = first_grant(new_account(stores).id)
     link = new_link(stores, grant.account)
 
-    assert not stores.grants_table.save_connected(
-        grant, token_of(grant), authorization=nobody(), link=link.id, outcome={}
-    )
+    signed = Signed(replace(new_authorization(stores, grant.account, link.id), id=nobody()), {})
+
+    assert not stores.grants_table.save_connected(grant, token_of(grant), signed)
 
 
 def test_a_rescued_grant_replaces_the_version_before_it_and_no_other(stores: Gateway) -> None:

@@ -208,6 +208,7 @@ def _row(account: Account) -> Row:
         "token_expires_at": account.token_expires_at,
         "refreshed_at": account.refreshed_at,
         "transport_block": _json(account.transport_block),
+        "signs_in_as": account.signs_in_as or None,
         "disconnection": account.disconnection and disconnection_row(account.disconnection),
     }
 

@@ -17,10 +17,11 @@ from chalicelib.aws.tables.table import Row, Table
 from chalicelib.ids import shard_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from chalicelib.accounts.consent import Signed
     from chalicelib.accounts.models import Disconnection
     from chalicelib.aws.tables.access_tokens import AccessTokensTable
     from chalicelib.aws.tables.accounts import AccountsTable
@@ -103,28 +104,23 @@ class GrantsTable:
         return self._transact([self._newer_part(grant, owner), part])
 
     def save_connected(
-        self,
-        grant: Grant,
-        token: SealedToken,
-        *,
-        authorization: str,
-        link: str,
-        outcome: Mapping[str, Any],
-        asked_by: str = "",
+        self, grant: Grant, token: SealedToken, signed: Signed | None = None, **facts: Any
     ) -> bool:
         """Replaces version `grant.version - 1` or none: grant, token, facts, link and outcome at once."""
-        facts = _active(grant, token) | {
+        changed = _active(grant, token) | {
             "connected_at": grant.granted_at,
-            "asked_by": asked_by,
-            "smtp_user": "",
+            "asked_by": signed.authorization.asked_by if signed else "",
             "transport_block": None,
         }
         parts = [
             self._table.put_part(_row(grant), REPLACED, version=grant.version - 1),
             self._access_tokens.put_part(token),
-            self._accounts.facts_part(grant.account, **facts),
-            *self._authorizations.success_parts(authorization, link, outcome, grant.granted_at),
+            self._accounts.facts_part(grant.account, **changed, **facts),
         ]
+        if signed:
+            parts += self._authorizations.success_parts(
+                signed.authorization.id, signed.authorization.link, signed.outcome, grant.granted_at
+            )
         return self._transact(parts)
 
     def end(self, account: str, version: int, ended: Disconnection) -> bool:
@@ -254,7 +250,7 @@ def _row(grant: Grant) -> Row:
         "refresh_token": grant.refresh_token,
         "scopes": list(grant.scopes),
         "issuer": grant.identity.issuer,
-        "subject": grant.identity.subject,
+        "subject": grant.identity.subject or None,  # the key of an index must not be empty
         "addresses": list(grant.identity.addresses),
         "granted_at": grant.granted_at,
         "refreshed_at": grant.refreshed_at,
@@ -269,7 +265,7 @@ def _grant(row: Row) -> Grant:
         version=row["version"],
         refresh_token=row["refresh_token"],
         scopes=tuple(row["scopes"]),
-        identity=Identity(row["issuer"], row["subject"], tuple(row["addresses"])),
+        identity=Identity(row["issuer"], row.get("subject", ""), tuple(row["addresses"])),
         granted_at=row["granted_at"],
         refreshed_at=row["refreshed_at"],
         lease_owner=row.get("lease_owner"),

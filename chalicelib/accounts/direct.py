@@ -1,0 +1,167 @@
+"""Connecting an account without its owner in a browser.
+
+By the connector's application or service account, by a password, or by a refresh token from elsewhere::
+
+    what it proves itself with → one token from the provider (a password is one already)
+                               → signed in at the mail server with it, nothing sent
+                               → one transaction: grant, access token, facts of the account
+
+Nothing is saved unless the mail server has let us in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from chalicelib import clock
+from chalicelib.accounts import outcomes
+from chalicelib.accounts.asking import asking
+from chalicelib.accounts.models import AuthMode, Identity
+from chalicelib.accounts.refreshing import mailbox_of
+from chalicelib.errors import Conflict, Diagnosed, InvalidInput, MalformedRequest, NotFound
+from chalicelib.logs import logger
+from chalicelib.secret import Secret
+
+if TYPE_CHECKING:
+    from chalicelib.accounts.consent import Consents
+    from chalicelib.accounts.models import Account, TokenSet
+    from chalicelib.accounts.ports import Secrets
+    from chalicelib.accounts.refreshing import Mailbox
+    from chalicelib.accounts.stores import Stores
+    from chalicelib.accounts.verifying import Probe
+    from chalicelib.diagnosis import Diagnosis
+    from chalicelib.providers import Providers
+    from chalicelib.transports.smtp.probe import Step
+
+CREDENTIAL_LIMIT = 8_192
+"""Characters of a password or refresh token. Microsoft names no bound for its tokens."""
+SECONDS = 20.0
+"""For the mail server; who asked by HTTP waits for 29 s at the longest."""
+
+UNKNOWN_PERSON = ""
+"""The subject of a grant whose provider did not say who consented."""
+
+log = logger("direct")
+
+
+class Direct:
+    """Connects accounts at once. `probe` signs in to the account's mail server."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        providers: Providers,
+        secrets: Secrets,
+        consents: Consents,
+        probe: Probe,
+        now: clock.Clock = clock.now,
+    ) -> None:
+        self._stores = stores
+        self._providers = providers
+        self._secrets = secrets
+        self._consents = consents
+        self._probe = probe
+        self._now = now
+
+    def connect(
+        self, account_id: str, auth_mode: str, *, password: str = "", refresh_token: str = ""
+    ) -> dict[str, Any]:
+        """Connects the account in that auth mode: ``{"ok", "steps", "diagnosis"?}``; not ok saves nothing.
+
+        `password` belongs to the mode password, `refresh_token` to authorization_code; the others need
+        neither. Raises NotFound, InvalidInput, Conflict (code ``connector_without_secret``), and Unavailable
+        when our own stores do not answer.
+        """
+        mailbox = self._mailbox(account_id, _mode(auth_mode))
+        held = _held(mailbox.account.auth_mode, password, refresh_token)
+        if mailbox.account.auth_mode.needs_client and not mailbox.connector.has_credential:
+            raise Conflict(
+                "The connector has no credential yet.",
+                fix="Save its client secret, certificate or key in the connector.",
+                code="connector_without_secret",
+            )
+        prepared = self._consents.prepare(account_id)
+        try:
+            tokens = asking(mailbox, self._secrets, self._now)(held)
+        except Diagnosed as refused:
+            return _refused(refused.diagnosis)
+        complete = _complete(mailbox, tokens, held)
+        objection = self._objection(mailbox.account, complete)
+        if objection is not None:
+            return _refused(objection)
+        steps, stopped = self._probe(mailbox.account, mailbox.connector, tokens.access_token, SECONDS)
+        if stopped is not None:
+            return _refused(stopped.diagnosis, steps)
+        self._consents.save(mailbox, complete, prepared)
+        facts = {"account": account_id, "auth_mode": str(mailbox.account.auth_mode)}
+        log.info("connected without a browser", extra={"facts": facts})
+        return {"ok": True, "steps": [asdict(step) for step in steps]}
+
+    def _mailbox(self, account_id: str, mode: AuthMode) -> Mailbox:
+        account = self._stores.accounts.get(account_id)
+        if account is None or account.deleted_at is not None:
+            raise NotFound(
+                "There is no such account.", fix="Check the account's id.", code="account_not_found"
+            )
+        mailbox = mailbox_of(replace(account, auth_mode=mode), self._stores.connectors, self._providers)
+        if not mailbox.provider.facts.allows(mode):
+            raise InvalidInput(
+                f"{mailbox.provider.facts.label} has no accounts with the auth mode {mode}.",
+                fix=f"Use one of {', '.join(mailbox.provider.facts.auth_modes)}.",
+                field="auth_mode",
+            )
+        return mailbox
+
+    def _objection(self, account: Account, tokens: TokenSet) -> Diagnosis | None:
+        """Why an imported token must not be saved: it is of another mailbox, or cannot send."""
+        if not account.auth_mode.has_owner or tokens.identity is None:
+            return None
+        if tokens.identity.subject == UNKNOWN_PERSON:
+            return None
+        return outcomes.objection_to_import(account, tokens)
+
+
+def _mode(text: str) -> AuthMode:
+    try:
+        return AuthMode(text)
+    except ValueError as error:
+        raise InvalidInput(
+            f"There is no auth mode {text[:40]!r}.",
+            fix=f"Use one of {', '.join(AuthMode)}.",
+            field="auth_mode",
+        ) from error
+
+
+def _held(mode: AuthMode, password: str, refresh_token: str) -> Secret:
+    """What the grant will hold. Raises MalformedRequest for what the mode needs and does not have."""
+    wanted = {
+        AuthMode.PASSWORD: ("password", password),
+        AuthMode.AUTHORIZATION_CODE: ("refresh_token", refresh_token),
+    }
+    field, value = wanted.get(mode, ("", ""))
+    if field and not 1 <= len(value) <= CREDENTIAL_LIMIT:
+        raise MalformedRequest(
+            f"The auth mode {mode} needs a {field} of 1 to {CREDENTIAL_LIMIT} characters.",
+            fix=f"Give the {field}, or make a connect link for the owner.",
+            field=field,
+        )
+    return Secret(value)
+
+
+def _complete(mailbox: Mailbox, tokens: TokenSet, held: Secret) -> TokenSet:
+    """With all that a grant needs, where the provider says neither whose token it is nor sends a new one."""
+    account = mailbox.account
+    subject = UNKNOWN_PERSON if account.auth_mode.has_owner else mailbox.connector.client_id
+    unsaid = Identity(mailbox.connector.provider, subject, (account.address.lower(),))
+    return replace(
+        tokens,
+        refresh_token=tokens.refresh_token or held,
+        identity=tokens.identity or unsaid,
+        scopes=tokens.scopes or frozenset(mailbox.provider.facts.required_scopes),
+    )
+
+
+def _refused(diagnosis: Diagnosis, steps: list[Step] | None = None) -> dict[str, Any]:
+    shown = [asdict(step) for step in steps or ()]
+    return {"ok": False, "steps": shown, "diagnosis": diagnosis.to_json()}
