@@ -70,7 +70,7 @@ class Provider:
         self.live.setdefault(account, set()).add(token)
         return token
 
-    def refresh(self, _: Connector, __: Secret, refresh_token: Secret, **___: Any) -> TokenSet:
+    def refresh(self, _: Connector, __: Secret, refresh_token: Secret, *_resource: str) -> TokenSet:
         """One request."""
         presented = refresh_token.reveal()
         post = self._asked(self.account_of[presented], presented)
