@@ -49,13 +49,15 @@ class Shared(Aws):
         return tls_context(self.settings.extra_ca)
 
     def _open_session(self, account: Account, connector: Connector, **heard: Any) -> SmtpSession:
+        from chalicelib.accounts.models import AuthMode
         from chalicelib.network import resolve
+        from chalicelib.transports.smtp.sasl import Login
         from chalicelib.transports.smtp.session import Server, SmtpSession
 
         facts = self.catalogue.of(connector)
         return SmtpSession(
-            Server(facts.smtp_host, facts.smtp_port),
-            account.user,
+            Server(facts.smtp_host, facts.smtp_port, implicit_tls=facts.smtp_tls == "implicit"),
+            Login(account.user, by_password=account.auth_mode is AuthMode.PASSWORD),
             tls=self.tls,
             resolve=lambda host, port: resolve(host, port, self.settings.allowed_private_networks),
             **heard,

@@ -21,6 +21,7 @@ from chalicelib.errors import Diagnosed
 from chalicelib.mail.shown import message_record
 from chalicelib.secret import Secret
 from chalicelib.settings import Settings
+from chalicelib.transports.smtp.sasl import Login
 from chalicelib.transports.smtp.session import Server, SmtpSession
 from chalicelib.wiring import Gateway
 from sandbox.certs import Authority
@@ -82,7 +83,7 @@ class Post:
         self, user: str, *, server: Server | None = None, tls: ssl.SSLContext | None = None
     ) -> SmtpSession:
         """A session that is not connected yet."""
-        return SmtpSession(server or self.microsoft, user, tls=tls or self.tls, resolve=resolve)
+        return SmtpSession(server or self.microsoft, Login(user), tls=tls or self.tls, resolve=resolve)
 
 
 def resolve(host: str, port: int) -> list[str]:

@@ -83,9 +83,34 @@ def test_a_stored_text_is_short_and_harmless() -> None:
 
 
 def test_the_mechanism_is_user_bearer_and_two_controls() -> None:
-    found = base64.b64decode(sasl.response("ada@x.de", Secret("tok")))
+    exchange = sasl.Login("ada@x.de").exchange(Secret("tok"), {"PLAIN", "XOAUTH2"}, "smtp.x.de", 587)
 
-    assert found == b"user=ada@x.de\x01auth=Bearer tok\x01\x01"
+    assert exchange.mechanism == "XOAUTH2"
+    assert base64.b64decode(exchange.lines[0]) == b"user=ada@x.de\x01auth=Bearer tok\x01\x01"
+
+
+@pytest.mark.parametrize(
+    ("by_password", "offered", "mechanism", "lines"),
+    [
+        (
+            False,
+            {"OAUTHBEARER"},
+            "OAUTHBEARER",
+            [b"n,a=a=2Cb@x.de,\x01host=h\x01port=465\x01auth=Bearer s\x01\x01"],
+        ),
+        (False, set(), "XOAUTH2", [b"user=a,b@x.de\x01auth=Bearer s\x01\x01"]),
+        (True, {"PLAIN", "LOGIN"}, "PLAIN", [b"\0a,b@x.de\0s"]),
+        (True, {"LOGIN", "XOAUTH2"}, "LOGIN", [b"a,b@x.de", b"s"]),
+        (True, {"XOAUTH2"}, "PLAIN", [b"\0a,b@x.de\0s"]),
+    ],
+)
+def test_the_better_mechanism_that_is_offered_is_used(
+    *, by_password: bool, offered: set[str], mechanism: str, lines: list[bytes]
+) -> None:
+    exchange = sasl.Login("a,b@x.de", by_password).exchange(Secret("s"), offered, "h", 465)
+
+    assert exchange.mechanism == mechanism
+    assert [base64.b64decode(line) for line in exchange.lines] == lines
 
 
 @pytest.mark.parametrize(
@@ -93,7 +118,7 @@ def test_the_mechanism_is_user_bearer_and_two_controls() -> None:
 )
 def test_what_would_break_the_mechanism_is_refused_without_being_quoted(user: str, token: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        sasl.response(user, Secret(token))
+        sasl.Login(user).exchange(Secret(token), {"XOAUTH2"}, "h", 587)
 
     assert not token or token not in caught.value.message
 

@@ -13,6 +13,7 @@ from chalicelib import network
 from chalicelib.mail.models import Envelope, Phase
 from chalicelib.secret import Secret
 from chalicelib.transports.refusals import Concern, Refused
+from chalicelib.transports.smtp.sasl import Login
 from chalicelib.transports.smtp.session import NoRecipients, Server, SmtpSession
 from sandbox.certs import Authority
 from sandbox.mailserver.server import Certificate, MailServer
@@ -233,7 +234,7 @@ def test_a_certificate_for_another_name_is_not_believed(tmp_path: Path) -> None:
         usual.certfile, usual.keyfile, "https://127.0.0.1:1", authority.cafile, microsoft_certificate=wrong
     ) as server:
         tls = network.tls_context(authority.pem)
-        session = SmtpSession(Server(*server.microsoft), USER, tls=tls, resolve=resolve)
+        session = SmtpSession(Server(*server.microsoft), Login(USER), tls=tls, resolve=resolve)
 
         with pytest.raises(Refused) as caught:
             session.connect()
@@ -277,7 +278,7 @@ def test_a_server_that_takes_no_connections_is_a_matter_of_the_lane(post: Post) 
 
 
 def test_a_private_address_is_not_connected_to(post: Post) -> None:
-    session = SmtpSession(post.microsoft, USER, tls=post.tls, resolve=network.resolve)
+    session = SmtpSession(post.microsoft, Login(USER), tls=post.tls, resolve=network.resolve)
 
     with pytest.raises(Refused) as caught:
         session.connect()

@@ -12,6 +12,7 @@ from chalicelib.transports.refusals import REFUSALS, Refused
 from chalicelib.transports.smtp.session import SmtpSession
 
 STEPS = ("connect", "ehlo", "starttls", "ehlo again", "auth", "quit")
+STEPS_OF_IMPLICIT_TLS = ("connect", "ehlo", "auth", "quit")
 """What is waited for, in this order."""
 
 OpenSession = Callable[[Callable[[Reply], None]], SmtpSession]
@@ -49,9 +50,13 @@ def probe(open_session: OpenSession, token: Secret, *, seconds: float) -> tuple[
     """
     steps = Steps()
 
+    def name() -> str:
+        names = STEPS_OF_IMPLICIT_TLS if session.implicit_tls else STEPS
+        return names[len(steps.done)]
+
     def heard(reply: Reply) -> None:
         said = f"{reply.code} {reply.text}".strip()
-        steps.note(STEPS[len(steps.done)], said, ok=reply.code not in REFUSALS)
+        steps.note(name(), said, ok=reply.code not in REFUSALS)
 
     session = open_session(heard)
     session.allow(seconds)
@@ -60,7 +65,7 @@ def probe(open_session: OpenSession, token: Secret, *, seconds: float) -> tuple[
         session.authenticate(token)
     except Refused as refused:
         if all(step.ok for step in steps.done):  # nothing was heard that says no
-            steps.note(STEPS[len(steps.done)], refused.diagnosis.message, ok=False)
+            steps.note(name(), refused.diagnosis.message, ok=False)
         return steps.done, refused
     finally:
         session.quit()

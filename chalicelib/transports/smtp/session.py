@@ -27,14 +27,15 @@ Resolve = Callable[[str, int], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A submission server with STARTTLS."""
+    """A submission server. With `implicit_tls` the connection is encrypted from its first byte (port 465)."""
 
     host: str
     port: int = 587
+    implicit_tls: bool = False
 
 
 class SmtpSession:
-    """Speaks to one server as one user. `phase` is noted before each command is entered.
+    """Speaks to one server in the name of one login. `phase` is noted before each command is entered.
 
     `heard` is told what the server answers to each command, but to those about a recipient.
     """
@@ -42,14 +43,14 @@ class SmtpSession:
     def __init__(
         self,
         server: Server,
-        user: str,
+        login: sasl.Login,
         *,
         tls: ssl.SSLContext,
         resolve: Resolve,
         heard: Callable[[Reply], None] = lambda _: None,
     ) -> None:
         self._server = server
-        self._user = user
+        self._login = login
         self._tls = tls
         self._resolve = resolve
         self._heard = heard
@@ -59,6 +60,11 @@ class SmtpSession:
         self.phase = Phase.CLAIMED
         self.sent = 0
 
+    @property
+    def implicit_tls(self) -> bool:
+        """Whether the connection is encrypted from its first byte."""
+        return self._server.implicit_tls
+
     def allow(self, seconds: float) -> None:
         """Bounds the time of all that follows together, but for the answer to the final dot."""
         self._deadline = time.monotonic() + seconds
@@ -66,25 +72,22 @@ class SmtpSession:
             self._wire.deadline = self._deadline
 
     def connect(self) -> None:
-        """Connects, demands STARTTLS and verifies chain, name and TLS 1.2. Nothing secret is sent before."""
+        """Connects, demands TLS and verifies chain, name and TLS 1.2. Nothing secret is sent before."""
         with self._during(Phase.CONNECT):
             wire = Wire(self._server.host, self._resolve(self._server.host, self._server.port), self._tls)
             self._wire = wire
             wire.deadline = self._deadline
-            self._expect(wire.open(self._server.port), 220)
+            self._expect(wire.open(self._server.port, encrypted=self._server.implicit_tls), 220)
             self._expect(wire.hello(), 250)
-        with self._during(Phase.STARTTLS):
-            if not wire.offers("starttls"):
-                raise Refused(
-                    _verdict(self.phase, "starttls_missing", "The server offers no STARTTLS."), self.phase
-                )
-            self._expect(wire.secure(), 220)
-            self._expect(wire.hello(), 250)
+        if not self._server.implicit_tls:
+            self._start_tls(wire)
 
-    def authenticate(self, token: Secret) -> None:
-        """AUTH XOAUTH2. A refused token is a Refused with the concern TOKEN."""
+    def authenticate(self, secret: Secret) -> None:
+        """AUTH with the access token or password. One that is refused is a Refused with the concern TOKEN."""
         with self._during(Phase.AUTH):
-            self._expect(self._open().authenticate(sasl.response(self._user, token)), 235)
+            wire = self._open()
+            exchange = self._login.exchange(secret, wire.mechanisms(), self._server.host, self._server.port)
+            self._expect(wire.authenticate(exchange), 235)
 
     def transfer(self, envelope: Envelope, body: bytes) -> dict[str, Reply]:
         """MAIL, RCPT and DATA with the whole body, but not the final dot.
@@ -126,6 +129,15 @@ class SmtpSession:
         if self._wire is not None:
             self._wire.close()
             self._wire = None
+
+    def _start_tls(self, wire: Wire) -> None:
+        with self._during(Phase.STARTTLS):
+            if not wire.offers("starttls"):
+                raise Refused(
+                    _verdict(self.phase, "starttls_missing", "The server offers no STARTTLS."), self.phase
+                )
+            self._expect(wire.secure(), 220)
+            self._expect(wire.hello(), 250)
 
     def _recipients(self, envelope: Envelope) -> dict[str, Reply]:
         refused: dict[str, Reply] = {}

@@ -49,9 +49,11 @@ class Wire(smtplib.SMTP):
         self._host = name
         self._addresses = tuple(addresses)
         self._tls = tls
+        self._encrypted = False
 
-    def open(self, port: int) -> Reply:
-        """Connects to the first address that answers; returns the banner."""
+    def open(self, port: int, *, encrypted: bool = False) -> Reply:
+        """Connects to the first address that answers, `encrypted` at once or not; returns the banner."""
+        self._encrypted = encrypted
         code, text = self.connect(self._host, port)
         return replies.reply(code, text)
 
@@ -71,17 +73,23 @@ class Wire(smtplib.SMTP):
         """Whether the last EHLO offered the extension."""
         return self.has_extn(extension)
 
-    def authenticate(self, response: str) -> Reply:
-        """AUTH XOAUTH2 in two steps: a token does not fit a command line (RFC 4954, section 4).
+    def mechanisms(self) -> set[str]:
+        """The mechanisms of AUTH that the last EHLO offered."""
+        return set(self.esmtp_features.get("auth", "").upper().split())
 
-        An error challenge is answered with the empty line that gets the final reply.
+    def authenticate(self, exchange: sasl.Exchange) -> Reply:
+        """AUTH, a line a step: a token does not fit a command line (RFC 4954, section 4).
+
+        An error challenge is answered with what gets the final reply.
         """
-        code, text = self._exchange(f"AUTH {sasl.MECHANISM}")
-        if code == CONTINUE:
-            code, text = self._exchange(response)
-        if code == CONTINUE:
+        code, text = self._exchange(f"AUTH {exchange.mechanism}")
+        for line in exchange.lines:
+            if code != CONTINUE:
+                break
+            code, text = self._exchange(line)
+        if code == CONTINUE and exchange.after_refusal is not None:
             status = sasl.refused_status(text.decode("ascii", "replace"))
-            code, text = self._exchange("")
+            code, text = self._exchange(exchange.after_refusal)
             text += f" (the token's status is {status})".encode() if status else b""
         return replies.reply(code, text)
 
@@ -181,8 +189,16 @@ class Wire(smtplib.SMTP):
                 # Else the final dot, which is written by itself, waits for the acknowledgement of the body,
                 # and that is delayed by 40 ms.
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return connection
+                return self._wrapped(connection) if self._encrypted else connection
         raise failure
+
+    def _wrapped(self, connection: socket.socket) -> socket.socket:
+        """TLS from the first byte (RFC 8314, section 3.3), with the certificate and the name verified."""
+        try:
+            return self._tls.wrap_socket(connection, server_hostname=self._host)
+        except BaseException:
+            connection.close()
+            raise
 
     def _wait(self, seconds: float) -> None:
         """Bounds the wait for the next answer."""
