@@ -79,6 +79,16 @@ class CredentialKind(StrEnum):
         return self in {CredentialKind.SECRET, CredentialKind.CERTIFICATE, CredentialKind.SERVICE_ACCOUNT}
 
 
+class FromPolicy(StrEnum):
+    """What becomes of a message from an address that the account may not use."""
+
+    REJECT = "reject"
+    REWRITE = "rewrite"
+    """It goes out from the account's own address."""
+    REWRITE_REPLY_TO = "rewrite_reply_to"
+    """Likewise, and answers go to the address that was asked for."""
+
+
 class GrantState(StrEnum):
     """What is known of the owner's consent."""
 
@@ -168,7 +178,8 @@ class Account:
 
     `problem` is the last diagnosis of its tokens; `token_expires_at` and `refreshed_at` are copies to show;
     `asked_by` names who made the connect link by which it was connected; `signs_in_as` is the address of the
-    person who signs in, where that is not the mailbox itself (a shared mailbox).
+    person who signs in, where that is not the mailbox itself (a shared mailbox). `from_addresses` are those
+    that it may use besides its own; with `always_name` its messages bear its `display_name` in any case.
     """
 
     id: str
@@ -193,6 +204,9 @@ class Account:
     deleted_at: int | None = None
     deleted_by: str | None = None
     signs_in_as: str = ""
+    from_policy: FromPolicy = FromPolicy.REJECT
+    from_addresses: tuple[str, ...] = ()
+    always_name: bool = False
 
     @property
     def owner_address(self) -> str:

@@ -8,13 +8,14 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from chalicelib.accounts.models import Account
-from chalicelib.errors import Forbidden, InvalidInput
-from chalicelib.mail import addresses, folding, frozen, raw, text
+from chalicelib.errors import InvalidInput
+from chalicelib.mail import addresses, folding, frozen, raw, senders, text
 from chalicelib.mail.addresses import Address
 from chalicelib.mail.frozen import Frozen
 from chalicelib.mail.models import Envelope
 from chalicelib.mail.ports import Limits
 from chalicelib.mail.request import Attachment, NamedAddress, SendRequest, Who
+from chalicelib.mail.senders import Sender
 
 OCTETS = ("application", "octet-stream")
 
@@ -30,7 +31,8 @@ def compose(request: SendRequest, account: Account, message: str, *, now: int, l
     if request.raw is not None:
         result = raw.freeze(request.raw, account, groups, own_id, date=_date(now))
     else:
-        sender = _sender(request.from_, account)
+        asked = None if request.from_ is None else _one(request.from_, "from")
+        sender = senders.sender(asked, account, "from")
         body = _bytes(_written(request, sender, groups, own_id, now))
         result = Frozen(_envelope(account, groups), body, own_id, request.subject or "")
     _count(result.envelope.recipients, limits.recipients)
@@ -47,20 +49,6 @@ def _one(who: Who, field: str) -> Address:
         name = text.single_line(who.name, f"{field}.name")
         return addresses.checked(who.address, f"{field}.address", name=name)
     return addresses.checked(who, field)
-
-
-def _sender(who: Who | None, account: Account) -> Address:
-    if who is None:
-        return Address(account.address, account.display_name)
-    sender = _one(who, "from")
-    if not addresses.same(sender.address, account.address):
-        raise Forbidden(
-            f"The account sends as {account.address} only.",
-            fix="Leave from out, or name the account's own address.",
-            field="from",
-            code="from_not_allowed",
-        )
-    return Address(account.address, sender.name)
 
 
 def _envelope(account: Account, groups: dict[str, list[Address]]) -> Envelope:
@@ -80,15 +68,15 @@ def _count(recipients: tuple[str, ...], limit: int) -> None:
 
 
 def _written(
-    request: SendRequest, sender: Address, groups: dict[str, list[Address]], own_id: str, now: int
+    request: SendRequest, sender: Sender, groups: dict[str, list[Address]], own_id: str, now: int
 ) -> EmailMessage:
-    reply_to = _all(request.reply_to, "reply_to")
-    shown = [sender, *groups["to"], *groups["cc"], *reply_to]
+    reply_to = _all(request.reply_to, "reply_to") or [one for one in (sender.reply_to,) if one]
+    shown = [sender.shown, *groups["to"], *groups["cc"], *reply_to]
     plain = all(one.address.isascii() for one in shown)
     message = EmailMessage(policy=folding.SEVEN_BIT if plain else folding.INTERNATIONAL)
     message["Date"] = _date(now)
     message["Message-ID"] = own_id
-    message["From"] = sender.header()
+    message["From"] = sender.shown.header()
     for name, people in (("To", groups["to"]), ("Cc", groups["cc"]), ("Reply-To", reply_to)):
         if people:
             message[name] = [one.header() for one in people]

@@ -7,9 +7,11 @@ broken between its words only.
 
 from __future__ import annotations
 
+from email.message import EmailMessage
 from email.policy import EmailPolicy
 from typing import Any
 
+from chalicelib.mail.addresses import Address
 from chalicelib.mail.frozen import LONGEST_LINE
 
 WISHED = 78
@@ -34,6 +36,13 @@ class WholeWords(EmailPolicy):
 SEVEN_BIT = WholeWords(linesep="\r\n", cte_type="7bit", max_line_length=WISHED)
 INTERNATIONAL = SEVEN_BIT.clone(utf8=True)
 """Headers in UTF-8 (RFC 6532), for addresses that have no other form."""
+
+
+def address_field(name: str, address: Address) -> bytes:
+    """A header field that holds one address."""
+    message = EmailMessage(policy=SEVEN_BIT if address.address.isascii() else INTERNATIONAL)
+    message[name] = address.header()
+    return message.as_bytes().removesuffix(b"\r\n")
 
 
 def _folded(name: str, text: str) -> str:

@@ -15,7 +15,7 @@ from email.utils import getaddresses
 
 from chalicelib.accounts.models import Account
 from chalicelib.errors import Forbidden, InvalidInput
-from chalicelib.mail import addresses, frozen
+from chalicelib.mail import addresses, folding, frozen, senders
 from chalicelib.mail.addresses import Address
 from chalicelib.mail.frozen import Frozen
 from chalicelib.mail.models import Envelope
@@ -61,7 +61,7 @@ def freeze(
     head, end, body = frozen.with_crlf(raw).partition(b"\r\n\r\n")
     fields = _fields(head + b"\r\n" if end else head)
     _check_once(fields)
-    _check_sender(fields, account)
+    fields = _from_sender(fields, account)
     own = {"date": date, "message-id": message_id}
     missing = [name for name in own if not _text(fields, name)]
     kept = [field for name, field in fields if name not in (*HIDDEN, *missing)]
@@ -96,17 +96,33 @@ def _check_once(fields: Fields) -> None:
         raise _unreadable("it has no From field")
 
 
-def _check_sender(fields: Fields, account: Account) -> None:
-    for name in ("from", "sender"):
-        people = _people(fields, name, groups=False)
-        absent = name == "sender" and name not in dict(fields)
-        if not absent and (len(people) != 1 or not addresses.same(people[0], account.address)):
-            raise Forbidden(
-                f"The account sends as {account.address} only, and {name.title()} names another.",
-                fix=f"Write the account's own address into {name.title()}.",
-                field="raw",
-                code="from_not_allowed",
-            )
+def _from_sender(fields: Fields, account: Account) -> Fields:
+    """The fields as they are, or with From, Sender and Reply-To as the account's policy has them."""
+    shown = _named(fields, "from")
+    sender = _named(fields, "sender") if "sender" in dict(fields) else shown
+    foreign = next((one for one in (shown, sender) if not senders.may_use(one.address, account)), None)
+    if foreign is None and not account.always_name:
+        return fields
+    found = senders.sender(foreign or shown, account, "raw")
+    new = {"from": found.shown}
+    if found.reply_to is not None and "reply-to" not in dict(fields):
+        new["reply-to"] = found.reply_to
+    kept = [(name, field) for name, field in fields if name not in ("from", "sender")]
+    return [*((name, folding.address_field(name.title(), one)) for name, one in new.items()), *kept]
+
+
+def _named(fields: Fields, name: str) -> Address:
+    """The one address of the field with its name."""
+    people = _people(fields, name, groups=False)
+    if len(people) != 1:
+        raise Forbidden(
+            f"The message's {name.title()} field has not exactly one address.",
+            fix=f"Write the account's own address into {name.title()}.",
+            field="raw",
+            code="from_not_allowed",
+        )
+    shown = getaddresses([str(_parsed(name, _text(fields, name)))])[0][0]
+    return Address(people[0], shown)
 
 
 def _recipients(fields: Fields, groups: dict[str, list[Address]]) -> tuple[str, ...]:

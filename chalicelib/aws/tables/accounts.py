@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import UNDO, Account, AuthMode, Disconnection, GrantState, Revocation
+from chalicelib.accounts.models import (
+    UNDO,
+    Account,
+    AuthMode,
+    Disconnection,
+    FromPolicy,
+    GrantState,
+    Revocation,
+)
 from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables.codec import from_item, to_item
 from chalicelib.aws.tables.table import Part, Row, Table, fitting
@@ -209,6 +217,9 @@ def _row(account: Account) -> Row:
         "refreshed_at": account.refreshed_at,
         "transport_block": _json(account.transport_block),
         "signs_in_as": account.signs_in_as or None,
+        "from_policy": account.from_policy,
+        "from_addresses": list(account.from_addresses) or None,
+        "always_name": account.always_name or None,
         "disconnection": account.disconnection and disconnection_row(account.disconnection),
     }
 
@@ -217,6 +228,8 @@ def _account(row: Row) -> Account:
     known = fitting(Account, row)
     known["auth_mode"] = AuthMode(known["auth_mode"])
     known["grant_state"] = GrantState(known["grant_state"])
+    known["from_policy"] = FromPolicy(known.get("from_policy", FromPolicy.REJECT))
+    known["from_addresses"] = tuple(known.get("from_addresses", ()))
     for name in ("problem", "transport_block"):
         if name in known:
             known[name] = Diagnosis.from_json(known[name])
