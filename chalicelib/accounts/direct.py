@@ -6,7 +6,9 @@ By the connector's application or service account, by a password, or by a refres
                                → signed in at the mail server with it, nothing sent
                                → one transaction: grant, access token, facts of the account
 
-Nothing is saved unless the mail server has let us in.
+Nothing is saved unless the mail server has let us in; but for a refresh token of which the provider says
+that it is this mailbox's: the provider may have replaced it, so it is kept, and the answer says what the mail
+server has against it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from chalicelib.logs import logger
 from chalicelib.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chalicelib.accounts.consent import Consents
+    from chalicelib.accounts.keeping import Prepared
     from chalicelib.accounts.models import Account, TokenSet
     from chalicelib.accounts.ports import Secrets
     from chalicelib.accounts.refreshing import Mailbox
@@ -67,7 +72,7 @@ class Direct:
     def connect(
         self, account_id: str, auth_mode: str, *, password: str = "", refresh_token: str = ""
     ) -> dict[str, Any]:
-        """Connects the account in that auth mode: ``{"ok", "steps", "diagnosis"?}``; not ok saves nothing.
+        """Connects the account in that auth mode: ``{"ok", "connected", "steps", "diagnosis"?}``.
 
         `password` belongs to the mode password, `refresh_token` to authorization_code; the others need
         neither. Raises NotFound, InvalidInput, Conflict (code ``connector_without_secret``), and Unavailable
@@ -85,18 +90,23 @@ class Direct:
         try:
             tokens = asking(mailbox, self._secrets, self._now)(held)
         except Diagnosed as refused:
-            return _refused(refused.diagnosis)
+            return _answer(refused.diagnosis)
         complete = _complete(mailbox, tokens, held)
         objection = self._objection(mailbox.account, complete)
         if objection is not None:
-            return _refused(objection)
+            return _answer(objection)
+        is_vouched_for = mailbox.account.auth_mode.has_owner and tokens.identity is not None
+        if is_vouched_for:
+            self._save(mailbox, complete, prepared)
         steps, stopped = self._probe(mailbox.account, mailbox.connector, tokens.access_token, SECONDS)
-        if stopped is not None:
-            return _refused(stopped.diagnosis, steps)
-        self._consents.save(mailbox, complete, prepared)
-        facts = {"account": account_id, "auth_mode": str(mailbox.account.auth_mode)}
+        if stopped is None and not is_vouched_for:
+            self._save(mailbox, complete, prepared)
+        return _answer(stopped.diagnosis if stopped else None, steps, connected=is_vouched_for or not stopped)
+
+    def _save(self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared) -> None:
+        self._consents.save(mailbox, tokens, prepared)
+        facts = {"account": mailbox.account.id, "auth_mode": str(mailbox.account.auth_mode)}
         log.info("connected without a browser", extra={"facts": facts})
-        return {"ok": True, "steps": [asdict(step) for step in steps]}
 
     def _mailbox(self, account_id: str, mode: AuthMode) -> Mailbox:
         account = self._stores.accounts.get(account_id)
@@ -162,6 +172,8 @@ def _complete(mailbox: Mailbox, tokens: TokenSet, held: Secret) -> TokenSet:
     )
 
 
-def _refused(diagnosis: Diagnosis, steps: list[Step] | None = None) -> dict[str, Any]:
-    shown = [asdict(step) for step in steps or ()]
-    return {"ok": False, "steps": shown, "diagnosis": diagnosis.to_json()}
+def _answer(
+    diagnosis: Diagnosis | None, steps: Iterable[Step] = (), *, connected: bool = False
+) -> dict[str, Any]:
+    shown = {"ok": diagnosis is None, "connected": connected, "steps": [asdict(step) for step in steps]}
+    return shown | ({"diagnosis": diagnosis.to_json()} if diagnosis else {})

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -11,56 +10,17 @@ from chalicelib.accounts import verifying
 from chalicelib.errors import NotFound
 from chalicelib.ids import new_id
 from sandbox.mailserver.client import MailServerClient
-from sandbox.mailserver.server import MailServer
 from tests.unit.accounts_world import World
 from tests.unit.api_world import Api
-from tests.unit.mail_world import LOOPBACK
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sandbox.certs import Authority
-    from sandbox.provider import ControlClient, Provider
-    from tests.unit.aws_tables import Aws
 
 PROVIDERS: list[Literal["microsoft", "google"]] = ["microsoft", "google"]
 ALL = ["token", "connect", "ehlo", "starttls", "ehlo again", "auth", "quit"]
 
 
-@pytest.fixture(scope="module")
-def server(people: tuple[Provider, ControlClient, Authority]) -> Iterator[MailServer]:
-    """A mail server that takes the provider's tokens."""
-    provider, _, authority = people
-    certificate = authority.issue("mail")
-    with MailServer(certificate.certfile, certificate.keyfile, provider.url, authority.cafile) as server:
-        yield server
-
-
 @pytest.fixture
-def mail(server: MailServer) -> MailServerClient:
-    """The mail server, empty and without faults."""
-    client = MailServerClient(server.url)
-    client.reset()
-    return client
-
-
-@pytest.fixture
-def world(aws: Aws, people: tuple[Provider, ControlClient, Authority], server: MailServer) -> Iterator[World]:
-    """The services of a deployment whose providers have this mail server."""
-    provider, control, authority = people
-    world = World(aws, provider, control, authority)
-    known = world.settings.provider_endpoints
-    hosts = {"microsoft": server.microsoft, "google": server.google}
-    world.settings = replace(
-        world.settings,
-        provider_endpoints={
-            name: {**known[name], "smtp_host": host, "smtp_port": port}
-            for name, (host, port) in hosts.items()
-        },
-        allowed_private_networks=LOOPBACK,
-    )
-    yield world
-    control.clear_faults()
+def world(mailing: World) -> World:
+    """The services of a deployment whose providers have a mail server."""
+    return mailing
 
 
 def verify(world: World, account: str) -> dict[str, Any]:
