@@ -56,6 +56,7 @@ class ConnectOperations:
             "complete": connect.complete,
             "begin_visit": connect.begin_visit,
             "connect_directly": direct.connect,
+            "roll_back": direct.roll_back,
             "disconnect": disconnecting.disconnect,
             "verify": verifying.verify,
         }

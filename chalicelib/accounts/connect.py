@@ -153,8 +153,13 @@ class Connect:
             return objection
         outcome = outcomes.connected(mailbox.account, connector.provider)
         delegated = replace(mailbox.account, auth_mode=AuthMode.AUTHORIZATION_CODE, smtp_user="")
-        signed = Signed(authorization, outcome)
-        self._consents.save(replace(mailbox, account=delegated), tokens, prepared, signed)
+        self._consents.save(
+            replace(mailbox, account=delegated),
+            tokens,
+            prepared,
+            before=mailbox.account,
+            signed=Signed(authorization, outcome),
+        )
         return outcome
 
     def _mailbox(self, account: str) -> Mailbox:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chalicelib import clock
 from chalicelib.accounts import rules
 from chalicelib.accounts.keeping import Kept
-from chalicelib.accounts.models import Grant
+from chalicelib.accounts.models import UNDO, Grant, Previous
 from chalicelib.errors import Unavailable
 from chalicelib.logs import logger
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chalicelib.accounts.outcomes import Outcome
     from chalicelib.accounts.ports import ConnectorStore, GrantStore
     from chalicelib.accounts.refreshing import Mailbox
+    from chalicelib.secret import Secret
 
 SAVE_TIME = 20 * clock.SECOND
 
@@ -55,19 +56,30 @@ class Consents:
         """Fetches the data keys for a consent, before its code is exchanged."""
         return self._keeper.prepare(account)
 
+    def reveal(self, grant: Grant) -> Secret:
+        """What a stored grant holds."""
+        return self._keeper.reveal(grant)
+
     def save(
-        self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared, signed: Signed | None = None
+        self,
+        mailbox: Mailbox,
+        tokens: TokenSet,
+        prepared: Prepared,
+        *,
+        before: Account,
+        signed: Signed | None = None,
     ) -> None:
         """Saves a consent that was checked, and `signed`, the sign-in that it came by, if there was one.
 
-        Begins anew while a refresh of the old grant moves its version.
+        `before` is the account as it was: what it used in another auth mode is kept for a roll-back. Begins
+        anew while a refresh of the old grant moves its version.
 
         Raises Unavailable when it could not be saved yet: it is on the rescue queue then.
         """
         until = self._now() + SAVE_TIME
         kept = Kept.SUPERSEDED
         while kept is Kept.SUPERSEDED:
-            grant, token = self._grant(mailbox, tokens, prepared)
+            grant, token = self._grant(mailbox, tokens, prepared, before)
             kept = self._keep(grant, token, signed, mailbox.account, until)
             if kept is Kept.SUPERSEDED and self._now() > until:
                 self._keeper.rescue(grant, until=until + SAVE_TIME)
@@ -87,7 +99,9 @@ class Consents:
             grant, lambda: self._grants.save_connected(grant, token, signed, **facts), until=until
         )
 
-    def _grant(self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared) -> tuple[Grant, SealedToken]:
+    def _grant(
+        self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared, before: Account
+    ) -> tuple[Grant, SealedToken]:
         if tokens.refresh_token is None or tokens.identity is None:
             raise ValueError("a grant needs a refresh token and an identity")
         facts, now = mailbox.provider.facts, self._now()
@@ -101,8 +115,23 @@ class Consents:
             identity=tokens.identity,
             granted_at=now,
             refreshed_at=now,
+            previous=self._previous(before, mailbox.account, now),
         )
         return rules.scheduled(grant, token, facts, in_use=False, chance=rules.chance()), token
+
+    def _previous(self, before: Account, after: Account, now: int) -> Previous | None:
+        stored = self._grants.get(before.id)
+        if stored is None or before.auth_mode is after.auth_mode:
+            return stored.previous if stored else None
+        return Previous(
+            auth_mode=before.auth_mode,
+            smtp_user=before.smtp_user,
+            version=stored.version,
+            refresh_token=stored.refresh_token,
+            scopes=stored.scopes,
+            identity=stored.identity,
+            until=now + UNDO,
+        )
 
     def _tell(self, mailbox: Mailbox) -> None:
         """What follows from a saved consent. None of it may turn the outcome into a failure."""

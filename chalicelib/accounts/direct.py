@@ -78,43 +78,68 @@ class Direct:
         neither. Raises NotFound, InvalidInput, Conflict (code ``connector_without_secret``), and Unavailable
         when our own stores do not answer.
         """
-        mailbox = self._mailbox(account_id, _mode(auth_mode))
+        before = self._account(account_id)
+        mailbox = self._switched(before, _mode(auth_mode), smtp_user="")
         held = _held(mailbox.account.auth_mode, password, refresh_token)
-        if mailbox.account.auth_mode.needs_client and not mailbox.connector.has_credential:
+        return self._tried(mailbox, held, before)
+
+    def roll_back(self, account_id: str) -> dict[str, Any]:
+        """Connects the account as it was before its auth mode was switched; answers as `connect`.
+
+        Doing it again takes that back. Raises NotFound, and Conflict (code ``nothing_to_roll_back``).
+        """
+        before = self._account(account_id)
+        grant = self._stores.grants.get(account_id)
+        previous = grant.previous if grant else None
+        if grant is None or previous is None or previous.until <= self._now():
             raise Conflict(
-                "The connector has no credential yet.",
-                fix="Save its client secret, certificate or key in the connector.",
-                code="connector_without_secret",
+                "The account's auth mode was not switched in the last 7 days.",
+                fix="Connect the account in the auth mode that it shall have.",
+                code="nothing_to_roll_back",
             )
-        prepared = self._consents.prepare(account_id)
+        old = replace(grant, version=previous.version, refresh_token=previous.refresh_token)
+        mailbox = self._switched(before, previous.auth_mode, smtp_user=previous.smtp_user)
+        return self._tried(mailbox, self._consents.reveal(old), before, previous.identity)
+
+    def _tried(
+        self, mailbox: Mailbox, held: Secret, before: Account, known: Identity | None = None
+    ) -> dict[str, Any]:
+        """Asks the provider, then the mail server, and saves what they have let pass."""
+        _require_credential(mailbox)
+        prepared = self._consents.prepare(before.id)
         try:
             tokens = asking(mailbox, self._secrets, self._now)(held)
         except Diagnosed as refused:
             return _answer(refused.diagnosis)
-        complete = _complete(mailbox, tokens, held)
-        objection = self._objection(mailbox.account, complete)
+        complete = _complete(mailbox, tokens, held, known)
+        objection = _objection(mailbox.account, complete)
         if objection is not None:
             return _answer(objection)
-        is_vouched_for = mailbox.account.auth_mode.has_owner and tokens.identity is not None
+        is_vouched_for = mailbox.account.auth_mode.has_owner and complete.identity != _nobody(mailbox)
         if is_vouched_for:
-            self._save(mailbox, complete, prepared)
+            self._save(mailbox, complete, prepared, before)
         steps, stopped = self._probe(mailbox.account, mailbox.connector, tokens.access_token, SECONDS)
         if stopped is None and not is_vouched_for:
-            self._save(mailbox, complete, prepared)
+            self._save(mailbox, complete, prepared, before)
         return _answer(stopped.diagnosis if stopped else None, steps, connected=is_vouched_for or not stopped)
 
-    def _save(self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared) -> None:
-        self._consents.save(mailbox, tokens, prepared)
-        facts = {"account": mailbox.account.id, "auth_mode": str(mailbox.account.auth_mode)}
+    def _save(self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared, before: Account) -> None:
+        self._consents.save(mailbox, tokens, prepared, before=before)
+        facts = {"account": before.id, "auth_mode": str(mailbox.account.auth_mode)}
         log.info("connected without a browser", extra={"facts": facts})
 
-    def _mailbox(self, account_id: str, mode: AuthMode) -> Mailbox:
+    def _account(self, account_id: str) -> Account:
         account = self._stores.accounts.get(account_id)
         if account is None or account.deleted_at is not None:
             raise NotFound(
                 "There is no such account.", fix="Check the account's id.", code="account_not_found"
             )
-        mailbox = mailbox_of(replace(account, auth_mode=mode), self._stores.connectors, self._providers)
+        return account
+
+    def _switched(self, account: Account, mode: AuthMode, *, smtp_user: str) -> Mailbox:
+        """The account as it is to be, with connector and provider. Raises InvalidInput."""
+        switched = replace(account, auth_mode=mode, smtp_user=smtp_user)
+        mailbox = mailbox_of(switched, self._stores.connectors, self._providers)
         if not mailbox.provider.facts.allows(mode):
             raise InvalidInput(
                 f"{mailbox.provider.facts.label} has no accounts with the auth mode {mode}.",
@@ -123,13 +148,19 @@ class Direct:
             )
         return mailbox
 
-    def _objection(self, account: Account, tokens: TokenSet) -> Diagnosis | None:
-        """Why an imported token must not be saved: it is of another mailbox, or cannot send."""
-        if not account.auth_mode.has_owner or tokens.identity is None:
-            return None
-        if tokens.identity.subject == UNKNOWN_PERSON:
-            return None
-        return outcomes.objection_to_import(account, tokens)
+
+def _require_credential(mailbox: Mailbox) -> None:
+    if mailbox.account.auth_mode.needs_client and not mailbox.connector.has_credential:
+        raise Conflict(
+            "The connector has no credential yet.",
+            fix="Save its client secret, certificate or key in the connector.",
+            code="connector_without_secret",
+        )
+
+
+def _objection(account: Account, tokens: TokenSet) -> Diagnosis | None:
+    """Why an imported token must not be saved: it is of another mailbox."""
+    return outcomes.objection_to_import(account, tokens) if account.auth_mode.has_owner else None
 
 
 def _mode(text: str) -> AuthMode:
@@ -159,17 +190,20 @@ def _held(mode: AuthMode, password: str, refresh_token: str) -> Secret:
     return Secret(value)
 
 
-def _complete(mailbox: Mailbox, tokens: TokenSet, held: Secret) -> TokenSet:
+def _complete(mailbox: Mailbox, tokens: TokenSet, held: Secret, known: Identity | None) -> TokenSet:
     """With all that a grant needs, where the provider says neither whose token it is nor sends a new one."""
-    account = mailbox.account
-    subject = UNKNOWN_PERSON if account.auth_mode.has_owner else mailbox.connector.client_id
-    unsaid = Identity(mailbox.connector.provider, subject, (account.address.lower(),))
     return replace(
         tokens,
         refresh_token=tokens.refresh_token or held,
-        identity=tokens.identity or unsaid,
+        identity=tokens.identity or known or _nobody(mailbox),
         scopes=tokens.scopes or frozenset(mailbox.provider.facts.required_scopes),
     )
+
+
+def _nobody(mailbox: Mailbox) -> Identity:
+    """The identity of a grant that no person is known to have given: that of the client, if there is one."""
+    subject = UNKNOWN_PERSON if mailbox.account.auth_mode.has_owner else mailbox.connector.client_id
+    return Identity(mailbox.connector.provider, subject, (mailbox.account.owner_address,))
 
 
 def _answer(

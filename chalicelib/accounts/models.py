@@ -299,9 +299,24 @@ class DueReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Previous:
+    """What an account proved itself with before its auth mode was switched; kept for UNDO."""
+
+    auth_mode: AuthMode
+    smtp_user: str
+    version: int
+    refresh_token: bytes = field(repr=False)
+    scopes: tuple[str, ...]
+    identity: Identity
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """What the owner consented to, as stored. `version` grows with every save and fences them.
 
+    `refresh_token` is the ciphertext of that, of a password, or of an empty text where the connector's
+    client is all that it takes.
     `lease_owner` and `lease_until` say who may ask the provider at this moment; a lease always ends.
     `refresh_due_at` is None while nothing is to be done by itself. Of a grant in doubt, `first_refused_at` is
     when the provider first refused it. Until `retry_at` the provider is not asked; `failures` counts
@@ -322,6 +337,7 @@ class Grant:
     first_refused_at: int | None = None
     retry_at: int | None = None
     failures: int = 0
+    previous: Previous | None = None
 
 
 @dataclass(frozen=True, slots=True)

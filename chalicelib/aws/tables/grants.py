@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import DueReason, Grant, GrantState, Identity, SealedToken
+from chalicelib.accounts.models import AuthMode, DueReason, Grant, GrantState, Identity, Previous, SealedToken
 from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables.accounts import disconnection_row
 from chalicelib.aws.tables.codec import from_item, to_item
@@ -254,6 +254,7 @@ def _row(grant: Grant) -> Row:
         "addresses": list(grant.identity.addresses),
         "granted_at": grant.granted_at,
         "refreshed_at": grant.refreshed_at,
+        "previous": _previous_row(grant),
         **_refusal(grant),
         **NO_LEASE,
     }
@@ -265,7 +266,7 @@ def _grant(row: Row) -> Grant:
         version=row["version"],
         refresh_token=row["refresh_token"],
         scopes=tuple(row["scopes"]),
-        identity=Identity(row["issuer"], row.get("subject", ""), tuple(row["addresses"])),
+        identity=_identity(row),
         granted_at=row["granted_at"],
         refreshed_at=row["refreshed_at"],
         lease_owner=row.get("lease_owner"),
@@ -275,4 +276,41 @@ def _grant(row: Row) -> Grant:
         first_refused_at=row.get("first_refused_at"),
         retry_at=row.get("retry_at"),
         failures=row.get("failures", 0),
+        previous=_previous(row.get("previous")),
     )
+
+
+def _previous_row(grant: Grant) -> Row | None:
+    """It goes with the first refresh after its time."""
+    kept = grant.previous
+    if kept is None or kept.until <= grant.refreshed_at:
+        return None
+    return {
+        "auth_mode": kept.auth_mode,
+        "smtp_user": kept.smtp_user,
+        "version": kept.version,
+        "refresh_token": kept.refresh_token,
+        "scopes": list(kept.scopes),
+        "issuer": kept.identity.issuer,
+        "subject": kept.identity.subject,
+        "addresses": list(kept.identity.addresses),
+        "until": kept.until,
+    }
+
+
+def _previous(row: Row | None) -> Previous | None:
+    if row is None:
+        return None
+    return Previous(
+        auth_mode=AuthMode(row["auth_mode"]),
+        smtp_user=row["smtp_user"],
+        version=row["version"],
+        refresh_token=row["refresh_token"],
+        scopes=tuple(row["scopes"]),
+        identity=_identity(row),
+        until=row["until"],
+    )
+
+
+def _identity(row: Row) -> Identity:
+    return Identity(row["issuer"], row.get("subject", ""), tuple(row["addresses"]))
