@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from chalicelib import clock
 from chalicelib.accounts.models import MAIL, AuthMode, TokenSet
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import Diagnosed
 from chalicelib.secret import Secret
 
 if TYPE_CHECKING:
@@ -18,21 +20,41 @@ PASSWORD_LIFE = 30 * clock.DAY
 """A password stands in the row of the access token, where the relay reads it; so often it is written anew."""
 
 
+PASSWORD_REFUSED = Diagnosis(
+    DiagnosisClass.RECONNECT,
+    "password_refused",
+    "The mail server does not take the mailbox's password.",
+    "Save the mailbox's password anew; many providers want an app password made for this purpose.",
+)
+
+
 def asking(
-    mailbox: Mailbox, secrets: Secrets, now: clock.Clock = clock.now, resource: str = MAIL
+    mailbox: Mailbox,
+    secrets: Secrets,
+    resource: str = MAIL,
+    *,
+    refused: bool = False,
+    now: clock.Clock = clock.now,
 ) -> Callable[[Secret], TokenSet]:
     """The one request for a token of that resource; it is made with what the grant holds.
 
     That is a refresh token, a password, or an empty text where the client is all that it takes. The
-    connector's credential is fetched at once. The request raises Diagnosed when the provider refuses.
+    connector's credential is fetched at once. The request raises Diagnosed when the provider refuses, and
+    for a password of which the mail server has said so already (`refused`): there is no newer one.
     """
     account, connector, provider = mailbox.account, mailbox.connector, mailbox.provider
     if account.auth_mode is AuthMode.PASSWORD:
-        return lambda password: TokenSet(access_token=password, expires_at=now() + PASSWORD_LIFE)
+        return lambda password: _password(password, now(), refused=refused)
     credential = credential_of(mailbox, secrets)
     if account.auth_mode.has_owner:
         return lambda token: provider.refresh(connector, credential, token, resource)
     return lambda _nothing: provider.obtain(connector, credential, account)
+
+
+def _password(password: Secret, now: int, *, refused: bool) -> TokenSet:
+    if refused:
+        raise Diagnosed(PASSWORD_REFUSED)
+    return TokenSet(access_token=password, expires_at=now + PASSWORD_LIFE)
 
 
 def credential_of(mailbox: Mailbox, secrets: Secrets) -> Secret:

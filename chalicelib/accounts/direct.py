@@ -108,7 +108,7 @@ class Direct:
         _require_credential(mailbox)
         prepared = self._consents.prepare(before.id)
         try:
-            tokens = asking(mailbox, self._secrets, self._now)(held)
+            tokens = asking(mailbox, self._secrets, now=self._now)(held)
         except Diagnosed as refused:
             return _answer(refused.diagnosis)
         complete = _complete(mailbox, tokens, held, known)

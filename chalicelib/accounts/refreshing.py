@@ -49,11 +49,15 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The right to ask: whose it is, until when, why it was taken, and for what kind of server."""
+    """The right to ask: whose it is, until when, and why it was taken.
+
+    `refused`: the mail server does not take what is stored; `resource` is what the token is for.
+    """
 
     owner: str
     until: int
     in_use: bool
+    refused: bool = False
     resource: str = MAIL
 
 
@@ -118,7 +122,7 @@ class Refresher:
 
     def _ask(self, grant: Grant, mailbox: Mailbox, turn: Turn) -> _Received:
         """Fetches everything that can fail, looks at the time, and only then asks."""
-        asked = asking(mailbox, self._secrets, self._now, turn.resource)
+        asked = asking(mailbox, self._secrets, turn.resource, refused=turn.refused, now=self._now)
         refresh_token = self._keeper.reveal(grant)
         prepared = self._keeper.prepare(grant.account)
         self._guard(turn)

@@ -95,7 +95,8 @@ class Tokens:
             if seen is not None:
                 self._wait(until)
             seen = grant.version if seen is None else seen
-            if self._refreshed_by_us(found, grant, in_use=True, until=until):
+            refused = failed_version is not None
+            if self._refreshed_by_us(found, grant, in_use=True, until=until, refused=refused):
                 return
 
     def refresh_due(self, *, until: int) -> list[str]:
@@ -150,7 +151,9 @@ class Tokens:
         made_meanwhile = seen is not None and token.version > seen
         return made_meanwhile or token.usable(self._now())
 
-    def _refreshed_by_us(self, account: Account, grant: Grant, *, in_use: bool, until: int) -> bool:
+    def _refreshed_by_us(
+        self, account: Account, grant: Grant, *, in_use: bool, until: int, refused: bool = False
+    ) -> bool:
         """Takes the lease and refreshes; False when another one has or had it. Raises what hinders it.
 
         The account was read after the grant, so that its state is not older.
@@ -164,7 +167,7 @@ class Tokens:
             raise Unavailable(
                 "There is too little time left to look for rescued tokens.", fix="It is tried again."
             )
-        turn = Turn(secrets.token_hex(8), min(now + LEASE, until), in_use)
+        turn = Turn(secrets.token_hex(8), min(now + LEASE, until), in_use, refused)
         if not self._grants.lease(grant, owner=turn.owner, now=now, until=now + LEASE):
             return False
         if grant.lease_owner is not None and self._was_rescued(grant, until):
