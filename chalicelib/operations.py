@@ -80,9 +80,13 @@ class TokenOperations:
         self._tokens = tokens
 
     def run(self, event: Event, *, until: int) -> dict[str, Any]:
-        """Takes ``{"account", "failed_version"?}``; answers {}, ``{"diagnosis"}`` or ``{"error", …}``."""
+        """Takes ``{"account", "failed_version"?, "resource"?}``.
+
+        Answers {}, ``{"diagnosis"}`` or ``{"error", …}``.
+        """
+        asked = {name: event[name] for name in ("failed_version", "resource") if name in event}
         try:
-            self._tokens.ensure(event["account"], failed_version=event.get("failed_version"), until=until)
+            self._tokens.ensure(event["account"], until=until, **asked)
         except Diagnosed as refused:
             return {"diagnosis": refused.diagnosis.to_json()}
         except MailgrantError as error:

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Final, Self
 from cli.config import CONFIGURATION, SANDBOX_DIRECTORY
 from sandbox.aws.emulator import REGION, Emulator
 from sandbox.aws.front import Front
+from sandbox.aws.identity import Identity
 from sandbox.aws.lagging import Lagging
 from sandbox.certs import Authority
 from sandbox.errors import SandboxError
@@ -104,6 +105,8 @@ class Sandbox:
         self.lagging = Lagging(self.emulator.session(), self.emulator.port) if lagging else None
         if self.lagging:
             self.emulator.functions_endpoint = self.lagging.url
+        self.identity = Identity(self.emulator.port)
+        self.emulator.sts_endpoint = self.identity.url
         self.front = Front(self.authority.issue("front"), self.emulator.port, self._ports.front)
         self._children: list[Child] = []
 
@@ -139,6 +142,7 @@ class Sandbox:
         self.emulator.start()
         if self.lagging:
             self.lagging.start()
+        self.identity.start()
         self.front.start()
 
     def deploy(self, package: Package | None = None) -> None:
@@ -177,6 +181,7 @@ class Sandbox:
     def stop(self) -> None:
         """Stops everything that was started, and frees the directory for another sandbox."""
         self.front.stop()
+        self.identity.stop()
         if self.lagging:
             self.lagging.stop()
         self.emulator.stop()
@@ -218,6 +223,7 @@ class Sandbox:
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_ENDPOINT_URL": self.emulator.functions_endpoint or self.emulator.endpoint,
+            "AWS_ENDPOINT_URL_STS": self.identity.url,
             "BUCKET": data["BucketName"],
             "RELAY_QUEUE_URL": data["RelayQueueUrl"],
             "REFRESH_QUEUE_URL": data["RefreshQueueUrl"],
@@ -251,7 +257,8 @@ class Sandbox:
         line = self._start_child("mailserver", ["--web-port", str(self._ports.mail), *files, *provider])
         addresses: dict[str, Any] = json.loads(line.removeprefix("ready "))
         self.mail_url: str = addresses["web"]
-        self.smtp = {name: tuple(addresses[name]) for name in ("microsoft", "google")}
+        self.smtp = {name: tuple(addresses[name]) for name in addresses["implicit"]}
+        self.smtp_implicit = {name: tuple(address) for name, address in addresses["implicit"].items()}
         self.mail = MailServerClient(self.mail_url)
 
     def _start_child(self, name: str, arguments: list[str]) -> str:
@@ -270,6 +277,9 @@ class Sandbox:
         }
         return {
             "microsoft": {"login": base, **hosts["microsoft"]},
+            "microsoft/gcc_high": {"login": f"{base}/us", **hosts["microsoft"]},
+            "microsoft/dod": {"login": f"{base}/us", **hosts["microsoft"]},
+            "microsoft/china": {"login": f"{base}/cn", **hosts["microsoft"]},
             "google": {
                 "issuer": base,
                 "authorize": f"{base}/o/oauth2/v2/auth",
@@ -278,6 +288,7 @@ class Sandbox:
                 "jwks": f"{base}/oauth2/v3/certs",
                 **hosts["google"],
             },
+            "other": {"doubt": DOUBT_SECONDS},
         }
 
     def administrator_key(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from chalicelib import clock
-from chalicelib.accounts.models import AccessToken
+from chalicelib.accounts.models import MAIL, AccessToken
 from chalicelib.errors import Diagnosed, Unavailable
 from chalicelib.secret import Secret
 
@@ -21,15 +21,15 @@ ACCESS_TOKEN = "access_token"  # noqa: S105 - the field's name in the vault
 Open = Callable[[str, str, int, bytes], bytes]
 """Opens a ciphertext: account, field, version, sealed value."""
 
-Ask = Callable[[str, int | None], None]
-"""Has an account's token made fresh; the number names the version that a server refused."""
+Ask = Callable[[str, int | None, str], None]
+"""Has an account's token for a resource made fresh; the number names the version that a server refused."""
 
 
 class Rows(Protocol):
     """Where access tokens are kept."""
 
-    def get(self, account: str) -> SealedToken | None:
-        """The access token for mail, read consistently."""
+    def get(self, account: str, resource: str = MAIL, /) -> SealedToken | None:
+        """The access token for that resource, read consistently."""
 
 
 class AccessTokens:
@@ -44,32 +44,39 @@ class AccessTokens:
         self._ask = ask
         self._now = now
 
-    def fresh(self, account: str, *, failed_version: int | None = None) -> AccessToken:
+    def fresh(
+        self, account: str, *, failed_version: int | None = None, resource: str = MAIL
+    ) -> AccessToken:
         """A token that a session can be begun with; newer than `failed_version`, which a server has refused.
 
         Raises Diagnosed when there is none to be had and says who can mend it; Unavailable when unsure.
         """
-        stored = self._rows.get(account)
+        stored = self._rows.get(account, resource)
         if stored and stored.usable(self._now()) and _newer(stored, failed_version):
             return self._opened(stored)
         try:
-            self._ask(account, failed_version)
+            self._ask(account, failed_version, resource)
         except (Diagnosed, Unavailable):
             # A refresh that fails must not shorten the use of a token that still lives.
             if stored and _newer(stored, failed_version) and stored.expires_at - self._now() > LAST_RESORT:
                 return self._opened(stored)
             raise
-        return self._just_made(account, failed_version)
+        return self._just_made(account, failed_version, resource)
 
-    def _just_made(self, account: str, failed_version: int | None) -> AccessToken:
-        stored = self._rows.get(account)
+    def _just_made(self, account: str, failed_version: int | None, resource: str) -> AccessToken:
+        stored = self._rows.get(account, resource)
         if stored is None or stored.expires_at <= self._now() or not _newer(stored, failed_version):
             raise Unavailable("The new access token is not there yet.", fix="It is tried again by itself.")
         return self._opened(stored)
 
     def _opened(self, stored: SealedToken) -> AccessToken:
-        value = self._open(stored.account, ACCESS_TOKEN, stored.version, stored.token)
+        value = self._open(stored.account, field_of(stored.resource), stored.version, stored.token)
         return AccessToken(Secret(value.decode()), stored.version, stored.expires_at, stored.obtained_at)
+
+
+def field_of(resource: str) -> str:
+    """The field in the vault: a token of one resource cannot be passed off as that of another."""
+    return ACCESS_TOKEN if resource == MAIL else f"{ACCESS_TOKEN}/{resource}"
 
 
 def _newer(stored: SealedToken, failed_version: int | None) -> bool:

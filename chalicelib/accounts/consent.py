@@ -116,6 +116,7 @@ class Consents:
             granted_at=now,
             refreshed_at=now,
             previous=self._previous(before, mailbox.account, now),
+            ends_at=tokens.ends_at,
         )
         return rules.scheduled(grant, token, facts, in_use=False, chance=rules.chance()), token
 

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from chalicelib import clock
-from chalicelib.accounts.access import ACCESS_TOKEN
+from chalicelib.accounts.access import field_of
 from chalicelib.accounts.models import MAIL, Grant, Identity, SealedToken
 from chalicelib.errors import Unavailable
 from chalicelib.logs import logger
@@ -58,7 +58,7 @@ class Prepared:
 
     def access_token(self, answer: TokenSet, version: int, now: int, resource: str = MAIL) -> SealedToken:
         """The access token as its row holds it."""
-        sealed = self.tokens.seal(ACCESS_TOKEN, version, answer.access_token.reveal().encode())
+        sealed = self.tokens.seal(field_of(resource), version, answer.access_token.reveal().encode())
         return SealedToken(self.account, sealed, version, answer.expires_at, now, resource)
 
 

@@ -27,6 +27,9 @@ MAIL = "mail"
 GRAPH = "graph"
 """The resource whose access token Microsoft Graph takes."""
 
+RESOURCES = (MAIL, GRAPH)
+"""All there are. An account has an access token for each that it uses, and each is refreshed apart."""
+
 
 class AuthMode(StrEnum):
     """How an account proves itself to its provider."""
@@ -71,7 +74,7 @@ class CredentialKind(StrEnum):
     SERVICE_ACCOUNT = "service_account"
     """Google's JSON key of a service account."""
     NONE = "none"
-    """There is no client: the accounts have passwords."""
+    """There is nothing: the accounts have passwords, or the client is a public one."""
 
     @property
     def is_stored(self) -> bool:
@@ -260,7 +263,8 @@ class TokenSet:
 
     `expires_at` is in milliseconds. `refresh_token` is None where the provider sent none, which means
     that the stored one stays (RFC 6749, section 6). `scopes` are the granted ones, or None where the
-    provider did not say (then they are the requested ones, RFC 6749, section 5.1).
+    provider did not say (then they are the requested ones, RFC 6749, section 5.1). `ends_at` (milliseconds) is
+    when the refresh token ends, where the provider says so.
     """
 
     access_token: Secret
@@ -268,6 +272,7 @@ class TokenSet:
     refresh_token: Secret | None = None
     scopes: frozenset[str] | None = None
     identity: Identity | None = None
+    ends_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +325,8 @@ class Grant:
     `lease_owner` and `lease_until` say who may ask the provider at this moment; a lease always ends.
     `refresh_due_at` is None while nothing is to be done by itself. Of a grant in doubt, `first_refused_at` is
     when the provider first refused it. Until `retry_at` the provider is not asked; `failures` counts
-    the answers in a row that said nothing of the grant.
+    the answers in a row that said nothing of the grant. `ends_at` is when the provider ends the grant, whatever
+    is done with it, where it has said so.
     """
 
     account: str
@@ -338,6 +344,7 @@ class Grant:
     retry_at: int | None = None
     failures: int = 0
     previous: Previous | None = None
+    ends_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

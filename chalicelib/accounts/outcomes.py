@@ -28,7 +28,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import GrantState
+from chalicelib.accounts.models import MAIL, GrantState
 from chalicelib.diagnosis import TEXT_LIMIT, Diagnosis, DiagnosisClass
 
 if TYPE_CHECKING:
@@ -139,7 +139,9 @@ def objection_to_import(account: Account, tokens: TokenSet) -> Diagnosis | None:
     return replace(WRONG_MAILBOX, text=", ".join(identity.addresses)[:TEXT_LIMIT])
 
 
-def changed(grant: Grant, facts: ProviderFacts, tokens: TokenSet) -> Diagnosis | None:
+def changed(
+    grant: Grant, facts: ProviderFacts, tokens: TokenSet, resource: str = MAIL
+) -> Diagnosis | None:
     """Why what a refresh gave is not the grant that was consented to, or None.
 
     Nobody may send with it then, though the refresh token is kept: the mailbox is held until its owner has
@@ -148,16 +150,16 @@ def changed(grant: Grant, facts: ProviderFacts, tokens: TokenSet) -> Diagnosis |
     known = bool(grant.identity.subject)  # an imported token may be of somebody whom nobody has named yet
     if known and tokens.identity is not None and tokens.identity.subject != grant.identity.subject:
         return IDENTITY_CHANGED
-    missing = missing_scopes(facts, tokens)
+    missing = missing_scopes(facts, tokens, resource)
     return replace(SCOPE_LOST, text=" ".join(missing)) if missing else None
 
 
-def missing_scopes(facts: ProviderFacts, tokens: TokenSet) -> list[str]:
-    """The required scopes that were not granted, compared without regard to case."""
+def missing_scopes(facts: ProviderFacts, tokens: TokenSet, resource: str = MAIL) -> list[str]:
+    """The resource's required scopes that were not granted, compared without regard to case."""
     if tokens.scopes is None:  # RFC 6749, section 5.1: then they are the requested ones
         return []
     granted = {scope.lower() for scope in tokens.scopes}
-    return [scope for scope in facts.required_scopes if scope.lower() not in granted]
+    return [scope for scope in facts.of_resource(resource) if scope.lower() not in granted]
 
 
 def _same_mailbox(account: Account, identity: Identity, stored: Grant | None) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from chalicelib.accounts.models import MAIL
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -139,10 +141,10 @@ class GrantStore(Protocol):
         """The accounts with a grant of the same subject, this one among them. May lag behind."""
 
     def end(self, account: str, version: int, ended: Disconnection) -> bool:
-        """Deletes version `version` (0 for none) and the access token; the account notes it at once."""
+        """Deletes version `version` (0 for none) and all access tokens; the account notes it at once."""
 
-    def access_token(self, account: str) -> SealedToken | None:
-        """The access token for mail, read consistently."""
+    def access_token(self, account: str, resource: str = MAIL) -> SealedToken | None:
+        """The access token for that resource, read consistently."""
 
     def lease(self, grant: Grant, *, owner: str, now: int, until: int) -> bool:
         """Takes the right to ask the provider; False when the grant changed or another one has it."""

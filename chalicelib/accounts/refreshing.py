@@ -102,7 +102,7 @@ class Refresher:
             self._release(grant, turn)
             raise
         newer, token = self._sealed(grant, mailbox, turn, received)
-        problem = outcomes.changed(grant, mailbox.provider.facts, received.answer)
+        problem = outcomes.changed(grant, mailbox.provider.facts, received.answer, turn.resource)
         if problem is not None:
             self._hold(rules.ended(newer, self._now()), problem, turn)
         kept = self._keeper.keep(
@@ -136,8 +136,11 @@ class Refresher:
         now, version = self._now(), grant.version + 1
         token = received.prepared.access_token(received.answer, version, now, turn.resource)
         sealed = received.prepared.refresh_token(received.refresh_token, version)
-        newer = _refreshed(grant, received.answer, sealed, now)
         facts = mailbox.provider.facts
+        scopes = rules.scopes(grant, received.answer, facts, turn.resource)
+        newer = _refreshed(grant, received.answer, sealed, scopes, now)
+        if turn.resource != MAIL:  # what is due by itself is the token for mail
+            return newer, token
         return rules.scheduled(newer, token, facts, in_use=turn.in_use, chance=rules.chance()), token
 
     def _conclude(self, kept: Kept, newer: Grant, answer: TokenSet, mailbox: Mailbox, turn: Turn) -> None:
@@ -177,6 +180,9 @@ class Refresher:
         left = rules.time_left(grant, mailbox.provider.facts, self._now()) // clock.SECOND
         figures = {**FAILED, "NearestExpiry": left}
         log.warning("refused by the provider", extra={"facts": facts, "figures": figures})
+        if turn.resource != MAIL and diagnosis.code in rules.OF_ONE_RESOURCE:
+            self._release(grant, turn)
+            raise Diagnosed(diagnosis)
         if concerns_connector(diagnosis):
             self._connector_refused(grant, mailbox, turn, diagnosis)
         if diagnosis.code == LIMITED:
@@ -216,16 +222,17 @@ def mailbox_of(account: Account, connectors: ConnectorStore, providers: Provider
     return Mailbox(account, connector, providers.of(connector))
 
 
-def _refreshed(grant: Grant, answer: TokenSet, sealed: bytes, now: int) -> Grant:
+def _refreshed(grant: Grant, answer: TokenSet, sealed: bytes, scopes: tuple[str, ...], now: int) -> Grant:
     return replace(
         grant,
         version=grant.version + 1,
         refresh_token=sealed,
-        scopes=tuple(sorted(answer.scopes)) if answer.scopes else grant.scopes,
+        scopes=scopes,
         refreshed_at=now,
         lease_owner=None,
         lease_until=0,
         first_refused_at=None,
         retry_at=None,
         failures=0,
+        ends_at=answer.ends_at or grant.ends_at,
     )

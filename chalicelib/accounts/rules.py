@@ -15,7 +15,7 @@ from chalicelib.clock import HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import SealedToken
+    from chalicelib.accounts.models import SealedToken, TokenSet
     from chalicelib.providers.facts import ProviderFacts
 
 BEFORE_EXPIRY = 10 * MINUTE
@@ -26,6 +26,13 @@ FIRST_LOOK_AGAIN = 15 * MINUTE
 LAST_LOOK_AGAIN = 6 * HOUR
 CONNECTOR_REST = 5 * MINUTE
 """How long nobody asks in the name of a client that the provider has refused."""
+
+
+OF_ONE_RESOURCE = frozenset(
+    {f"AADSTS{number}" for number in (65001, 65004, 65005, 650052, 650056, 650057, 70011, 500011)}
+    | {"consent_required", "invalid_scope"}
+)
+"""Codes of refusals that say nothing of the other resources of the same consent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,16 @@ def idle(grant: Grant, facts: ProviderFacts, chance: float) -> int:
 
 def time_left(grant: Grant, facts: ProviderFacts, now: int) -> int:
     """How long (ms) until the provider forgets the grant if nothing more is heard of it; 0 for "already"."""
-    return max(grant.refreshed_at + 2 * facts.keep_alive * SECOND - now, 0)
+    forgotten = grant.refreshed_at + 2 * facts.keep_alive * SECOND
+    return max(min(forgotten, grant.ends_at or forgotten) - now, 0)
+
+
+def scopes(grant: Grant, answer: TokenSet, facts: ProviderFacts, resource: str) -> tuple[str, ...]:
+    """What is granted after an answer, which speaks of one resource only."""
+    if not answer.scopes:  # RFC 6749, section 5.1: then they are those from before
+        return grant.scopes
+    others = {scope for scope in grant.scopes if facts.resource_of(scope) != resource}
+    return tuple(sorted(answer.scopes | others))
 
 
 def refusal(grant: Grant, diagnosis: Diagnosis, facts: ProviderFacts, *, now: int, chance: float) -> Refusal:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from chalicelib import clock
 from chalicelib.accounts import outcomes, rules
 from chalicelib.accounts.keeping import unpacked
-from chalicelib.accounts.models import DueReason, GrantState
+from chalicelib.accounts.models import MAIL, DueReason, GrantState
 from chalicelib.accounts.refreshing import LEASE, NEEDED, SAVE_TIME, Turn, mailbox_of
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import (
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from chalicelib.accounts.keeping import Keeper
-    from chalicelib.accounts.models import Account, Grant
+    from chalicelib.accounts.models import Account, Grant, SealedToken
     from chalicelib.accounts.refreshing import Mailbox, Refresher
     from chalicelib.accounts.stores import Stores
     from chalicelib.accounts.telling import Telling
@@ -80,7 +80,14 @@ class Tokens:
         self._recently_used = recently_used
         self._now = now
 
-    def ensure(self, account: str, *, failed_version: int | None = None, until: int | None = None) -> None:
+    def ensure(
+        self,
+        account: str,
+        *,
+        failed_version: int | None = None,
+        until: int | None = None,
+        resource: str = MAIL,
+    ) -> None:
         """Returns when a usable access token is stored, newer than `failed_version` where that is given.
 
         `until` is when the invocation ends, in milliseconds. Raises Diagnosed when there is none to be had,
@@ -90,13 +97,14 @@ class Tokens:
         seen: int | None = None
         while True:
             grant, found = self._grant_and_account(account)
-            if self._is_fresh(grant, failed_version, seen):
+            token = self._grants.access_token(account, resource)
+            if seen != grant.version and self._is_fresh(token, failed_version, seen):
                 return
             if seen is not None:
                 self._wait(until)
             seen = grant.version if seen is None else seen
             refused = failed_version is not None
-            if self._refreshed_by_us(found, grant, in_use=True, until=until, refused=refused):
+            if self._refreshed_by_us(found, grant, _turn(until, refused=refused, resource=resource)):
                 return
 
     def refresh_due(self, *, until: int) -> list[str]:
@@ -141,38 +149,32 @@ class Tokens:
             return of
         return []
 
-    def _is_fresh(self, grant: Grant, failed_version: int | None, seen: int | None) -> bool:
+    def _is_fresh(self, token: SealedToken | None, failed_version: int | None, seen: int | None) -> bool:
         """Whether the stored token will do. One that was made while we waited does, however short-lived."""
-        if seen == grant.version:
-            return False
-        token = self._grants.access_token(grant.account)
         if token is None or (failed_version is not None and token.version <= failed_version):
             return False
         made_meanwhile = seen is not None and token.version > seen
         return made_meanwhile or token.usable(self._now())
 
-    def _refreshed_by_us(
-        self, account: Account, grant: Grant, *, in_use: bool, until: int, refused: bool = False
-    ) -> bool:
+    def _refreshed_by_us(self, account: Account, grant: Grant, turn: Turn) -> bool:
         """Takes the lease and refreshes; False when another one has or had it. Raises what hinders it.
 
         The account was read after the grant, so that its state is not older.
         """
-        now = self._now()
+        now, until = self._now(), turn.until
         if grant.lease_owner is not None and grant.lease_until >= now:
             return False
         mailbox = mailbox_of(account, self._connectors, self._providers)
-        _require_hope(mailbox, grant, now)
+        _require_hope(mailbox, grant, turn.resource, now)
         if grant.lease_owner is not None and until - now < NEEDED + SAVE_TIME:
             raise Unavailable(
                 "There is too little time left to look for rescued tokens.", fix="It is tried again."
             )
-        turn = Turn(secrets.token_hex(8), min(now + LEASE, until), in_use, refused)
         if not self._grants.lease(grant, owner=turn.owner, now=now, until=now + LEASE):
             return False
         if grant.lease_owner is not None and self._was_rescued(grant, until):
             return False
-        return self._refresher.refresh(grant, mailbox, turn)
+        return self._refresher.refresh(grant, mailbox, replace(turn, until=min(now + LEASE, until)))
 
     def _was_rescued(self, grant: Grant, until: int) -> bool:
         """Whether the last owner of the lease, who did not give it back, had put a newer token on the queue.
@@ -218,7 +220,7 @@ class Tokens:
             later = mailbox.connector.retry_at + rules.jittered(rules.CONNECTOR_REST, chance)
             self._grants.reschedule(grant, later, grant.due_reason)
         else:
-            self._refreshed_by_us(mailbox.account, grant, in_use=in_use, until=until)
+            self._refreshed_by_us(mailbox.account, grant, _turn(until, in_use=in_use))
 
     def _save_rescued(self, rescued: Grant) -> None:
         """Saves it where it is the newest or the better one. Raises Conflict when the stored one moved on."""
@@ -278,6 +280,12 @@ class Tokens:
 _NEVER_CONNECTED = Diagnosis(
     DiagnosisClass.RECONNECT, "never_connected", "The mailbox was never connected.", "Open its connect link."
 )
+_NOT_ASKED_FOR = Diagnosis(
+    DiagnosisClass.ADMIN,
+    "resource_not_asked_for",
+    "The connector asks for no permission at this resource.",
+    "Make a connector with the scopes that are needed, and connect the mailbox with it.",
+)
 _RESTING = Diagnosis(
     DiagnosisClass.RETRY,
     "resting",
@@ -286,11 +294,17 @@ _RESTING = Diagnosis(
 )
 
 
-def _require_hope(mailbox: Mailbox, grant: Grant, now: int) -> None:
+def _turn(until: int, *, in_use: bool = True, refused: bool = False, resource: str = MAIL) -> Turn:
+    return Turn(secrets.token_hex(8), until, in_use, refused, resource)
+
+
+def _require_hope(mailbox: Mailbox, grant: Grant, resource: str, now: int) -> None:
     """Raises Diagnosed while asking the provider is known to be of no use, or not allowed yet."""
     account, connector = mailbox.account, mailbox.connector
     if account.grant_state is GrantState.NEEDS_RECONNECT:
         raise Diagnosed(account.problem or _NEVER_CONNECTED)
+    if account.auth_mode.has_owner and not mailbox.provider.facts.of_resource(resource):
+        raise Diagnosed(_NOT_ASKED_FOR)
     if connector.retry_at is not None and connector.retry_at > now:
         raise Diagnosed(_later(connector.problem or _RESTING, connector.retry_at - now))
     if grant.retry_at is not None and grant.retry_at > now:

@@ -42,9 +42,10 @@ class Functions:
         """Runs an operation of `connect` and returns its answer."""
         return self._invoke("connect", {"op": op, **payload})
 
-    def tokens(self, account: str, failed_version: int | None) -> None:
-        """Has the account's access token made fresh. Raises Diagnosed, or Unavailable."""
-        self._invoke("tokens", {"account": account, "failed_version": failed_version})
+    def tokens(self, account: str, failed_version: int | None, resource: str) -> None:
+        """Has the account's access token for the resource made fresh. Raises Diagnosed, or Unavailable."""
+        event = {"account": account, "failed_version": failed_version, "resource": resource}
+        self._invoke("tokens", event)
 
     def _invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
         with translated(f"The function {function}"):

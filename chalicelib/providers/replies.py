@@ -59,6 +59,23 @@ _CERTIFICATE = Meaning(
     "Upload the certificate again, or create a client secret, and save it in the connector.",
     of_connector=True,
 )
+_FEDERATED = Meaning(
+    ADMIN,
+    "Issuer, subject or audience of the federated credential do not match those that Entra has.",
+    "Correct them in Entra (Certificates & secrets, Federated credentials). A new one takes some minutes.",
+    of_connector=True,
+)
+_NOT_ALLOWED = Meaning(
+    ADMIN,
+    "Google does not let this client act for the mailbox.",
+    "Allow its client id with exactly the scope in the Admin console (domain-wide delegation); of a sign-in, "
+    "check the connector's client id.",
+)
+_NO_SUCH_USER = Meaning(
+    ADMIN,
+    "Google knows no mailbox of this address that the service account could act for.",
+    "Check the account's address: it has to be that of a user of the Workspace domain, and no alias.",
+)
 _BAD_SCOPE = Meaning(
     ADMIN,
     "A scope that was asked for is wrong, or the tenant has no Exchange Online.",
@@ -169,7 +186,8 @@ MICROSOFT: tuple[tuple[tuple[int, ...], Meaning], ...] = (
             of_connector=True,
         ),
     ),
-    ((700027, 50012, 700030, 50027, 50006, 70021, 700211, 700212, 700213, 50013), _CERTIFICATE),
+    ((700027, 50012, 700030, 50027, 50006), _CERTIFICATE),
+    ((70021, 700211, 700212, 700213, 50013), _FEDERATED),
     ((700016, 70001, 700011, 7000112), _BAD_CLIENT),
     (
         (90002, 50059, 50128, 900023),
@@ -234,7 +252,12 @@ GOOGLE: dict[str, Meaning] = {
     ),
     "invalid_client": _BAD_SECRET,
     "deleted_client": _BAD_CLIENT,
-    "unauthorized_client": _BAD_CLIENT,
+    "unauthorized_client": _NOT_ALLOWED,
+    "access_denied": Meaning(
+        RECONNECT,
+        "Access was declined, or the person is not among the test users of the app.",
+        "Open the connect link again and accept; an app in Testing needs the person as a test user.",
+    ),
     "admin_policy_enforced": Meaning(
         ADMIN,
         "A Workspace policy does not allow this app or the Gmail scope.",
@@ -258,6 +281,22 @@ GOOGLE: dict[str, Meaning] = {
 """By `error`, or by `error_subtype` where that says more."""
 GOOGLE["rapt_required"] = GOOGLE["invalid_rapt"]
 GOOGLE["userRateLimitExceeded"] = GOOGLE["rateLimitExceeded"] = GOOGLE["rate_limit_exceeded"]
+
+GOOGLE["accessNotConfigured"] = GOOGLE["access_not_configured"]
+
+GOOGLE_TEXTS: tuple[tuple[str, str, Meaning], ...] = (
+    ("invalid_grant", "Invalid email or User ID", _NO_SUCH_USER),
+    (
+        "invalid_grant",
+        "Bad Request",
+        Meaning(
+            RECONNECT,
+            "Google does not know this permission, or it was used already.",
+            "Connect the mailbox again.",
+        ),
+    ),
+)
+"""By `error` and a part of its description, where `error` alone says too little."""
 
 ANY: dict[str, Meaning] = {
     "access_denied": Meaning(RECONNECT, "Access was declined.", "Open the connect link again and accept."),

@@ -199,8 +199,8 @@ class AccountServices(Shared):
 
         self.lane.release(account, ClosedReason.PAUSED)
 
-    def _refresh_here(self, account: str, failed_version: int | None) -> None:
-        self.tokens.ensure(account, failed_version=failed_version)
+    def _refresh_here(self, account: str, failed_version: int | None, resource: str) -> None:
+        self.tokens.ensure(account, failed_version=failed_version, resource=resource)
 
     def _recently_used(self, account: str) -> int | None:
         return self.lane.used_at(account)

@@ -41,13 +41,15 @@ _POLL_SECONDS: Final = 0.05
 class Emulator:
     """One ministack: `directory` takes its log and temporary files, `python` is that of its environment.
 
-    `functions_endpoint` is where the functions find AWS, if it is not the emulator itself.
+    `functions_endpoint` and `sts_endpoint` are where the functions find AWS and its STS, if it is not the
+    emulator itself.
     """
 
     directory: Path
     python: Path = EMULATOR_PYTHON
     port: int = field(default_factory=free_port)
     functions_endpoint: str | None = None
+    sts_endpoint: str | None = None
     _child: Child | None = field(default=None, init=False, repr=False)
 
     @property
@@ -98,6 +100,7 @@ class Emulator:
             "MINISTACK_HOST": "localhost",
             # For the functions, which would get 127.0.0.1.
             "AWS_ENDPOINT_URL": self.functions_endpoint or self.endpoint,
+            "AWS_ENDPOINT_URL_STS": self.sts_endpoint or self.endpoint,
             "GATEWAY_PORT": str(self.port),
             "MINISTACK_REGION": REGION,
             "IOT_MTLS_ENABLED": "0",

@@ -7,16 +7,17 @@ message that is sent to a queue is delivered late, and once more later. All else
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
 from operator import eq, le
 from typing import TYPE_CHECKING, Any, Final
+
+from sandbox.aws.passing import Answer, PassingHandler, PassingServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,6 @@ LATER: Final = 3
 Item = dict[str, dict[str, Any]]
 
 _LOOK_SECONDS = 0.25
-_HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "expect"})
 _CLAUSE: Final = re.compile(r"([#\w]+) (=|<=) (:\w+)")
 
 
@@ -128,109 +128,44 @@ class Queues:
         self._client.send_message(**{**message, "DelaySeconds": LATER})
 
 
-class Lagging:
+class Lagging(PassingServer):
     """Stands before the emulator on `backend_port`; `url` is the endpoint for whoever is to meet the lag."""
 
     def __init__(self, session: EmulatorSession, backend_port: int) -> None:
-        """Bind a free port."""
-        self._indexes = Indexes(session)
-        self._queues = Queues(session)
-        self._server = _Server(self._indexes, self._queues, backend_port)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.1,), name="lagging", daemon=True
-        )
-
-    @property
-    def url(self) -> str:
-        """The endpoint of every service."""
-        return f"http://localhost:{self._server.server_port}"
-
-    def start(self) -> None:
-        """Pass requests on; nothing lags yet."""
-        self._thread.start()
+        """Bind a free port; nothing lags yet."""
+        super().__init__(_Handler, backend_port)
+        self.indexes = Indexes(session)
+        self.queues = Queues(session)
+        self.lagging = False
 
     def begin(self) -> None:
         """Lag, from now on: tables and queues exist. May be repeated."""
-        if not self._server.lagging:
-            self._indexes.start()
-            self._queues.start()
-            self._server.lagging = True
+        if not self.lagging:
+            self.indexes.start()
+            self.queues.start()
+            self.lagging = True
 
     def stop(self) -> None:
         """Stop answering."""
-        self._indexes.stop()
-        if self._thread.is_alive():
-            self._server.shutdown()
-        self._server.server_close()
+        self.indexes.stop()
+        super().stop()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
+class _Handler(PassingHandler):
+    server: Lagging
 
-    def __init__(self, indexes: Indexes, queues: Queues, backend_port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.indexes = indexes
-        self.queues = queues
-        self.backend_port = backend_port
-        self.lagging = False
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1  # headers and body in one packet
-    server: _Server
-
-    def do_POST(self) -> None:
+    def answer(self, body: bytes) -> Answer:
         """Answer a query of an index, or pass the request on."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         target = self.headers.get("X-Amz-Target", "") if self.server.lagging else ""
         if target.endswith(".Query"):
             query = json.loads(body)
             if query.get("IndexName") and not query.get("ConsistentRead"):
-                self._say(200, [("Content-Type", "application/x-amz-json-1.0")], self._old(query))
-                return
-        status, headers, content = self._pass_on(body)
-        if target == "AmazonSQS.SendMessage" and status == http.client.OK:
+                old = json.dumps(self.server.indexes.answer(query)).encode()
+                return Answer(HTTPStatus.OK, [("Content-Type", "application/x-amz-json-1.0")], old)
+        answer = self.pass_on(body)
+        if target == "AmazonSQS.SendMessage" and answer.status == HTTPStatus.OK:
             self.server.queues.again(json.loads(body))
-        self._say(status, headers, content)
-
-    do_GET = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_POST  # noqa: N815 - http.server's names
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as http.server has them
-        """Log nothing."""
-
-    def _old(self, query: dict[str, Any]) -> bytes:
-        return json.dumps(self.server.indexes.answer(query)).encode()
-
-    def _pass_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.backend_port)
-        try:
-            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():
-                if name.lower() not in _HOP_BY_HOP:
-                    connection.putheader(name, value)
-            connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body)
-            answer = connection.getresponse()
-            return answer.status, answer.getheaders(), answer.read()
-        finally:
-            connection.close()
-
-    def _say(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
-        # The answer to HEAD says how long the one to GET would be.
-        length = dict(headers).get("Content-Length") if self.command == "HEAD" else None
-        self.send_response_only(status)
-        for name, value in headers:
-            if name.lower() not in _HOP_BY_HOP:
-                self.send_header(name, value)
-        self.send_header("Content-Length", length or str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-        self.wfile.flush()
+        return answer
 
 
 def _clauses(query: dict[str, Any]) -> list[Callable[[Item], bool]]:

@@ -20,7 +20,13 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
     with _server(arguments) as server:
-        addresses = {"microsoft": server.microsoft, "google": server.google, "web": server.url}
+        addresses = {
+            "microsoft": server.microsoft,
+            "google": server.google,
+            "other": server.other,
+            "implicit": server.implicit,
+            "web": server.url,
+        }
         print(f"ready {json.dumps(addresses)}", flush=True)
         stopping.wait()
 
@@ -29,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox.mailserver", description=__doc__)
     for name in ("microsoft", "google", "web"):
         parser.add_argument(f"--{name}-port", type=int, default=0, help="0 takes a free port")
-    parser.add_argument("--cert", required=True, help="PEM certificate chain of both SMTP listeners")
+    parser.add_argument("--cert", required=True, help="PEM certificate chain of all SMTP listeners")
     parser.add_argument("--key", required=True, help="PEM private key of that certificate")
     for name in ("microsoft", "google"):
         parser.add_argument(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ExtensionsRecord,
         FaultRecord,
         LogRecord,
+        MailboxRecord,
         MessageRecord,
         SessionRecord,
     )
@@ -46,11 +47,22 @@ class ExtensionOptions(TypedDict, total=False):
     """The extensions that ``settings`` may change."""
 
     size: int | None
+    auth: list[str]
+    smtp_user: str
     eightbitmime: bool
     smtputf8: bool
     pipelining: bool
     enhancedstatuscodes: bool
     starttls: bool
+
+
+class MailboxRights(TypedDict, total=False):
+    """The rights on a mailbox that ``mailbox`` may set."""
+
+    full_access: list[str]
+    send_as: list[str]
+    applications: list[str]
+    smtp_auth: bool
 
 
 class MailServerClient:
@@ -133,8 +145,13 @@ class MailServerClient:
         )
         return current
 
+    def mailbox(self, address: str, **rights: Unpack[MailboxRights]) -> MailboxRecord:
+        """Set the rights on a mailbox, as ``sandbox.mailserver.mailboxes.Mailbox`` explains them."""
+        record: MailboxRecord = self._call("POST", "/api/mailboxes", {"address": address, **rights})
+        return record
+
     def reset(self) -> None:
-        """Forget messages, sessions, faults and settings; sessions that wait in a fault are dropped."""
+        """Forget messages, sessions, faults, settings and rights; drop sessions that wait in a fault."""
         self._call("POST", "/api/reset", {})
 
     def _messages(self, wait: float, **wanted: str | None) -> list[MessageRecord]:

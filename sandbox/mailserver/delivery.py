@@ -127,13 +127,18 @@ def _size_limit(dialogue: Dialogue) -> int:
 
 def _accept(dialogue: Dialogue, envelope: Envelope, raw: bytes) -> Reply:
     temperament, user, tls_version = dialogue.temperament, dialogue.user, dialogue.connection.tls_version
+    authors = content.from_addresses(raw)
     if user is None or tls_version is None:
         return replies.BAD_SEQUENCE
     if len(raw) > _size_limit(dialogue):
         return replies.TOO_LARGE
-    if (sender := _other_sender(envelope, raw, user)) is not None and not temperament.rewrites_from:
-        return temperament.reply(temperament.send_as_denied, user=user, sender=sender)
-    delivered = content.rewrite_from(raw, user) if temperament.rewrites_from else raw
+    delivered = raw
+    if temperament.rewrites_from:
+        delivered = content.rewrite_from(raw, user) if _foreign(dialogue, authors) else raw
+    elif (sender := _foreign(dialogue, [envelope.mail_from, *authors])) is not None:
+        known = dialogue.services.mailboxes.has(sender)
+        refusal = temperament.no_permission if known else temperament.send_as_denied
+        return temperament.reply(refusal, user=user, sender=sender)
     message = dialogue.services.store.add(
         Message(temperament.name, dialogue.log.number, user, envelope, raw, delivered, tls_version)
     )
@@ -143,8 +148,9 @@ def _accept(dialogue: Dialogue, envelope: Envelope, raw: bytes) -> Reply:
     )
 
 
-def _other_sender(envelope: Envelope, raw: bytes, user: str) -> str | None:
-    """Return the first sender, of the envelope or of the From header, that is not the user's mailbox."""
-    senders = [envelope.mail_from] if envelope.mail_from else []
-    senders += content.from_addresses(raw)
-    return next((each for each in senders if each.casefold() != user.casefold()), None)
+def _foreign(dialogue: Dialogue, addresses: list[str]) -> str | None:
+    """Return the first address in whose name whoever signed in may not send."""
+    holder, user, mailboxes = dialogue.holder, dialogue.user, dialogue.services.mailboxes
+    if holder is None or user is None:
+        return next(iter(addresses), None)
+    return next((one for one in addresses if one and not mailboxes.of(one).may_send_as(holder, user)), None)

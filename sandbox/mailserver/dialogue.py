@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sandbox.mailserver.faults import BEFORE_STORE, FaultBook, MetFault, Situation
+from sandbox.mailserver.mailboxes import Holder, Mailboxes
 from sandbox.mailserver.replies import Reply
 from sandbox.mailserver.store import Envelope, SessionLog, Store
 from sandbox.mailserver.wire import Connection, SessionOver
@@ -23,6 +24,7 @@ class Services:
 
     settings: Settings
     tokens: TokenChecker
+    mailboxes: Mailboxes = field(default_factory=Mailboxes)
     faults: FaultBook = field(default_factory=FaultBook)
     store: Store = field(default_factory=Store)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -41,6 +43,7 @@ class Dialogue:
         self.log = log
         self.greeted = False
         self.user: str | None = None
+        self.holder: Holder | None = None
         self.envelope: Envelope | None = None
 
     @property
@@ -56,7 +59,7 @@ class Dialogue:
     def forget(self) -> None:
         """Go back to the state before EHLO, as RFC 3207 section 4.2 asks after STARTTLS."""
         self.greeted = False
-        self.user = None
+        self.user = self.holder = None
         self.envelope = None
 
     def send(self, reply: Reply) -> None:

@@ -93,10 +93,22 @@ class FaultRecord(TypedDict):
     waiting: int
 
 
+class MailboxRecord(TypedDict):
+    """The rights on one mailbox."""
+
+    address: str
+    full_access: list[str]
+    send_as: list[str]
+    applications: list[str]
+    smtp_auth: bool
+
+
 class ExtensionsRecord(TypedDict):
     """What one listener offers in EHLO; ``size`` is None where SIZE is not offered."""
 
     size: int | None
+    auth: list[str]
+    smtp_user: str
     eightbitmime: bool
     smtputf8: bool
     pipelining: bool

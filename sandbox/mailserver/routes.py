@@ -13,8 +13,9 @@ GET      /api/faults              every fault, with how often it was met
 POST     /api/faults              adds one; answers with its id
 DELETE   /api/faults              forgets all, and releases who waits
 GET      /api/faults/N/hits       ``at_least`` and ``wait``: waits until the fault was met that often
+POST     /api/mailboxes           sets the rights on a mailbox
 POST     /api/release             ``{"id": N?, "drop": bool?}``: lets paused sessions go on, or drops them
-POST     /api/reset               forgets messages, sessions, faults and settings
+POST     /api/reset               forgets messages, sessions, faults, settings and rights
 =======  =======================  ==========================================================================
 """
 
@@ -26,7 +27,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from sandbox.mailserver.faults import Fault, FaultError
+from sandbox.mailserver.mailboxes import MailboxError
 from sandbox.mailserver.pages import Pages
 from sandbox.mailserver.settings import SettingsError
 from sandbox.mailserver.store import Filter
@@ -96,6 +100,7 @@ class Routes:
             ("POST", re.compile(r"/api/faults"), self._add_fault),
             ("DELETE", re.compile(r"/api/faults"), self._clear_faults),
             ("GET", re.compile(r"/api/faults/(\d{1,9})/hits"), self._hits),
+            ("POST", re.compile(r"/api/mailboxes"), self._set_mailbox),
             ("POST", re.compile(r"/api/release"), self._release),
             ("POST", re.compile(r"/api/reset"), self._reset),
         ]
@@ -107,7 +112,7 @@ class Routes:
             if matched is not None and method == request.method:
                 try:
                     return handler(request, *matched.groups())
-                except (BadRequest, FaultError, SettingsError) as error:
+                except (BadRequest, FaultError, MailboxError, SettingsError) as error:
                     return problem(HTTPStatus.BAD_REQUEST, str(error))
         return self._not_found(request)
 
@@ -146,6 +151,9 @@ class Routes:
         self._services.settings.update(request.body)
         return self._settings(request)
 
+    def _set_mailbox(self, request: Request) -> Response:
+        return _json(msgspec.to_builtins(self._services.mailboxes.order(request.body)))
+
     def _faults(self, _request: Request) -> Response:
         return _json(self._services.faults.records())
 
@@ -170,6 +178,7 @@ class Routes:
     def _reset(self, _request: Request) -> Response:
         self._services.faults.clear(drops=True)
         self._services.settings.reset()
+        self._services.mailboxes.reset()
         self._services.store.reset()
         return _json({})
 

@@ -1,4 +1,4 @@
-"""MailServer: two SMTP listeners and the web side in one process, in memory, on 127.0.0.1."""
+"""MailServer: the SMTP listeners and the web side in one process, in memory, on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.mailserver.dialogue import Dialogue, Services
 from sandbox.mailserver.introspection import TokenChecker
 from sandbox.mailserver.routes import Routes
 from sandbox.mailserver.settings import Settings
-from sandbox.mailserver.temperament import GOOGLE, MICROSOFT, Temperament
+from sandbox.mailserver.temperament import TEMPERAMENTS, Temperament
 from sandbox.mailserver.web import WebServer
 from sandbox.mailserver.wire import Connection
 
@@ -45,19 +45,26 @@ class Certificate:
 
 
 class SubmissionListener(socketserver.ThreadingTCPServer):
-    """One listener of one temperament, a thread for each connection."""
+    """One listener of one temperament, by STARTTLS or ``implicit`` TLS, a thread for each connection."""
 
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(
-        self, temperament: Temperament, certificate: Certificate, services: Services, port: int
+        self,
+        temperament: Temperament,
+        certificate: Certificate,
+        services: Services,
+        port: int = 0,
+        *,
+        implicit: bool = False,
     ) -> None:
         """Bind the port, 0 for a free one; raises OSError if it is taken, or a certificate cannot be read."""
         self._temperament = temperament
         self._context = certificate.context()
         self._services = services
+        self._implicit = implicit
         self._changed = threading.Condition()
         self._connections: set[Connection] = set()
         super().__init__((_LOOPBACK, port), socketserver.BaseRequestHandler)
@@ -78,7 +85,8 @@ class SubmissionListener(socketserver.ThreadingTCPServer):
         connection = Connection(request, _COMMAND_TIMEOUT_SECONDS)
         log = self._services.store.open_session(self._temperament.name)
         with self._tracking(connection):
-            session.serve(Dialogue(connection, self._temperament, self._services, log), self._context)
+            dialogue = Dialogue(connection, self._temperament, self._services, log)
+            session.serve(dialogue, self._context, implicit=self._implicit)
 
     def cut_connections(self) -> None:
         """Cut every connection and return when their sessions have ended."""
@@ -124,24 +132,44 @@ class MailServer:
         microsoft_certificate: Certificate | None = None,
         google_certificate: Certificate | None = None,
     ) -> None:
-        """Bind the three ports; raises OSError if one is taken, ValueError if the provider is not https."""
+        """Bind all ports; raises OSError if one is taken, ValueError if the provider is not https."""
         usual = Certificate(certfile, keyfile)
-        self._services = Services(Settings([MICROSOFT, GOOGLE]), TokenChecker(provider_url, provider_cafile))
-        self._microsoft = SubmissionListener(
-            MICROSOFT, microsoft_certificate or usual, self._services, microsoft_port
-        )
-        self._google = SubmissionListener(GOOGLE, google_certificate or usual, self._services, google_port)
+        self._services = Services(Settings(TEMPERAMENTS), TokenChecker(provider_url, provider_cafile))
+        certificates = {"microsoft": microsoft_certificate, "google": google_certificate}
+        ports = {"microsoft": microsoft_port, "google": google_port}
+        self._listeners = {
+            each.name: SubmissionListener(
+                each, certificates.get(each.name) or usual, self._services, ports.get(each.name, 0)
+            )
+            for each in TEMPERAMENTS
+        }
+        self._implicit = {
+            each.name: SubmissionListener(
+                each, certificates.get(each.name) or usual, self._services, implicit=True
+            )
+            for each in TEMPERAMENTS
+        }
         self._web = WebServer(web_port, Routes(self._services))
 
     @property
     def microsoft(self) -> tuple[str, int]:
         """Host and port of the listener that answers as Microsoft does."""
-        return self._microsoft.address
+        return self._listeners["microsoft"].address
 
     @property
     def google(self) -> tuple[str, int]:
         """Host and port of the listener that answers as Google does."""
-        return self._google.address
+        return self._listeners["google"].address
+
+    @property
+    def other(self) -> tuple[str, int]:
+        """Host and port of the listener that answers as Postfix does."""
+        return self._listeners["other"].address
+
+    @property
+    def implicit(self) -> dict[str, tuple[str, int]]:
+        """Host and port by name of the listeners that begin with TLS."""
+        return {name: listener.address for name, listener in self._implicit.items()}
 
     @property
     def url(self) -> str:
@@ -150,18 +178,24 @@ class MailServer:
 
     def start(self) -> None:
         """Serve in threads of its own; the ports accept connections when this returns."""
-        for server in (self._microsoft, self._google, self._web):
+        for server in self._servers():
             threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True).start()
 
     def stop(self) -> None:
         """Stop listening, cut every connection, and give the ports back."""
         self._services.stopping.set()
-        for server in (self._microsoft, self._google, self._web):
+        for server in self._servers():
             server.shutdown()
             server.server_close()
         self._services.faults.clear(drops=True)
-        self._microsoft.cut_connections()
-        self._google.cut_connections()
+        for listener in self._submission():
+            listener.cut_connections()
+
+    def _submission(self) -> list[SubmissionListener]:
+        return [*self._listeners.values(), *self._implicit.values()]
+
+    def _servers(self) -> list[SubmissionListener | WebServer]:
+        return [*self._submission(), self._web]
 
     def __enter__(self) -> Self:
         """Start the server."""

@@ -15,10 +15,15 @@ from sandbox.mailserver.wire import LineTooLong, SessionOver
 _Command = Callable[[Dialogue, str], Reply]
 
 
-def serve(dialogue: Dialogue, context: ssl.SSLContext) -> None:
-    """Hold the whole conversation with one client and note how it ended; ``context`` is for STARTTLS."""
+def serve(dialogue: Dialogue, context: ssl.SSLContext, *, implicit: bool = False) -> None:
+    """Hold the whole conversation with one client and note how it ended.
+
+    ``context`` is for STARTTLS, or for the ``implicit`` TLS with which the conversation begins.
+    """
     ending = "the server failed"
     try:
+        if implicit:
+            _start_tls(dialogue, context)
         ending = _converse(dialogue, context)
     except SessionOver as over:
         ending = str(over)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from sandbox.mailserver.mailboxes import SmtpUser
 from sandbox.mailserver.records import ExtensionsRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from sandbox.mailserver.temperament import Temperament
+
+
+Mechanism = Literal["XOAUTH2", "OAUTHBEARER", "PLAIN", "LOGIN"]
 
 
 class SettingsError(ValueError):
@@ -24,11 +28,14 @@ class SettingsError(ValueError):
 class Extensions:
     """The extensions of one listener.
 
-    ``size`` is the largest message in octets, or None to leave SIZE out. ``starttls`` false plays a server
+    ``size`` is the largest message in octets, or None to leave SIZE out. ``auth`` are the mechanisms;
+    ``smtp_user`` is whose name opens a shared mailbox. ``starttls`` false plays a server
     (or somebody in the middle) that does not offer TLS; AUTH is then never offered either.
     """
 
     size: int | None
+    auth: tuple[Mechanism, ...] = ("XOAUTH2",)
+    smtp_user: SmtpUser = "signed_in"
     eightbitmime: bool = True
     smtputf8: bool = True
     pipelining: bool = True
@@ -44,7 +51,7 @@ class Extensions:
             "8BITMIME": self.eightbitmime,
             "SMTPUTF8": self.smtputf8,
             "STARTTLS": self.starttls and not tls,
-            "AUTH XOAUTH2": tls,
+            f"AUTH {' '.join(self.auth)}": tls and bool(self.auth),
         }
         return [keyword for keyword, is_offered in offered.items() if is_offered]
 
@@ -59,7 +66,10 @@ class Settings:
     def __init__(self, temperaments: Iterable[Temperament]) -> None:
         """Start from what each temperament offers by itself."""
         self._lock = threading.Lock()
-        self._defaults = {each.name: Extensions(size=each.max_size) for each in temperaments}
+        self._defaults = {
+            each.name: msgspec.convert({"size": each.max_size, "auth": each.auth}, Extensions)
+            for each in temperaments
+        }
         self._current = dict(self._defaults)
 
     def of(self, listener: str) -> Extensions:

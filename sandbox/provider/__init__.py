@@ -1,14 +1,16 @@
-"""An OpenID provider on this machine that plays Microsoft and Google.
+"""An OpenID provider on this machine that plays Microsoft in its clouds, Google, and any other one.
 
 Bottom to top:
 
 - ``temperaments``, ``models``: values. ``store``: everything the provider remembers, in memory.
 - ``refusals``: why a request is refused. ``dialect``: what differs between the providers that are played,
-  with ``microsoft`` and ``google`` as its two implementations.
+  with ``microsoft``, ``google`` and ``openid`` as its implementations.
+- ``assertions``, ``applications``: JWTs that are signed by a client's key, and Microsoft's rules for them.
 - ``requests``, ``grants``, ``oauth``: Authlib's authorization server over that memory.
 - ``faults``: failures that a test orders. ``pages``, ``interactions``: what a person sees and clicks.
 - ``control``: the API by which tests arrange things and look behind the scenes.
-- ``web``: the URLs. ``server``: the https server. ``__main__``: the same as a process.
+- ``urls``, ``answers``, ``web``: addresses and what they answer.
+- ``server``: the https server. ``__main__``: the same as a process.
 - ``control_client``, ``scripted``: for tests and the demo; they speak to the provider over https only.
 """
 

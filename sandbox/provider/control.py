@@ -16,7 +16,14 @@ import msgspec
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from sandbox.provider.faults import Fault, FaultBook
-from sandbox.provider.models import AccessToken, Client, RefreshToken, User
+from sandbox.provider.models import (
+    AccessToken,
+    Client,
+    FederatedCredential,
+    RefreshToken,
+    ServiceAccount,
+    User,
+)
 from sandbox.provider.store import CODE_LIFETIME_LIMIT, Lifetimes, Store
 from sandbox.provider.temperaments import TEMPERAMENTS
 
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, object]
 T = TypeVar("T", bound=msgspec.Struct)
-_PRIVATE = frozenset({"value", "client_secret"})
+_PRIVATE = frozenset({"value", "client_secret", "app_password"})
 
 
 class ClientOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,10 +42,17 @@ class ClientOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """
 
     client_id: str
-    client_secret: str
-    redirect_uris: tuple[str, ...]
-    provider: Literal["microsoft", "google"]
+    client_secret: str = ""
+    redirect_uris: tuple[str, ...] = ()
+    provider: Literal["microsoft", "google", "openid"]
     tenant: str | None = None
+    cloud: Literal["global", "us", "cn"] = "global"
+    keys: tuple[str, ...] = ()
+    federated: tuple[FederatedCredential, ...] = ()
+    roles: tuple[str, ...] = ()
+    auth_method: Literal["client_secret_post", "client_secret_basic", "private_key_jwt", "none"] | None = None
+    pkce: bool = True
+    refresh_lifetime: int | None = None
     temperament: str | None = None
     name: str = "Mailgrant"
 
@@ -50,8 +64,19 @@ class UserOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     name: str | None = None
     aliases: tuple[str, ...] = ()
     tenant: str | None = None
-    provider: Literal["microsoft", "google"] | None = None
+    provider: Literal["microsoft", "google", "openid"] | None = None
     email: str | None = None
+    app_password: str | None = None
+
+
+class ServiceAccountOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Register a service account: ``delegations`` name the scopes that a domain's administrator allows."""
+
+    email: str
+    client_id: str
+    key_id: str
+    public_key: str
+    delegations: dict[str, tuple[str, ...]] = {}
 
 
 class SettingsOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -105,6 +130,15 @@ class Control:
         user = User(**msgspec.structs.asdict(order) | {"name": name})
         self._store.add_user(user)
         return _public(user)
+
+    def register_service_account(self, request: Request) -> Json:
+        """Add or replace a service account, which is a client too."""
+        order = _read(request, ServiceAccountOrder)
+        self._store.add_service_account(ServiceAccount(**msgspec.structs.asdict(order)))
+        temperament = TEMPERAMENTS["google"]
+        client = Client(order.client_id, "", (), "google", temperament, order.email)
+        self._store.add_client(client)
+        return _public(client)
 
     def settings(self, request: Request) -> Json:
         """Read (GET) or change the lifetimes."""
@@ -177,6 +211,7 @@ class Control:
             "aliases": list(user.aliases) if user else [],
             "aud": token.audience,
             "scope": " ".join(token.scopes),
+            "roles": list(token.roles),
             "expires_at": token.expires_at,
             "exp": int(token.expires_at),
             "client_id": token.client_id,
@@ -184,6 +219,15 @@ class Control:
             "temperament": client.temperament.name,
             "token_type": "Bearer",
         }
+
+    def introspect_password(self, request: Request) -> Json:
+        """Say whose app password that is, in the shape of RFC 7662, from JSON or a form."""
+        form = request.form.get("token")
+        value = form if form is not None else _read(request, TokenOrder).token
+        user = next((user for user in self._store.users() if value and user.app_password == value), None)
+        if user is None:
+            return {"active": False, "reason": "unknown"}
+        return {"active": True, "reason": "", "user": user.address, "username": user.address}
 
     def reset(self, request: Request) -> Json:
         """Forget everything: registrations, grants, tokens, faults and the log."""

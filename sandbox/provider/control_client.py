@@ -34,10 +34,10 @@ class ControlClient:
         client_id: str,
         client_secret: str,
         redirect_uris: Sequence[str],
-        provider: Literal["microsoft", "google"],
-        **options: str | None,
+        provider: Literal["microsoft", "google", "openid"],
+        **options: Any,
     ) -> Json:
-        """Register an OAuth client; options are ``tenant``, ``temperament`` and ``name``."""
+        """Register an OAuth client; options are the other fields of ``control.ClientOrder``."""
         order: Json = {
             "client_id": client_id,
             "client_secret": client_secret,
@@ -47,9 +47,22 @@ class ControlClient:
         return self._call("POST", "clients", order | options)
 
     def register_user(self, address: str, **options: str | Sequence[str] | None) -> Json:
-        """Register a person; options are ``name``, ``aliases``, ``tenant``, ``provider``, ``email``."""
+        """Register a person; options are the other fields of ``control.UserOrder``."""
         order: Json = {"address": address}
         return self._call("POST", "users", order | options)
+
+    def register_service_account(
+        self, key: Mapping[str, str], public_key: str, delegations: Mapping[str, Sequence[str]]
+    ) -> Json:
+        """Register a service account by its JSON key, and what each domain's administrator allows it."""
+        order = {
+            "email": key["client_email"],
+            "client_id": key["client_id"],
+            "key_id": key["private_key_id"],
+            "public_key": public_key,
+            "delegations": delegations,
+        }
+        return self._call("POST", "service-accounts", order)
 
     def set_lifetime(
         self, access: int | None = None, refresh: int | None = None, code: int | None = None

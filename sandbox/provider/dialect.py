@@ -1,5 +1,6 @@
 """What differs between the providers that are played: scopes, claims, token shapes, the words of errors."""
 
+# ruff: noqa: ARG002 - an interface's arguments are not needed by every implementation
 from __future__ import annotations
 
 import abc
@@ -7,13 +8,14 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from sandbox.provider.refusals import Reason, reason_of
+from sandbox.provider.refusals import Reason, Refusal, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from authlib.oauth2.rfc6749 import OAuth2Error
 
+    from sandbox.provider.assertions import Assertion
     from sandbox.provider.models import Client, Grant, User
 
 Json = dict[str, object]
@@ -44,6 +46,10 @@ class Dialect(abc.ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    # Tells the client how long a refresh token lives, where the registration says it.
+    tells_refresh_lifetime: ClassVar[bool] = False
+    # A token that is not known counts as revoked (RFC 7009, section 2.2), and the client must say who it is.
+    revokes_unknown: ClassVar[bool] = False
     auth_methods: ClassVar[tuple[str, ...]]
     # Errors of an authorization request go back to the client by redirect, or are shown as a page.
     redirects_errors: ClassVar[bool]
@@ -67,6 +73,20 @@ class Dialect(abc.ABC):
         """Put one of our refusals, or an error that Authlib raised, into the provider's words."""
         reason, details = reason_of(error)
         return self.explain(reason, details, correlation_id)
+
+    # Which clients
+
+    def serves(self, client: Client) -> bool:
+        """Say whether the client is registered here."""
+        return client.provider == self.name
+
+    def stranger(self, client: Client | None) -> Reason:
+        """Say why a client that is registered elsewhere, or nowhere, is refused."""
+        return Reason.CLIENT_UNKNOWN
+
+    def check_assertion(self, client: Client, assertion: Assertion, endpoint: str, now: float) -> None:
+        """Raise ``Refusal`` unless the assertion proves to the ``endpoint`` that it is the client."""
+        raise Refusal(Reason.SECRET_WRONG, client_id=client.client_id)
 
     # Who may do what
 
@@ -123,7 +143,15 @@ class Dialect(abc.ABC):
         """Return the ID token's claims about the person, and its issuer."""
 
     @abc.abstractmethod
-    def answer_extras(self, user: User, params: Mapping[str, str], expires_in: int) -> Json:
+    def metadata(self, tenant: str) -> Json:
+        """Return the discovery document; raise ``Refusal`` for a tenant that is not known."""
+
+    @abc.abstractmethod
+    def userinfo(self, user: User, scopes: tuple[str, ...]) -> Json:
+        """Return what the userinfo endpoint tells of the person."""
+
+    @abc.abstractmethod
+    def answer_extras(self, user: User | None, params: Mapping[str, str], expires_in: int) -> Json:
         """Return what this provider adds to a token answer."""
 
     @abc.abstractmethod

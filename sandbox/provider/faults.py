@@ -8,7 +8,9 @@ from typing import Literal
 
 import msgspec
 
-Endpoint = Literal["authorize", "token", "jwks", "discovery", "revoke", "userinfo", "introspect"]
+Endpoint = Literal[
+    "authorize", "token", "jwks", "discovery", "revoke", "userinfo", "introspect", "introspect_password"
+]
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,8 +12,12 @@ from sandbox.provider.refusals import Reason, Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sandbox.provider.models import Client, Grant, User
+    from sandbox.provider.assertions import Assertion
+    from sandbox.provider.models import Client, Grant, ServiceAccount, User
 
+ASSERTION_AUDIENCE = "https://oauth2.googleapis.com/token"
+"""What google-auth writes into each assertion, whatever the endpoint."""
+HOUR = 3600
 MAIL_SCOPE = "https://mail.google.com/"
 _API = "https://www.googleapis.com/auth"
 # The short names are answered in their long form.
@@ -61,6 +65,31 @@ _ERRORS: dict[Reason, tuple[int, str, str]] = {
         "org_internal",
         "This client is restricted to users within its organization.",
     ),
+    Reason.ASSERTION_MALFORMED: (400, "invalid_grant", "Invalid JWT: the assertion is malformed."),
+    Reason.ASSERTION_CLIENT: (400, "invalid_grant", "Invalid grant: account not found"),
+    Reason.ASSERTION_AUDIENCE: (
+        400,
+        "invalid_grant",
+        "Invalid JWT: Failed audience check. The right audience is https://oauth2.googleapis.com/token",
+    ),
+    Reason.ASSERTION_SIGNATURE: (400, "invalid_grant", "Invalid JWT Signature."),
+    Reason.ASSERTION_TIME: (
+        400,
+        "invalid_grant",
+        (
+            "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. "
+            "Check your iat and exp values in the JWT claim."
+        ),
+    ),
+    Reason.NOT_DELEGATED: (
+        401,
+        "unauthorized_client",
+        (
+            "Client is unauthorized to retrieve access tokens using this method, or client not authorized "
+            "for any of the scopes requested."
+        ),
+    ),
+    Reason.SUBJECT_UNKNOWN: (400, "invalid_grant", "Invalid email or User ID"),
 }
 
 _NAMED_STATUS = {
@@ -80,6 +109,7 @@ class Google(Dialect):
     title = "Google"
     auth_methods = ("client_secret_post", "client_secret_basic")
     redirects_errors = False
+    tells_refresh_lifetime = True
     scope_texts: ClassVar[Mapping[str, str]] = {
         "openid": "Associate you with your personal info",
         _LONG_NAMES["email"]: "See your primary Google Account email address",
@@ -126,6 +156,25 @@ class Google(Dialect):
                 raise Refusal(Reason.SCOPE_NOT_CONSENTED, scope=scope)
         return wanted or granted
 
+    def check_account(self, account: ServiceAccount, assertion: Assertion, now: float) -> None:
+        """Raise ``Refusal`` unless the service account has signed the assertion just now."""
+        if assertion.claim("aud") not in (ASSERTION_AUDIENCE, f"{self.base_url}/token"):
+            raise Refusal(Reason.ASSERTION_AUDIENCE)
+        if not assertion.is_signed_by(account.public_key, ("RS256",)):
+            raise Refusal(Reason.ASSERTION_SIGNATURE)
+        if not assertion.is_timely(now, longest=HOUR):
+            raise Refusal(Reason.ASSERTION_TIME)
+
+    def check_delegation(self, account: ServiceAccount, subject: str, scopes: tuple[str, ...]) -> User:
+        """Return whom the service account acts for; raise ``Refusal`` where it may not."""
+        allowed = account.delegations.get(subject.rpartition("@")[2].lower())
+        if allowed is None or not set(scopes) <= set(self.scopes(" ".join(allowed))):
+            raise Refusal(Reason.NOT_DELEGATED)
+        user = next((user for user in self.people() if user.answers_to(subject)), None)
+        if user is None:
+            raise Refusal(Reason.SUBJECT_UNKNOWN)
+        return user
+
     def audience(self, scopes: tuple[str, ...], client: Client) -> str:
         """Google's access tokens are made out to the client."""
         return client.client_id
@@ -160,7 +209,7 @@ class Google(Dialect):
             claims["name"] = user.name
         return claims
 
-    def answer_extras(self, user: User, params: Mapping[str, str], expires_in: int) -> Json:
+    def answer_extras(self, user: User | None, params: Mapping[str, str], expires_in: int) -> Json:
         """Nothing is added."""
         return {}
 
@@ -169,8 +218,8 @@ class Google(Dialect):
         extras = {"iss": self.base_url, "scope": " ".join(scopes), "authuser": "0", "prompt": "consent"}
         return list(extras.items())
 
-    def discovery(self) -> Json:
-        """Return the metadata; the issuer is the base URL."""
+    def metadata(self, tenant: str) -> Json:
+        """The issuer is the base URL."""
         return {
             "issuer": self.base_url,
             "authorization_endpoint": f"{self.base_url}/o/oauth2/v2/auth",

@@ -15,7 +15,8 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core import UserInfo
 from authlib.oidc.core.grants import OpenIDCode
 
-from sandbox.provider.models import Client, Code, RefreshToken, User
+from sandbox.provider.assertions import Assertion
+from sandbox.provider.models import Client, Code, Grant, RefreshToken, User
 from sandbox.provider.refusals import Reason, Refusal
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
 
     from sandbox.provider.dialect import Dialect
+    from sandbox.provider.google import Google
+    from sandbox.provider.microsoft import Microsoft
     from sandbox.provider.oauth import OAuthServer
     from sandbox.provider.requests import ProviderRequest
 
@@ -91,8 +94,8 @@ class CodeGrant(ClientCheck, grants.AuthorizationCodeGrant):
                 user=user.address,
                 redirect_uri=request.payload.redirect_uri,
                 scopes=scopes,
-                code_challenge=params["code_challenge"],
-                code_challenge_method=params["code_challenge_method"],
+                code_challenge=params.get("code_challenge", "") if client.pkce else "",
+                code_challenge_method=params.get("code_challenge_method", ""),
                 nonce=params.get("nonce"),
                 offline=dialect.is_offline(params, scopes, consent_shown=request.consent_shown),
                 issued_at=store.clock(),
@@ -180,20 +183,86 @@ class RefreshGrant(ClientCheck, grants.RefreshTokenGrant):
             self.server.store.end_refresh_token(refresh_token)
 
 
+class AppGrant(ClientCheck, grants.ClientCredentialsGrant):
+    """The client credentials grant (RFC 6749 section 4.4), as Microsoft has it."""
+
+    def validate_token_request(self) -> None:
+        """Check client, tenant and scope; raise ``Refusal``."""
+        dialect = cast("Microsoft", self.server.dialect)
+        scopes = dialect.app_scopes(self.request.payload.scope or "", self.request.tenant)
+        client = self.authenticate_token_endpoint_client()
+        self.request.client = client
+        self.request.own_grant = _own_grant(client, "", scopes, self.server)
+
+    def create_token_response(self) -> Any:
+        """Issue an access token; the answer names no scope."""
+        return _issue(self)
+
+
+class ServiceAccountGrant(grants.BaseGrant, grants.TokenEndpointMixin):
+    """The JWT bearer grant (RFC 7523 section 2.1), as Google has it for service accounts."""
+
+    GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    request: ProviderRequest
+    server: OAuthServer
+
+    def validate_token_request(self) -> None:
+        """Check signature and delegation; raise ``Refusal``."""
+        dialect, store = cast("Google", self.server.dialect), self.server.store
+        assertion = read(self.request.form.get("assertion", ""))
+        account = store.service_account(assertion.claim("iss"))
+        client = store.client(account.client_id) if account else None
+        if account is None or client is None:
+            raise Refusal(Reason.ASSERTION_CLIENT)
+        dialect.check_account(account, assertion, store.clock())
+        scopes = dialect.scopes(assertion.claim("scope"))
+        subject = assertion.claim("sub")
+        user = dialect.check_delegation(account, subject, scopes).address if subject else account.email
+        self.request.client = client
+        self.request.own_grant = _own_grant(client, user, scopes, self.server)
+
+    def create_token_response(self) -> Any:
+        """Issue an access token; the answer names no scope."""
+        return _issue(self)
+
+
+def read(text: str) -> Assertion:
+    """Return an assertion; raise ``Refusal`` for what is none."""
+    try:
+        return Assertion.read(text)
+    except ValueError as error:
+        raise Refusal(Reason.ASSERTION_MALFORMED, detail="") from error
+
+
+def _own_grant(client: Client, user: str, scopes: tuple[str, ...], server: OAuthServer) -> Grant:
+    return Grant(f"own-{client.client_id}-{user}", client.client_id, user, scopes, server.store.clock())
+
+
+def _issue(grant: AppGrant | ServiceAccountGrant) -> Any:
+    scope = " ".join(grant.request.parent.scopes)
+    token = grant.generate_token(scope=scope, include_refresh_token=False)
+    grant.save_token(token)
+    return 200, {name: value for name, value in token.items() if name != "scope"}, grant.TOKEN_RESPONSE_HEADER
+
+
 class RequiredChallenge(CodeChallenge):
     """PKCE with S256, required at authorization and verified at the token endpoint (RFC 7636)."""
 
     SUPPORTED_CODE_CHALLENGE_METHOD = ["S256"]  # noqa: RUF012  # Authlib's attribute, a list
 
     def validate_code_challenge(self, grant: CodeGrant, redirect_uri: str) -> None:
-        """Authlib requires a challenge of public clients only; here everybody must send one."""
+        """Authlib requires a challenge of public clients only; here all must who are registered for PKCE."""
         params = grant.request.payload.data
+        if not cast("Client", grant.request.client).pkce:
+            return
         if not params.get("code_challenge") or params.get("code_challenge_method") != "S256":
             raise Refusal(Reason.CHALLENGE_MISSING)
         super().validate_code_challenge(grant, redirect_uri)
 
     def validate_code_verifier(self, grant: CodeGrant, result: object) -> None:
         """Verify, and say in our terms why not."""
+        if not cast("Client", grant.request.client).pkce:
+            return
         try:
             super().validate_code_verifier(grant, result)
         except (InvalidGrantError, InvalidRequestError) as error:

@@ -7,28 +7,70 @@ import base64
 import json
 import re
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from sandbox.provider.dialect import IDENTITY_SCOPES, Dialect, ErrorAnswer, Json, random_text
+from sandbox.provider.applications import check_certificate, check_federation
+from sandbox.provider.dialect import IDENTITY_SCOPES, Dialect, ErrorAnswer, Json, ScopeRow, random_text
 from sandbox.provider.microsoft_errors import ERRORS, NAMED
 from sandbox.provider.refusals import Reason, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from sandbox.provider.assertions import Assertion
     from sandbox.provider.models import Client, Grant, User
 
 CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 SHARED_TENANTS = ("common", "organizations", "consumers")
 CONSENT_NUMBER = 65001
-OUTLOOK = "https://outlook.office.com"
-GRAPH = "https://graph.microsoft.com"
-_MAIL = ("SMTP.Send", "IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "Mail.Send", "Mail.ReadWrite")
-_PERMISSIONS = {
-    OUTLOOK: frozenset(_MAIL),
-    GRAPH: frozenset({*_MAIL, "Mail.Send.Shared", "User.Read"}),
+MAIL_PERMISSIONS = (
+    "SMTP.Send",
+    "IMAP.AccessAsUser.All",
+    "POP.AccessAsUser.All",
+    "Mail.Send",
+    "Mail.ReadWrite",
+)
+GRAPH_PERMISSIONS = (*MAIL_PERMISSIONS, "Mail.Send.Shared", "User.Read")
+_TEXTS = {
+    "openid": "Sign you in",
+    "profile": "View your basic profile",
+    "email": "View your email address",
+    "offline_access": "Maintain access to data you have given it access to",
+    "SMTP.Send": "Send emails from your mailbox using SMTP",
+    "IMAP.AccessAsUser.All": "Read and write your mailbox using IMAP",
+    "POP.AccessAsUser.All": "Read your mailbox using POP",
+    "Mail.Send": "Send mail as you",
+    "User.Read": "Sign you in and read your profile",
 }
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A national cloud with a login host of its own, which is a path here. ``graphs`` has its usual first."""
+
+    name: str
+    path: str
+    outlooks: tuple[str, ...]
+    graphs: tuple[str, ...]
+
+
+CLOUDS = (
+    Cloud(
+        "global",
+        "",
+        ("https://outlook.office.com", "https://outlook.office365.com"),
+        ("https://graph.microsoft.com",),
+    ),
+    Cloud(
+        "us",
+        "/us",
+        ("https://outlook.office365.us", "https://outlook-dod.office365.us"),
+        ("https://graph.microsoft.us", "https://dod-graph.microsoft.us"),
+    ),
+    Cloud("cn", "/cn", ("https://partner.outlook.cn",), ("https://microsoftgraph.chinacloudapi.cn",)),
+)
 
 
 class Microsoft(Dialect):
@@ -36,19 +78,15 @@ class Microsoft(Dialect):
 
     name = "microsoft"
     title = "Microsoft"
-    auth_methods = ("client_secret_post", "client_secret_basic")
+    auth_methods = ("private_key_jwt", "client_secret_post", "client_secret_basic")
     redirects_errors = True
-    scope_texts: ClassVar[Mapping[str, str]] = {
-        "openid": "Sign you in",
-        "profile": "View your basic profile",
-        "email": "View your email address",
-        "offline_access": "Maintain access to data you have given it access to",
-        f"{OUTLOOK}/SMTP.Send": "Send emails from your mailbox using SMTP",
-        f"{OUTLOOK}/IMAP.AccessAsUser.All": "Read and write your mailbox using IMAP",
-        f"{OUTLOOK}/POP.AccessAsUser.All": "Read your mailbox using POP",
-        f"{GRAPH}/Mail.Send": "Send mail as you",
-        f"{GRAPH}/User.Read": "Sign you in and read your profile",
-    }
+    scope_texts = _TEXTS
+
+    def __init__(self, base_url: str, users: Callable[[], Iterable[User]], cloud: Cloud = CLOUDS[0]) -> None:
+        super().__init__(base_url + cloud.path, users)
+        self.cloud = cloud
+        self._permissions = dict.fromkeys(cloud.outlooks, frozenset(MAIL_PERMISSIONS))
+        self._permissions |= dict.fromkeys(cloud.graphs, frozenset(GRAPH_PERMISSIONS))
 
     def explain(self, reason: Reason, details: Mapping[str, str], correlation_id: str) -> ErrorAnswer:
         """Answer in the form of the real token service, with its trace and correlation ids."""
@@ -86,6 +124,33 @@ class Microsoft(Dialect):
             body["suberror"] = "consent_required"
         return ErrorAnswer(status, error, description, body)
 
+    def serves(self, client: Client) -> bool:
+        """An application is known in its own cloud only."""
+        return super().serves(client) and client.cloud == self.cloud.name
+
+    def stranger(self, client: Client | None) -> Reason:
+        """An application of another cloud is told so."""
+        here = client is not None and client.provider == self.name
+        return Reason.CROSS_CLOUD if here else Reason.CLIENT_UNKNOWN
+
+    def check_assertion(self, client: Client, assertion: Assertion, endpoint: str, now: float) -> None:
+        """An assertion of the application is signed by its certificate, any other by whom it trusts."""
+        if assertion.claim("iss") == client.client_id:
+            check_certificate(client, assertion, endpoint, now)
+        else:
+            check_federation(client, assertion, now)
+
+    def app_scopes(self, scope: str, tenant: str) -> tuple[str, ...]:
+        """Return the scopes of an application's own token, of all that it may do at one resource."""
+        resource, _, name = scope.rpartition("/")
+        if tenant in SHARED_TENANTS:
+            raise Refusal(Reason.NO_TENANT)
+        if name != ".default" or " " in scope:
+            raise Refusal(Reason.APP_SCOPE, scope=scope)
+        if resource not in self._permissions:
+            raise Refusal(Reason.RESOURCE_UNKNOWN, resource=resource, tenant=tenant)
+        return (scope,)
+
     def check_tenant(self, client: Client, tenant: str) -> None:
         """Hold a single-tenant client to its own tenant, and others to tenants that exist."""
         if client.tenant is not None and tenant in SHARED_TENANTS:
@@ -111,7 +176,7 @@ class Microsoft(Dialect):
 
     def scopes(self, text: str) -> tuple[str, ...]:
         """Scopes without a resource are Microsoft Graph's."""
-        return tuple(dict.fromkeys(_full_scope(scope) for scope in text.split()))
+        return tuple(dict.fromkeys(self._full_scope(scope) for scope in text.split()))
 
     def answer_scopes(self, requested: str, granted: tuple[str, ...]) -> tuple[str, ...]:
         """One resource per token request; the answer holds all that was granted at that resource.
@@ -126,12 +191,14 @@ class Microsoft(Dialect):
             if scope not in granted:
                 raise Refusal(Reason.SCOPE_NOT_CONSENTED, scope=scope)
         granted_resources = [_resource(scope) for scope in granted if scope not in IDENTITY_SCOPES]
-        resource = next(iter(resources or granted_resources), GRAPH)
-        return tuple(scope for scope in granted if _belongs(scope, resource))
+        resource = next(iter(resources or granted_resources), self.cloud.graphs[0])
+        return tuple(scope for scope in granted if self._belongs(scope, resource))
 
     def audience(self, scopes: tuple[str, ...], client: Client) -> str:
         """The resource is the audience."""
-        return next((_resource(scope) for scope in scopes if scope not in IDENTITY_SCOPES), GRAPH)
+        return next(
+            (_resource(scope) for scope in scopes if scope not in IDENTITY_SCOPES), self.cloud.graphs[0]
+        )
 
     def is_offline(self, params: Mapping[str, str], scopes: tuple[str, ...], *, consent_shown: bool) -> bool:
         """A refresh token comes with ``offline_access`` and only with it."""
@@ -163,10 +230,14 @@ class Microsoft(Dialect):
             claims["email"] = user.email or user.address
         return claims
 
-    def answer_extras(self, user: User, params: Mapping[str, str], expires_in: int) -> Json:
+    def userinfo(self, user: User, scopes: tuple[str, ...]) -> Json:
+        """The same claims."""
+        return self.claims(user, scopes)
+
+    def answer_extras(self, user: User | None, params: Mapping[str, str], expires_in: int) -> Json:
         """``client_info`` is what msal derives its account id from."""
         extras: Json = {"ext_expires_in": expires_in}
-        if params.get("client_info") == "1":
+        if user is not None and params.get("client_info") == "1":
             info = json.dumps({"uid": user.subject, "utid": user_tenant(user)})
             extras["client_info"] = base64.urlsafe_b64encode(info.encode()).decode().rstrip("=")
         return extras
@@ -175,8 +246,9 @@ class Microsoft(Dialect):
         """The real callback carries a session id that clients ignore."""
         return [("session_state", str(uuid.uuid4()))]
 
-    def discovery(self, tenant: str) -> Json:
-        """Return the metadata of a tenant; the issuer of ``common`` is a template, as the real one is."""
+    def metadata(self, tenant: str) -> Json:
+        """The issuer of ``common`` is a template, as the real one is."""
+        self.check_known(tenant)
         own = tenant if tenant in SHARED_TENANTS else tenant_id(tenant)
         issuer_tenant = "{tenantid}" if own in ("common", "organizations") else tenant_id(own)
         return {
@@ -192,6 +264,26 @@ class Microsoft(Dialect):
             "code_challenge_methods_supported": ["S256"],
             "scopes_supported": ["openid", "profile", "email", "offline_access"],
         }
+
+    def consent_rows(self, scopes: Iterable[str]) -> list[ScopeRow]:
+        """The texts go by the permission, whatever its resource."""
+        return [
+            ScopeRow(scope, _TEXTS.get(scope.rpartition("/")[2], scope), optional=False) for scope in scopes
+        ]
+
+    def _full_scope(self, scope: str) -> str:
+        if scope in IDENTITY_SCOPES:
+            return scope
+        full = scope if scope.startswith("https://") else f"{self.cloud.graphs[0]}/{scope}"
+        if full.rpartition("/")[2] not in self._permissions.get(_resource(full), ()):
+            raise Refusal(Reason.SCOPE_UNKNOWN, scope=scope)
+        return full
+
+    def _belongs(self, scope: str, resource: str) -> bool:
+        # The identity scopes are Graph's: the real service lists them in a Graph token's answer only.
+        if scope in IDENTITY_SCOPES:
+            return resource in self.cloud.graphs and scope != "offline_access"
+        return _resource(scope) == resource
 
     def new_code(self) -> str:
         """About 800 characters, as the real ones."""
@@ -226,24 +318,8 @@ def opaque(subject: str) -> str:
     return base64.urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, subject).bytes).decode().rstrip("=")
 
 
-def _full_scope(scope: str) -> str:
-    if scope in IDENTITY_SCOPES:
-        return scope
-    full = scope if scope.startswith("https://") else f"{GRAPH}/{scope}"
-    if full.rpartition("/")[2] not in _PERMISSIONS.get(_resource(full), ()):
-        raise Refusal(Reason.SCOPE_UNKNOWN, scope=scope)
-    return full
-
-
 def _resource(scope: str) -> str:
     return scope.rpartition("/")[0]
-
-
-def _belongs(scope: str, resource: str) -> bool:
-    # The identity scopes are Graph's: the real service lists them in a Graph token's answer only.
-    if scope in IDENTITY_SCOPES:
-        return resource == GRAPH and scope != "offline_access"
-    return _resource(scope) == resource
 
 
 def _fill(text: str, details: Mapping[str, str]) -> str:

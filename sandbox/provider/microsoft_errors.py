@@ -184,6 +184,108 @@ ERRORS: dict[Reason, tuple[int, str, int, str]] = {
         50020,
         "User account '{user}' does not exist in tenant '{tenant}' and cannot access the application in it.",
     ),
+    Reason.ASSERTION_MALFORMED: (
+        401,
+        "invalid_client",
+        50027,
+        "JWT token is invalid or malformed. {detail}",
+    ),
+    Reason.ASSERTION_CLIENT: (
+        401,
+        "invalid_client",
+        700021,
+        "Client assertion application identifier doesn't match 'client_id' parameter.",
+    ),
+    Reason.ASSERTION_AUDIENCE: (
+        401,
+        "invalid_client",
+        700023,
+        "Client assertion audience claim does not match Realm issuer.",
+    ),
+    Reason.ASSERTION_KEY: (
+        401,
+        "invalid_client",
+        700027,
+        (
+            "The certificate with identifier used to sign the client assertion is not registered on "
+            "application. [Reason - {detail}, Thumbprint of key used by client: '{thumbprint}']"
+        ),
+    ),
+    Reason.ASSERTION_SIGNATURE: (
+        401,
+        "invalid_client",
+        700027,
+        "Client assertion failed signature validation. [Reason - The signature is not the key's]",
+    ),
+    Reason.ASSERTION_TIME: (
+        401,
+        "invalid_client",
+        700024,
+        "Client assertion is not within its valid time range.",
+    ),
+    Reason.FEDERATION_NONE: (
+        400,
+        "invalid_request",
+        70021,
+        (
+            "No matching federated identity record found for presented assertion. Assertion Issuer: "
+            "'{issuer}'. Assertion Subject: '{subject}'. Assertion Audience: '{audience}'."
+        ),
+    ),
+    Reason.FEDERATION_ISSUER: (
+        401,
+        "invalid_client",
+        700211,
+        "No matching federated identity record found for presented assertion issuer '{issuer}'.",
+    ),
+    Reason.FEDERATION_SUBJECT: (
+        401,
+        "invalid_client",
+        700213,
+        "No matching federated identity record found for presented assertion subject '{subject}'.",
+    ),
+    Reason.FEDERATION_AUDIENCE: (
+        401,
+        "invalid_client",
+        700212,
+        "No matching federated identity record found for presented assertion audience '{audience}'.",
+    ),
+    Reason.FEDERATION_SIGNATURE: (
+        401,
+        "invalid_client",
+        50013,
+        "Assertion failed signature validation. [Reason - The provided signature value did not match]",
+    ),
+    Reason.CROSS_CLOUD: (
+        400,
+        "invalid_request",
+        900432,
+        "Confidential Client is not supported in Cross Cloud request.",
+    ),
+    Reason.NO_TENANT: (
+        400,
+        "invalid_request",
+        50059,
+        (
+            "No tenant-identifying information found in either the request or implied by any provided "
+            "credentials."
+        ),
+    ),
+    Reason.APP_SCOPE: (
+        400,
+        "invalid_scope",
+        1002012,
+        (
+            "The provided value for scope {scope} is not valid. Client credential flows must have a scope "
+            "value with /.default suffixed to the resource identifier (application ID URI)."
+        ),
+    ),
+    Reason.RESOURCE_UNKNOWN: (
+        400,
+        "invalid_resource",
+        500011,
+        "The resource principal named {resource} was not found in the tenant named {tenant}.",
+    ),
 }
 
 # For faults that name a number: AADSTS number -> (status, OAuth error, sentence).

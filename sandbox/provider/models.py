@@ -15,6 +15,8 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from authlib.oidc.core import AuthorizationCodeMixin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sandbox.provider.temperaments import Temperament
 
 
@@ -24,6 +26,7 @@ class User:
 
     ``tenant`` is a domain, a GUID or ``consumers`` for Microsoft; for Google it is the Workspace domain.
     ``email`` is the address that Microsoft's claim of that name repeats, which the tenant may set at will.
+    ``app_password`` is what mail servers take in the place of a token.
     """
 
     address: str
@@ -32,6 +35,7 @@ class User:
     tenant: str | None = None
     provider: str | None = None
     email: str | None = None
+    app_password: str | None = field(default=None, repr=False)
 
     @property
     def domain(self) -> str:
@@ -49,8 +53,35 @@ class User:
 
 
 @dataclass(frozen=True)
+class FederatedCredential:
+    """Whose tokens an application at Microsoft takes for its own; ``public_key`` (PEM) is the issuer's."""
+
+    issuer: str
+    subject: str
+    public_key: str
+    audience: str = "api://AzureADTokenExchange"
+
+
+@dataclass(frozen=True)
+class ServiceAccount:
+    """A service account at Google. ``delegations`` are the scopes that each domain's administrator allows."""
+
+    email: str
+    client_id: str
+    key_id: str
+    public_key: str
+    delegations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Client(ClientMixin):
-    """A client registration, in the shape that Authlib asks for. ``tenant`` set means single-tenant."""
+    """A client registration, in the shape that Authlib asks for. ``tenant`` set means single-tenant.
+
+    ``keys`` are certificates or public keys (PEM) with which it signs assertions. ``cloud``, ``roles`` (what
+    it may do by itself) and ``federated`` are Microsoft's. ``auth_method`` (a name of RFC 7591) is the only
+    one that is taken, and without ``pkce`` challenges count for nothing. ``refresh_lifetime`` (seconds) is
+    told to the client, as Google does of an application in testing.
+    """
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -59,6 +90,13 @@ class Client(ClientMixin):
     temperament: Temperament
     name: str
     tenant: str | None = None
+    cloud: str = "global"
+    keys: tuple[str, ...] = ()
+    federated: tuple[FederatedCredential, ...] = ()
+    roles: tuple[str, ...] = ()
+    auth_method: str | None = None
+    pkce: bool = True
+    refresh_lifetime: int | None = None
 
     def get_client_id(self) -> str:
         """Return the client id."""
@@ -81,8 +119,8 @@ class Client(ClientMixin):
         return hmac.compare_digest(self.client_secret.encode(), client_secret.encode())
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        """Accept each method that the dialect offers."""
-        return True
+        """Accept the one method that is registered, or else each that the dialect offers but for none."""
+        return method == self.auth_method if self.auth_method else method != "none"
 
     def check_response_type(self, response_type: str) -> bool:
         """Accept the code flow only."""
@@ -155,7 +193,7 @@ class RefreshToken:
 
 @dataclass(frozen=True)
 class AccessToken:
-    """An access token for one resource (``audience``)."""
+    """An access token for one resource (``audience``); that of an application has ``roles`` and no user."""
 
     value: str = field(repr=False)
     serial: int
@@ -166,6 +204,7 @@ class AccessToken:
     scopes: tuple[str, ...]
     issued_at: float
     expires_at: float
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,19 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from authlib.common.urls import add_params_to_uri
-from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Error
+from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError, OAuth2Error
 from werkzeug.wrappers import Response
 
-from sandbox.provider.grants import CodeGrant, IdentityToken, RefreshGrant, RequiredChallenge
-from sandbox.provider.models import AccessToken, Client, Code, RefreshToken, User
+from sandbox.provider.assertions import CLIENT_ASSERTION
+from sandbox.provider.grants import CodeGrant, IdentityToken, RefreshGrant, RequiredChallenge, read
+from sandbox.provider.models import AccessToken, Client, Code, Grant, RefreshToken, User
 from sandbox.provider.refusals import Reason, Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from authlib.oauth2 import OAuth2Request
+    from authlib.oauth2.rfc6749.grants import BaseGrant
     from authlib.oauth2.rfc6750 import BearerTokenGenerator
     from joserfc.jwk import RSAKey
 
@@ -32,19 +36,22 @@ Token = dict[str, Any]
 class OAuthServer(AuthorizationServer):
     """An authorization server that speaks one dialect. ``key`` signs its ID tokens."""
 
-    def __init__(self, dialect: Dialect, store: Store, key: RSAKey) -> None:
+    def __init__(self, dialect: Dialect, store: Store, key: RSAKey, *grants: type[BaseGrant]) -> None:
         super().__init__()
         self.dialect = dialect
         self.store = store
         identity = IdentityToken(dialect, key)
         self.register_grant(CodeGrant, [RequiredChallenge(required=True), identity])
         self.register_grant(RefreshGrant, [identity])
+        for grant in grants:
+            self.register_grant(grant)
+        self.register_client_auth_method("private_key_jwt", self._check_assertion)
         self.register_token_generator("default", cast("BearerTokenGenerator", self._new_token))
 
     def query_client(self, client_id: str) -> Client | None:  # type: ignore[override]  # None is Authlib's contract
         """Return the registration, if it is one of this provider's."""
         client = self.store.client(client_id)
-        return client if client and client.provider == self.dialect.name else None
+        return client if client and self.dialect.serves(client) else None
 
     def consent_grant(self, request: ProviderRequest, end_user: object) -> CodeGrant:
         """Validate an authorization request and return its grant; raise ``OAuth2Error``."""
@@ -59,7 +66,9 @@ class OAuthServer(AuthorizationServer):
         self._keep_access_token(token, request)
         if "refresh_token" in token:
             self._keep_refresh_token(token, request)
-        user = cast("User", request.user)
+        user = cast("User | None", request.user)
+        if self.dialect.tells_refresh_lifetime and (lifetime := self._refresh_lifetime(token, request)):
+            token["refresh_token_expires_in"] = lifetime
         token.update(self.dialect.answer_extras(user, request.payload.data, token["expires_in"]))
 
     def _keep_access_token(self, token: Token, request: ProviderRequest) -> None:
@@ -70,21 +79,43 @@ class OAuthServer(AuthorizationServer):
             serial=request.issued_access,
             audience=self.dialect.audience(scopes, cast("Client", request.client)),
             scopes=scopes,
+            roles=() if request.parent.user else cast("Client", request.client).roles,
             **self._validity(request.parent, token["expires_in"]),
         )
         self.store.add_access_token(access_token)
 
     def _keep_refresh_token(self, token: Token, request: ProviderRequest) -> None:
         request.issued_refresh = self.store.next_serial()
+        lifetime = cast("Client", request.client).refresh_lifetime or self.store.lifetimes.refresh
         refresh_token = RefreshToken(
             value=token["refresh_token"],
             serial=request.issued_refresh,
             scopes=request.parent.scopes,
-            **self._validity(request.parent, self.store.lifetimes.refresh),
+            **self._validity(request.parent, lifetime),
         )
         self.store.add_refresh_token(refresh_token)
 
-    def _validity(self, parent: Code | RefreshToken, seconds: int) -> dict[str, Any]:
+    def _refresh_lifetime(self, token: Token, request: ProviderRequest) -> int | None:
+        """The seconds that are left to the refresh token, for a client whose tokens have a limit."""
+        limit = cast("Client", request.client).refresh_lifetime
+        if limit is None or "refresh_token" in token:
+            return limit
+        parent = request.parent
+        return int(parent.expires_at - self.store.clock()) if isinstance(parent, RefreshToken) else None
+
+    def _check_assertion(self, query_client: Callable[[str], Client | None], request: ProviderRequest) -> Any:
+        text = request.form.get("client_assertion")
+        client_id = request.form.get("client_id")
+        if not text or request.form.get("client_assertion_type") != CLIENT_ASSERTION:
+            return None
+        assertion = read(text)
+        client = query_client(client_id or assertion.claim("sub"))
+        if client is not None:
+            endpoint = request.uri.partition("?")[0]
+            self.dialect.check_assertion(client, assertion, endpoint, self.store.clock())
+        return client
+
+    def _validity(self, parent: Code | RefreshToken | Grant, seconds: int) -> dict[str, Any]:
         now = self.store.clock()
         return {
             "grant_id": parent.grant_id,
@@ -113,14 +144,33 @@ class OAuthServer(AuthorizationServer):
             token["refresh_token"] = self.dialect.new_refresh_token()
         return token
 
+    def revoke(self, request: ProviderRequest) -> bool:
+        """End the grant of a token, whichever of its tokens is named; say whether there was one."""
+        if self.dialect.revokes_unknown:
+            try:
+                client = self.authenticate_client(request, self.dialect.auth_methods)
+            except InvalidClientError as error:
+                raise self.client_refusal(request) from error
+        else:
+            client = None
+        value = request.payload.data.get("token", "")
+        token = self.store.refresh_token(value) or self.store.access_token(value)
+        foreign = token is not None and client is not None and token.client_id != client.client_id
+        if token is None or foreign or self.store.has_ended(token):
+            return False
+        self.store.end_grant(token.grant_id)
+        self.store.end_access_tokens(token.grant_id)
+        return True
+
     def client_refusal(self, request: ProviderRequest) -> Refusal:
         """Say why a client could not be authenticated: unknown, without a secret, or with a wrong one."""
         basic_id, basic_secret = request.basic_credentials
         client_id = request.form.get("client_id") or basic_id or ""
         details = {"client_id": client_id, "tenant": request.tenant}
         if self.query_client(client_id) is None:
-            return Refusal(Reason.CLIENT_UNKNOWN, **details)
-        if not (request.form.get("client_secret") or basic_secret):
+            return Refusal(self.dialect.stranger(self.store.client(client_id)), **details)
+        proofs = ("client_secret", "client_assertion")
+        if not (any(request.form.get(name) for name in proofs) or basic_secret):
             return Refusal(Reason.SECRET_MISSING, **details)
         return Refusal(Reason.SECRET_WRONG, **details)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Reason(enum.Enum):
-    """One member per reason; each dialect's table has a row for each."""
+    """One member per reason; each dialect's table has a row for each that it can have."""
 
     CLIENT_UNKNOWN = enum.auto()
     SECRET_MISSING = enum.auto()
@@ -41,6 +41,23 @@ class Reason(enum.Enum):
     CONSENT_REQUIRED = enum.auto()
     USER_UNKNOWN = enum.auto()
     USER_ELSEWHERE = enum.auto()
+    ASSERTION_MALFORMED = enum.auto()
+    ASSERTION_CLIENT = enum.auto()
+    ASSERTION_AUDIENCE = enum.auto()
+    ASSERTION_KEY = enum.auto()
+    ASSERTION_SIGNATURE = enum.auto()
+    ASSERTION_TIME = enum.auto()
+    FEDERATION_NONE = enum.auto()
+    FEDERATION_ISSUER = enum.auto()
+    FEDERATION_SUBJECT = enum.auto()
+    FEDERATION_AUDIENCE = enum.auto()
+    FEDERATION_SIGNATURE = enum.auto()
+    CROSS_CLOUD = enum.auto()
+    NO_TENANT = enum.auto()
+    APP_SCOPE = enum.auto()
+    RESOURCE_UNKNOWN = enum.auto()
+    NOT_DELEGATED = enum.auto()
+    SUBJECT_UNKNOWN = enum.auto()
 
 
 # What Authlib raises by itself, by its OAuth error name.

@@ -13,7 +13,7 @@ from werkzeug.datastructures import CombinedMultiDict, Headers, MultiDict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sandbox.provider.models import Code, RefreshToken
+    from sandbox.provider.models import Code, Grant, RefreshToken
 
 Values = MultiDict[str, str]
 
@@ -52,6 +52,7 @@ class ProviderRequest(OAuth2Request):
         self.payload = Payload(CombinedMultiDict([query, form]))
         self.tenant = tenant
         self.consent_shown = False
+        self.own_grant: Grant | None = None
         self.issued_access: int | None = None
         self.issued_refresh: int | None = None
 
@@ -66,9 +67,9 @@ class ProviderRequest(OAuth2Request):
         return self._form.to_dict()
 
     @property
-    def parent(self) -> Code | RefreshToken:
-        """What a token request presented, once its grant has found it."""
-        return cast("Code | RefreshToken", self.authorization_code or self.refresh_token)
+    def parent(self) -> Code | RefreshToken | Grant:
+        """What a token request presented, once its grant has found it, or what needs no person."""
+        return self.own_grant or cast("Code | RefreshToken", self.authorization_code or self.refresh_token)
 
     @property
     def basic_credentials(self) -> tuple[str | None, str | None]:

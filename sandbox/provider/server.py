@@ -44,7 +44,7 @@ class _Handler(WSGIRequestHandler):
 
 
 class Provider:
-    """Serves Microsoft and Google at one origin, from ``start`` to ``stop``; everything is kept in memory.
+    """Serves all providers at one origin, from ``start`` to ``stop``; everything is kept in memory.
 
     ``host`` must be a loopback address. With ``port`` 0 a free one is taken at the first start and
     kept, so that a provider that was stopped comes back at the same URL with the same memory.

@@ -9,7 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sandbox.provider.models import AccessToken, Client, Code, Grant, RefreshToken, TokenRequest, User
+from sandbox.provider.models import (
+    AccessToken,
+    Client,
+    Code,
+    Grant,
+    RefreshToken,
+    ServiceAccount,
+    TokenRequest,
+    User,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +54,7 @@ class Store:
             self._serial = 0
             self._clients: dict[str, Client] = {}
             self._users: dict[str, User] = {}
+            self._service_accounts: dict[str, ServiceAccount] = {}
             self._grants: dict[str, Grant] = {}
             self._codes: dict[str, Code] = {}
             self._refresh_tokens: dict[str, RefreshToken] = {}
@@ -63,7 +73,9 @@ class Store:
     # Secrets: all that were ever seen, for a search of places where none may be
 
     def note_secret(self, kind: str, value: str) -> None:
-        """Remember a secret for as long as this process lives."""
+        """Remember a secret, unless it is empty, for as long as this process lives."""
+        if not value:
+            return
         with self._lock:
             self._secrets.setdefault(kind, set()).add(value)
 
@@ -87,6 +99,7 @@ class Store:
 
     def add_user(self, user: User) -> None:
         """Add or replace the person with this address."""
+        self.note_secret("app password", user.app_password or "")
         with self._lock:
             self._users[user.address.lower()] = user
 
@@ -98,6 +111,16 @@ class Store:
         """Return all people, in the order of their registration."""
         with self._lock:
             return list(self._users.values())
+
+    def add_service_account(self, account: ServiceAccount) -> None:
+        """Add or replace a service account."""
+        with self._lock:
+            self._service_accounts[account.email] = account
+
+    def service_account(self, email: str) -> ServiceAccount | None:
+        """Return the service account of that address."""
+        with self._lock:
+            return self._service_accounts.get(email)
 
     # Browser sessions
 

@@ -25,6 +25,7 @@ TEMPERAMENTS = {
     for temperament in (
         Temperament("microsoft", rotates=True, old_stays_valid=True),
         Temperament("google", rotates=False, old_stays_valid=True),
+        Temperament("openid", rotates=True, old_stays_valid=False),
         Temperament("strict", rotates=True, old_stays_valid=False),
     )
 }

@@ -224,7 +224,7 @@ class Simulation:
         self.audit.ended(worker)
 
     def _use(self, worker: Worker, care: Tokens, account: str) -> None:
-        def ask(_: str, failed: int | None) -> None:
+        def ask(_: str, failed: int | None, _resource: str) -> None:
             care.ensure(account, failed_version=failed, until=worker.ends_at)
 
         vault = model.Vault(partial(self._step, Service.KEYS))

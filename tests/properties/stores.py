@@ -58,7 +58,7 @@ class Grants:
         row = self.rows.get(account)
         return self._did("read", row.version if row else 0)
 
-    def access_token(self, account: str) -> SealedToken | None:
+    def access_token(self, account: str, _resource: str = "mail") -> SealedToken | None:
         return self._did("read token", self.tokens.get(account))
 
     def lease(self, grant: Grant, *, owner: str, now: int, until: int) -> bool:

@@ -71,7 +71,7 @@ def test_a_diagnosis_is_raised() -> None:
     diagnosis = Diagnosis(DiagnosisClass.RECONNECT, "invalid_grant", "It ended.", "Reconnect.")
 
     with pytest.raises(errors.Diagnosed) as raised:
-        functions(Lambda({"diagnosis": diagnosis.to_json()})).tokens("acc_1", None)
+        functions(Lambda({"diagnosis": diagnosis.to_json()})).tokens("acc_1", None, "mail")
 
     assert raised.value.diagnosis == diagnosis
 
@@ -107,9 +107,9 @@ def test_an_invoke_that_is_throttled_or_lost_is_tried_again(failure: Exception) 
             raise failure
 
     with pytest.raises(errors.Unavailable):
-        functions(cast("Any", Throttled())).tokens("acc_1", None)
+        functions(cast("Any", Throttled())).tokens("acc_1", None, "mail")
 
 
 def test_a_function_that_fails_is_tried_again() -> None:
     with pytest.raises(errors.Unavailable):
-        functions(Lambda({"errorMessage": "boom"}, error="Unhandled")).tokens("acc_1", 1)
+        functions(Lambda({"errorMessage": "boom"}, error="Unhandled")).tokens("acc_1", 1, "mail")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.accounts.models import MAIL, SealedToken
+from chalicelib.accounts.models import MAIL, RESOURCES, SealedToken
 from chalicelib.aws.tables.table import Part, Row, Table, fitting
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class AccessTokensTable:
         older = "attribute_not_exists(#account) OR #version < :version"
         return self._table.put_part(row, older, version=token.version)
 
-    def delete_part(self, account: str) -> Part:
-        """A part of a transaction that deletes the access token for mail, if there is one."""
-        return self._table.delete_part({"account": account, "resource": MAIL})
+    def delete_parts(self, account: str, *, but: str = "") -> list[Part]:
+        """Parts of a transaction that delete the account's access tokens, but for that of one resource."""
+        gone = [resource for resource in RESOURCES if resource != but]
+        return [self._table.delete_part({"account": account, "resource": one}) for one in gone]

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import AuthMode, DueReason, Grant, GrantState, Identity, Previous, SealedToken
+from chalicelib.accounts.models import (
+    MAIL,
+    AuthMode,
+    DueReason,
+    Grant,
+    GrantState,
+    Identity,
+    Previous,
+    SealedToken,
+)
 from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables.accounts import disconnection_row
 from chalicelib.aws.tables.codec import from_item, to_item
@@ -79,9 +88,9 @@ class GrantsTable:
             )
         return [str(from_item(item)["account"]) for item in answer["Items"]]
 
-    def access_token(self, account: str) -> SealedToken | None:
-        """The access token for mail, read consistently."""
-        return self._access_tokens.get(account)
+    def access_token(self, account: str, resource: str = MAIL) -> SealedToken | None:
+        """The access token for that resource, read consistently."""
+        return self._access_tokens.get(account, resource)
 
     def lease(self, grant: Grant, *, owner: str, now: int, until: int) -> bool:
         """Takes the right to ask the provider; False when the grant changed or another one has it."""
@@ -115,6 +124,7 @@ class GrantsTable:
         parts = [
             self._table.put_part(_row(grant), REPLACED, version=grant.version - 1),
             self._access_tokens.put_part(token),
+            *self._access_tokens.delete_parts(grant.account, but=token.resource),  # perhaps another person's
             self._accounts.facts_part(grant.account, **changed, **facts),
         ]
         if signed:
@@ -124,7 +134,7 @@ class GrantsTable:
         return self._transact(parts)
 
     def end(self, account: str, version: int, ended: Disconnection) -> bool:
-        """Deletes version `version` (0 for none) and the access token; the account notes it, all at once."""
+        """Deletes version `version` (0 for none) and all access tokens; the account notes it at once."""
         facts: Row = {
             "grant_state": GrantState.NONE,
             "problem": None,
@@ -136,7 +146,7 @@ class GrantsTable:
         remains: Row = {**_key(account), "version": version + 1, "ended_at": ended.at}
         parts = [
             self._table.put_part(remains, REPLACED, version=version),
-            self._access_tokens.delete_part(account),
+            *self._access_tokens.delete_parts(account),
             self._accounts.facts_part(account, **facts),
         ]
         return self._transact(parts)
@@ -223,11 +233,12 @@ def _key(account: str) -> Row:
 
 
 def _active(grant: Grant, token: SealedToken) -> Row:
+    shown: Row = {"token_expires_at": token.expires_at} if token.resource == MAIL else {}
     return {
         "grant_state": GrantState.ACTIVE,
         "problem": None,
-        "token_expires_at": token.expires_at,
         "refreshed_at": grant.refreshed_at,
+        **shown,
     }
 
 
@@ -255,6 +266,7 @@ def _row(grant: Grant) -> Row:
         "granted_at": grant.granted_at,
         "refreshed_at": grant.refreshed_at,
         "previous": _previous_row(grant),
+        "ends_at": grant.ends_at,
         **_refusal(grant),
         **NO_LEASE,
     }
@@ -277,6 +289,7 @@ def _grant(row: Row) -> Grant:
         retry_at=row.get("retry_at"),
         failures=row.get("failures", 0),
         previous=_previous(row.get("previous")),
+        ends_at=row.get("ends_at"),
     )
 
 

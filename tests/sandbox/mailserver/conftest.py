@@ -56,6 +56,7 @@ def world(running: World) -> World:
     """Return the running servers, emptied."""
     running.client.reset()
     running.provider.tokens.clear()
+    running.provider.passwords.clear()
     running.provider.status = 200
     return running
 

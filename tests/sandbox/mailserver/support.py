@@ -24,6 +24,7 @@ BOB = "bob@example.test"
 SCOPES = {
     "microsoft": ("https://outlook.office.com", "https://outlook.office.com/SMTP.Send"),
     "google": ("sandbox-client", "openid https://mail.google.com/"),
+    "other": ("https://127.0.0.1/openid", "mail:smtp"),
 }
 
 
@@ -35,6 +36,7 @@ class StandInProvider(ThreadingHTTPServer):
     def __init__(self, certfile: str | Path, keyfile: str | Path) -> None:
         super().__init__(("127.0.0.1", 0), _Introspection)
         self.tokens: dict[str, dict[str, object]] = {}
+        self.passwords: dict[str, dict[str, object]] = {}
         self.status = 200
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certfile, keyfile)
@@ -58,8 +60,12 @@ class _Introspection(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         unknown = {"active": False, "reason": "unknown token"}
-        answer = json.dumps(self.server.tokens.get(asked["token"], unknown)).encode()
-        self.send_response(self.server.status if self.path == "/_control/introspect" else 404)
+        calls = {
+            "/_control/introspect": self.server.tokens,
+            "/_control/introspect-password": self.server.passwords,
+        }
+        answer = json.dumps(calls.get(self.path, {}).get(asked["token"], unknown)).encode()
+        self.send_response(self.server.status if self.path in calls else 404)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -84,6 +90,12 @@ class World:
         good = {"active": True, "user": user, "aud": audience, "scope": scope, "expires_at": time.time() + 60}
         self.provider.tokens[token] = {**good, **changes}
         return token
+
+    def password(self, user: str) -> str:
+        """Make the provider know an app password; return it."""
+        password = f"app-password-{len(self.provider.passwords)}"
+        self.provider.passwords[password] = {"active": True, "user": user}
+        return password
 
     def connect(self, listener: str, timeout: float = 10.0) -> smtplib.SMTP:
         """Connect without TLS."""

@@ -128,7 +128,7 @@ def test_a_provider_that_is_down_is_a_temporary_failure(world: World, listener: 
         ("XOAUTH2 " + base64.b64encode(b"user=a\x01auth=Bearer x\x01").decode(), 501),
         ("XOAUTH2 =", 501),
         ("XOAUTH2 *", 501),
-        ("LOGIN", 504),
+        ("OAUTHBEARER", 504),
         ("", 504),
     ],
     ids=["base64", "scheme", "unterminated", "empty", "cancelled", "mechanism", "nothing"],
