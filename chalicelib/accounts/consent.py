@@ -102,6 +102,7 @@ class Consents:
             identity=tokens.identity,
             granted_at=now,
             refreshed_at=now,
+            ends_at=tokens.ends_at,
         )
         return rules.scheduled(grant, token, facts, in_use=False, chance=rules.chance()), token
 

@@ -28,6 +28,7 @@ class AuthMode(StrEnum):
     """How an account proves itself to its provider."""
 
     AUTHORIZATION_CODE = "authorization_code"
+    """By the consent of its owner."""
 
 
 class GrantState(StrEnum):
@@ -43,6 +44,7 @@ class Revocation(StrEnum):
     """What became of the owner's consent at the provider when an account was disconnected."""
 
     REVOKED = "revoked"
+    """The provider has withdrawn it."""
     SHARED = "shared"
     """Left as it is: another account of the same connector was connected by the same person."""
     UNSUPPORTED = "unsupported"
@@ -66,11 +68,17 @@ class Status(StrEnum):
     """What an account can do at this moment; derived, never stored."""
 
     DISCONNECTED = "disconnected"
+    """It was never connected, or was disconnected; its owner opens a connect link."""
     PAUSED = "paused"
+    """A caller holds its mail."""
     MISCONFIGURED = "misconfigured"
+    """The provider refuses its connector: an administrator mends that."""
     NEEDS_RECONNECT = "needs_reconnect"
+    """The consent has ended; its owner opens a connect link."""
     BLOCKED = "blocked"
+    """The mail server does not take its mail; the account's problem says who can change that."""
     CONNECTED = "connected"
+    """Mail goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +116,8 @@ class Account:
     transport_block     why the mail server does not take its mail     relay
     ==================  =============================================  ==================
 
-    `problem` is the last diagnosis of its tokens; `token_expires_at` and `refreshed_at` are copies to show;
-    `asked_by` names who made the connect link by which it was connected.
+    `problem` is the last diagnosis of its tokens; `token_expires_at`, `refreshed_at` and `grant_ends_at` are
+    copies to show; `asked_by` names who made the connect link by which it was connected.
     """
 
     id: str
@@ -129,6 +137,7 @@ class Account:
     asked_by: str = ""
     token_expires_at: int | None = None
     refreshed_at: int | None = None
+    grant_ends_at: int | None = None
     transport_block: Diagnosis | None = None
     disconnection: Disconnection | None = None
     deleted_at: int | None = None
@@ -181,7 +190,8 @@ class TokenSet:
 
     `expires_at` is in milliseconds. `refresh_token` is None where the provider sent none, which means
     that the stored one stays (RFC 6749, section 6). `scopes` are the granted ones, or None where the
-    provider did not say (then they are the requested ones, RFC 6749, section 5.1).
+    provider did not say (then they are the requested ones, RFC 6749, section 5.1). `ends_at` is when the
+    consent ends whatever is done, in milliseconds; None where the provider named no such end.
     """
 
     access_token: Secret
@@ -189,6 +199,7 @@ class TokenSet:
     refresh_token: Secret | None = None
     scopes: frozenset[str] | None = None
     identity: Identity | None = None
+    ends_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +237,7 @@ class Grant:
     `lease_owner` and `lease_until` say who may ask the provider at this moment; a lease always ends.
     `refresh_due_at` is None while nothing is to be done by itself. Of a grant in doubt, `first_refused_at` is
     when the provider first refused it. Until `retry_at` the provider is not asked; `failures` counts
-    the answers in a row that said nothing of the grant.
+    the answers in a row that said nothing of the grant. A grant with `ends_at` ends then, whatever is done.
     """
 
     account: str
@@ -243,6 +254,7 @@ class Grant:
     first_refused_at: int | None = None
     retry_at: int | None = None
     failures: int = 0
+    ends_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,8 +142,8 @@ class Tokens:
 
     def _is_fresh(self, grant: Grant, failed_version: int | None, seen: int | None) -> bool:
         """Whether the stored token will do. One that was made while we waited does, however short-lived."""
-        if seen == grant.version:
-            return False
+        if grant.version in (seen, failed_version):
+            return False  # a token is never newer than its grant, with which it is saved
         token = self._grants.access_token(grant.account)
         if token is None or (failed_version is not None and token.version <= failed_version):
             return False

@@ -173,7 +173,7 @@ class _Transport:
         self.answer: dict[str, Any] = {}
 
     def __call__(
-        self, url: str, method: str = "GET", body: bytes | None = None, headers: Any = None, **_: Any
+        self, url: str, method: str = "GET", body: bytes = b"", headers: Any = None, **_: Any
     ) -> _Answer:
         reply = self._http.post(url, body, headers) if method == "POST" else self._http.get(url)
         self.answer = reply.values

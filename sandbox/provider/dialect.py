@@ -126,6 +126,10 @@ class Dialect(abc.ABC):
     def answer_extras(self, user: User, params: Mapping[str, str], expires_in: int) -> Json:
         """Return what this provider adds to a token answer."""
 
+    def end(self, refresh_token_seconds: int) -> Json:  # noqa: ARG002 - for those that say so
+        """Return what this provider says of a refresh token's end: nothing, unless it says so itself."""
+        return {}
+
     @abc.abstractmethod
     def callback_extras(self, scopes: tuple[str, ...]) -> list[tuple[str, str]]:
         """Return what this provider adds to the callback's query."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sandbox.provider.models import Client, Grant, User
 
 MAIL_SCOPE = "https://mail.google.com/"
+TESTING_SECONDS = 7 * 86_400
 _API = "https://www.googleapis.com/auth"
 # The short names are answered in their long form.
 _LONG_NAMES = {"email": f"{_API}/userinfo.email", "profile": f"{_API}/userinfo.profile"}
@@ -163,6 +164,11 @@ class Google(Dialect):
     def answer_extras(self, user: User, params: Mapping[str, str], expires_in: int) -> Json:
         """Nothing is added."""
         return {}
+
+    def end(self, refresh_token_seconds: int) -> Json:
+        """A refresh token of an app in testing ends after 7 days at most, and Google says when."""
+        testing = refresh_token_seconds <= TESTING_SECONDS
+        return {"refresh_token_expires_in": refresh_token_seconds} if testing else {}
 
     def callback_extras(self, scopes: tuple[str, ...]) -> list[tuple[str, str]]:
         """The real callback names the issuer (RFC 9207), the scopes and the number of the account."""

@@ -59,6 +59,7 @@ class OAuthServer(AuthorizationServer):
         self._keep_access_token(token, request)
         if "refresh_token" in token:
             self._keep_refresh_token(token, request)
+            token.update(self.dialect.end(self.store.lifetimes.refresh))
         user = cast("User", request.user)
         token.update(self.dialect.answer_extras(user, request.payload.data, token["expires_in"]))
 

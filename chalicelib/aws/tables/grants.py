@@ -133,6 +133,7 @@ class GrantsTable:
             "grant_state": GrantState.NONE,
             "problem": None,
             "token_expires_at": None,
+            "grant_ends_at": None,
             "refreshed_at": None,
             "transport_block": None,
             "disconnection": disconnection_row(ended),
@@ -232,6 +233,7 @@ def _active(grant: Grant, token: SealedToken) -> Row:
         "problem": None,
         "token_expires_at": token.expires_at,
         "refreshed_at": grant.refreshed_at,
+        "grant_ends_at": grant.ends_at,
     }
 
 
@@ -258,6 +260,7 @@ def _row(grant: Grant) -> Row:
         "addresses": list(grant.identity.addresses),
         "granted_at": grant.granted_at,
         "refreshed_at": grant.refreshed_at,
+        "ends_at": grant.ends_at,
         **_refusal(grant),
         **NO_LEASE,
     }
@@ -279,4 +282,5 @@ def _grant(row: Row) -> Grant:
         first_refused_at=row.get("first_refused_at"),
         retry_at=row.get("retry_at"),
         failures=row.get("failures", 0),
+        ends_at=row.get("ends_at"),
     )
