@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,13 @@ from chalicelib.wiring import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from threading import Barrier
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnContext
+    from multiprocessing.synchronize import Barrier
 
     from bench.world import World
 
-AT_ONCE = {1: 12, 10: 80, 50: 300}
+AT_ONCE = {1: 20, 10: 160, 50: 600}
 """How many at once → how many in all."""
 DELAY = 0.2
 """Seconds that the provider takes to answer."""
@@ -79,7 +81,7 @@ def measure(
     world.sandbox.provider.inject("token", delay=DELAY, times=None, grant_type="refresh_token")
     rates = {number: _rate(connected[:number], versions, total) for number, total in at_once.items()}
     world.sandbox.provider.clear_faults()
-    return Refresh(made.total, made.operations, rates, _reads(world, accounts, due))
+    return Refresh(made.total, made.operations, rates, _reads(gateway, accounts, due))
 
 
 def _refresh(gateway: Gateway, versions: dict[str, int], account: str) -> None:
@@ -99,13 +101,12 @@ def _rate(accounts: Sequence[str], versions: dict[str, int], total: int) -> Rate
     number, each = -(-len(accounts) // OF_ONE_PROCESS), max(1, total // len(accounts))
     parts = [{account: versions[account] for account in accounts[one::number]} for one in range(number)]
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(number, context) as processes:
-        ready = manager.Barrier(number + 1, timeout=READY_SECONDS)
-        works = [processes.submit(work, part, each, ready) for part in parts]
-        ready.wait()
-        began, before = time.monotonic(), processor.of_servers()
-        done = [one.result() for one in works]
-        seconds, after = time.monotonic() - began, processor.of_servers()
+    ready = context.Barrier(number + 1, timeout=READY_SECONDS)
+    told = [_begun(context, part, each, ready) for part in parts]
+    ready.wait()
+    began, before = time.monotonic(), processor.of_servers()
+    done = [one.recv() for one in told]
+    seconds, after = time.monotonic() - began, processor.of_servers()
     for part, _ in done:
         versions.update(part)
     taken = {name: after[name] - before[name] for name in before}
@@ -114,8 +115,16 @@ def _rate(accounts: Sequence[str], versions: dict[str, int], total: int) -> Rate
     return Rate(count / seconds * 60, {name: one / count * 1000 for name, one in taken.items()})
 
 
-def work(versions: dict[str, int], each: int, ready: Barrier) -> tuple[dict[str, int], float]:
-    """In a process of its own: a thread for each account. Returns the new versions, and processor time (s).
+def _begun(context: SpawnContext, versions: dict[str, int], each: int, ready: Barrier) -> Connection:
+    """Begins a process; what it returns is received from the connection (EOFError if it fails)."""
+    ours, its = context.Pipe(duplex=False)
+    context.Process(target=work, args=(versions, each, ready, its), daemon=True).start()
+    its.close()
+    return ours
+
+
+def work(versions: dict[str, int], each: int, ready: Barrier, told: Connection) -> None:
+    """In a process of its own: a thread for each account. Tells the new versions, and processor time (s).
 
     The first refresh of the process is not counted: it makes the clients.
     """
@@ -130,12 +139,12 @@ def work(versions: dict[str, int], each: int, ready: Barrier) -> tuple[dict[str,
     before = time.process_time()
     with ThreadPoolExecutor(len(versions)) as threads:
         list(threads.map(serve, versions))
-    return versions, time.process_time() - before
+    told.send((versions, time.process_time() - before))
 
 
-def _reads(world: World, accounts: Sequence[int], due: int) -> dict[int, int]:
+def _reads(gateway: Gateway, accounts: Sequence[int], due: int) -> dict[int, int]:
     """Requests of the look for what is due, of which nothing is refreshed: there is no time."""
-    gateway, there, found = world.new_gateway(), 0, {}
+    there, found = 0, {}
     for number in sorted(accounts):
         _add_grants(gateway, number - there, due if there == 0 else 0)
         there = number

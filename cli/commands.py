@@ -186,6 +186,8 @@ def _misused(error: click.ClickException, *, as_json: bool) -> None:
 def _aborted(abort: click.Abort, *, as_json: bool) -> int:
     """The exit code of Ctrl-C, or of a question that was answered with no or not at all."""
     if isinstance(abort.__context__, KeyboardInterrupt):
+        if abort.__cause__ is None:  # a question was broken off, whose line no key has ended
+            click.echo(err=True)
         return INTERRUPTED
     if not sys.stdin.isatty():
         click.echo(err=True)  # as no key ended the question's line

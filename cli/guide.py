@@ -56,13 +56,11 @@ MAILBOX: Final = {
     "microsoft": """
 Once for each mailbox of Microsoft 365, an administrator allows SMTP:
 https://admin.microsoft.com > Users > Active users > the user > Mail >
-Manage email apps > Authenticated SMTP.
-""",
+Manage email apps > Authenticated SMTP.""",
     "google": """
 In a Workspace that lets its people choose no apps, an administrator trusts the
 client id: https://admin.google.com > Security > Access and data control >
-API controls > Manage app access.
-""",
+API controls > Manage app access.""",
 }
 """Provider → what the mailbox itself needs."""
 
@@ -94,7 +92,7 @@ TENANT: Final = "Directory (tenant) ID; common for several organizations"
 
 SANDBOX: Final = """
 The sandbox plays {label} and has no console: what you type now is registered
-there at once. A real stage is given the steps in {label}'s console here.
+there at once. With a real stage the steps in {label}'s console are told here.
 """
 """What is told instead of BEFORE."""
 

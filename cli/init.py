@@ -16,7 +16,7 @@ from cli.commands import answering, fall_short, reached
 from cli.config import CONFIGURATION, SANDBOX_DIRECTORY, Config
 from cli.connectors import LABELS
 from cli.console import Console
-from cli.exits import DONE, FELL_SHORT
+from cli.exits import DONE, FELL_SHORT, REFUSED
 from cli.output import visible
 from cli.registration import Given
 from cli.wizard import Unfinished, Wizard
@@ -91,7 +91,7 @@ def init(out: Out, *, url: str | None, key: str | None, ca: str | None, yes: boo
     except (click.Abort, KeyboardInterrupt):
         click.echo(f"\n{GOING_ON}", err=True)
         raise
-    if code and not out.as_json:
+    if code in (REFUSED, FELL_SHORT) and not out.as_json:
         click.echo(GOING_ON, err=True)
     return code
 

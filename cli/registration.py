@@ -132,8 +132,9 @@ class Registration:
     def _credential(self, provider: str, name: str, given: str | None, usual: str) -> str:
         option = f"--{name.replace('_', '-')}"
         if name == "client_secret":
-            hint = "hidden; Enter keeps it" if usual else "hidden"
-            return self.asker.ask(f"{guide.SECRET[provider]} ({hint})", option, given, usual, hidden=True)
+            enter = "; Enter makes one up" if self.console else "; Enter keeps it"
+            question = f"{guide.SECRET[provider]} (hidden{enter if usual else ''})"
+            return self.asker.ask(question, option, given, usual, hidden=True)
         question = guide.TENANT if name == "tenant" else guide.CLIENT_ID[provider]
         return self.asker.ask(question, option, given, usual)
 

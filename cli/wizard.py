@@ -129,7 +129,7 @@ class Wizard:
 
     def _invite(self, path: str, address: str) -> None:
         link = self.api.post(f"{path}/connect-link", {})
-        self.out.tell(f"The owner of {address} opens this link, signs in and agrees:\n")
+        self.out.tell(f"\nThe owner of {address} opens this link, signs in and agrees:\n")
         self.out.tell(f"{link['connect_link']}\n")
         if self.console:
             self.out.tell(guide.SANDBOX_LINK)

@@ -23,7 +23,7 @@ from cli.packages import packaged
 from cli.stacks import data_stack_name
 from sandbox.aws.emulator import REGION
 from sandbox.cast import Cast
-from sandbox.stack import STAGE, Sandbox
+from sandbox.stack import ALIAS, STAGE, Sandbox
 from tests.conftest import MEASURED
 from tests.helpers import copies, in_state, invoke, letter, with_expired_token
 from tests.load import Load
@@ -140,6 +140,10 @@ def test_upgraded_under_load_destroyed_and_had_back(operator: Operator) -> None:
     busy = cast.connected("google", "busy@example.com")
     waiting = cast.connected("microsoft", "waiting@example.com")
     before = deferred(cast, waiting)
+    cast.api.post(
+        "/v1/callers",
+        {"kind": "lambda", "alias": ALIAS, "name": "load", "scopes": ["send"], "accounts": ["*"]},
+    )
 
     with Load(cast, busy["id"]) as load:
         upgraded = operator.run("deploy")

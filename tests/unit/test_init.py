@@ -459,3 +459,4 @@ def test_a_sandbox_that_has_ended_is_named_as_the_reason(terminal: Terminal, tmp
     assert f"  1  the sandbox that runs here, {terminal.url}\n" in result.output
     assert result.exit_code == UNREACHABLE
     assert "the sandbox has ended; `make demo` starts a new one" in result.stderr
+    assert "goes on there" not in result.stderr
