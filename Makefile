@@ -11,7 +11,7 @@ UV_COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashe
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test screenshots matrix conditions soak bench check package deploy destroy format lock clean install install-aws install-bench install-checkov python chromium
+.PHONY: help demo test screenshots reference matrix conditions soak bench check package deploy destroy format lock clean install install-aws install-bench install-checkov python chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ screenshots: install chromium ## Take the pictures in docs/screenshots anew
 	@$(PYTEST) -q tests/pages/test_pages.py -k has_its_picture
 	@mkdir -p docs/screenshots
 	@cp .sandbox/screenshots/docs/*.png docs/screenshots/
+
+reference: install ## Write anew what the docs take from the code: api.md, message.schema.json, tables of operations.md
+	@$(BIN)/python -m cli.reference
+	@$(BIN)/python -m cli.manual
 
 matrix: install ## Print which promise is shown by which test; fails for a gap
 	@$(BIN)/python -m tests.matrix
@@ -55,6 +59,7 @@ check: install install-aws install-checkov ## Lint, types and packaging: what mu
 	@$(BIN)/python -m pytest tests/packaging
 	@$(BIN)/python -m cli.package build
 	@.venv-checkov/bin/checkov --config-file tests/packaging/checkov.yaml --file build/template.json build/data-stack.yaml
+	@.venv-checkov/bin/python tests/packaging/bill.py build/sbom.cdx.json
 
 package: install ## Build what is deployed into build/: zip, templates, bill of materials, licences
 	@$(BIN)/python -m cli.package build

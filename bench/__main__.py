@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from bench.run import main
 
-main()
+if __name__ == "__main__":  # the processes that refresh import this module, too
+    main()

@@ -44,6 +44,8 @@ def handler(event, context):
 _INIT = re.compile(r"INIT REPORT\(durationMs: ([\d.]+)\)")
 _FIRST = re.compile(r"INVOKE RTDONE\(.*duration: ([\d.]+)ms\)")
 _READY_SECONDS = 10.0
+OK, BAD = 200, 400
+"""HTTP statuses, of a function that answers with one."""
 
 
 @dataclass(frozen=True)
@@ -63,41 +65,54 @@ class Function:
     ratio: float
 
 
-def measure(world: World, package: Path, directory: Path, runs: int = 7) -> tuple[dict[str, Function], Start]:
+def unpacked(package: Path, directory: Path) -> Path:
+    """The tree that the functions are started from."""
+    application = directory / "application"
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(application)
+    return application
+
+
+def measure(
+    world: World, application: Path, directory: Path, runs: int = 9
+) -> tuple[dict[str, Function], Start]:
     """Starts every function and the baseline `runs` times, in turn; returns them by name, and the baseline.
 
     The baseline is ``boto3`` with a DynamoDB client. Functions meet the world's servers, and are given
     something to do.
     """
-    application, baseline = directory / "application", directory / "baseline"
-    with zipfile.ZipFile(package) as archive:
-        archive.extractall(application)
+    baseline = directory / "baseline"
     baseline.mkdir()
     (baseline / "baseline.py").write_text(BASELINE)
     account = world.account(world.connector()).id
     starts: dict[str, list[Start]] = {}
     for _ in range(runs):
-        starts.setdefault("", []).append(_start(world, baseline, "baseline.handler", {}))
-        for name, event in _events(account).items():
-            handler = "app.app" if name == "api" else f"app.{name}"
-            starts.setdefault(name, []).append(_start(world, application, handler, event))
+        starts.setdefault("", []).append(start(world, baseline, "baseline.handler", {}))
+        for name, event in events(account).items():
+            starts.setdefault(name, []).append(start(world, application, handler(name), event))
     against = starts.pop("")
     return {name: _function(found, against) for name, found in starts.items()}, _median(against)
 
 
-def _start(world: World, tree: Path, handler: str, event: Mapping[str, Any]) -> Start:
+def handler(function: str) -> str:
+    """What Lambda is told to call."""
+    return "app.app" if function == "api" else f"app.{function}"
+
+
+def start(world: World, tree: Path, called: str, event: Mapping[str, Any]) -> Start:
+    """Starts what is in the tree, invokes it once, and stops it. Raises ChildError for one that fails."""
     port, api = free_port(), free_port()
     environment = {
         **world.sandbox.environment,
         "PATH": os.defpath,
         "LAMBDA_TASK_ROOT": str(tree),
-        "AWS_LAMBDA_FUNCTION_NAME": handler,
+        "AWS_LAMBDA_FUNCTION_NAME": called,
         "AWS_LAMBDA_FUNCTION_TIMEOUT": "300",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [str(_emulator()), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-    command += ["--runtime-api-address", f"127.0.0.1:{api}", str(PYTHON), "-m", "awslambdaric", handler]
+    command += ["--runtime-api-address", f"127.0.0.1:{api}", str(PYTHON), "-m", "awslambdaric", called]
     child = Child("rie", command, environment, tree.parent / "rie.log", tree, grace_seconds=0.5)
     child.start()
     try:
@@ -123,17 +138,20 @@ def durations(log: str) -> tuple[float, float]:
 
 
 def _invoke(port: int, event: Mapping[str, Any]) -> None:
-    """Invokes the function as soon as RIE listens."""
+    """Invokes the function as soon as RIE listens. Raises ChildError for an answer that is an error."""
     url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
     deadline = time.monotonic() + _READY_SECONDS
     while True:
         try:
-            urllib.request.urlopen(url, json.dumps(event).encode(), timeout=60).close()
+            with urllib.request.urlopen(url, json.dumps(event).encode(), timeout=60) as answer:
+                told = json.load(answer) or {}
             break
         except urllib.error.URLError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+    if told.keys() & {"errorType", "error"} or told.get("statusCode", OK) >= BAD:
+        raise ChildError(f"the function failed: {told}")
 
 
 def _function(starts: Sequence[Start], against: Sequence[Start]) -> Function:
@@ -145,7 +163,7 @@ def _median(starts: Sequence[Start]) -> Start:
     return Start(*(median(each) for each in zip(*(astuple(start) for start in starts), strict=True)))
 
 
-def _events(account: str) -> dict[str, dict[str, Any]]:
+def events(account: str) -> dict[str, dict[str, Any]]:
     """Something to do for each function, by its name."""
     schedule = {
         "version": "0",
@@ -173,17 +191,18 @@ def _events(account: str) -> dict[str, dict[str, Any]]:
     }
     return {
         "api": request,
-        "connect": {"op": "none"},
+        "connect": {"op": "verify", "account_id": account},
         "tokens": {"account": account, "failed_version": 1},
         "refresh_tokens": schedule,
-        "refresh": _queued({"accounts": [account]}),
+        "refresh": queued({"accounts": [account]}),
         "send": message(account, 1_000),
-        "relay": _queued({"account": account}),
+        "relay": queued({"account": account}),
         "relay_due": schedule,
     }
 
 
-def _queued(body: Mapping[str, Any]) -> dict[str, Any]:
+def queued(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a queue hands to its function."""
     return {"Records": [{"messageId": "1", "receiptHandle": "1", "body": json.dumps(body)}]}
 
 

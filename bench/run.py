@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from bench import accept, init, refresh, relay, units
+from bench import accept, init, memory, refresh, relay, units
 from bench.table import print_table
 from bench.world import started
 from cli.packages import packaged
@@ -19,18 +19,21 @@ from cli.packages import packaged
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bench.init import Function, Start
+
 HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything that one run has found out; `init` is by function, sizes are in MiB."""
+    """Everything that one run has found out; `init` and `memory` are by function, sizes are in MiB."""
 
     accept: accept.Accept
     relay: relay.Relay
     refresh: refresh.Refresh
-    init: Mapping[str, init.Function]
-    baseline: init.Start
+    init: Mapping[str, Function]
+    baseline: Start
+    memory: Mapping[str, float]
     zip_mib: float
     load: tuple[float, float]
     row_bytes: Mapping[str, int]
@@ -50,6 +53,12 @@ class Measured:
                 "python": platform.python_version(),
                 "load_before": round(self.load[0], 1),
                 "load_after": round(self.load[1], 1),
+                "boto3_init_ms": round(self.baseline.init),
+                "memory_mib": {name: round(size) for name, size in self.memory.items()},
+                "processor_ms_per_refresh": {
+                    str(at_once): {name: round(taken, 1) for name, taken in rate.processor_ms.items()}
+                    for at_once, rate in self.refresh.rates.items()
+                },
             },
         }
 
@@ -58,14 +67,15 @@ def measure(directory: Path) -> Measured:
     """Measures one thing after the other; `directory` takes what the servers write."""
     before, package = os.getloadavg()[0], packaged()
     with started(directory / "world") as world:
-        world.gateway.callers.allow_alias("", "bench", {"send"}, {"*"})
-        functions, baseline = init.measure(world, package.artifact, directory)
+        application = init.unpacked(package.artifact, directory)
+        functions, baseline = init.measure(world, application, directory)
+        needed = memory.measure(world, application)
         accepted, relayed = accept.measure(world), relay.measure(world)
         rows = units.row_bytes(world)
         refreshed = refresh.measure(world)
     load = before, os.getloadavg()[0]
     size = package.size / 2**20
-    return Measured(accepted, relayed, refreshed, functions, baseline, size, load, rows)
+    return Measured(accepted, relayed, refreshed, functions, baseline, needed, size, load, rows)
 
 
 def main() -> None:

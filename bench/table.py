@@ -8,11 +8,14 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from bench.init import Function
+    from bench.refresh import Refresh
     from bench.run import Measured
 
 WITHIN = 1.25
 """The most that the init of `send` and `relay` may take, by that of boto3 with a DynamoDB client."""
 
+AIMED = ("send", "relay")
 AT_ONCE_AIM = 20
 ZIP_AIM = 7
 
@@ -41,6 +44,7 @@ def rows(measured: Measured) -> list[tuple[str, str, str, bool | None]]:
         ("relay, calls for a message", f"{relay.per_message:.2f}", "3", relay.per_message <= 3),  # noqa: PLR2004
         ("relay, long body", f"{relay.per_large_message:.2f}", "4", relay.per_large_message <= 4),  # noqa: PLR2004
         ("relay, calls for a session", f"{relay.per_session:.1f}", "4", relay.per_session <= 4),  # noqa: PLR2004
+        ("relay, further looks, each 25 messages", f"{relay.looks:.1f}", "", None),
         ("relay, first session of a process", f"{relay.first_session:.1f}", "", None),
         ("relay, round trips for a message", f"{relay.round_trips:.2f}", "", None),
         ("relay, messages a second", f"{relay.messages_per_s:.1f}", "", None),
@@ -51,22 +55,24 @@ def rows(measured: Measured) -> list[tuple[str, str, str, bool | None]]:
             for at_once, rate in rates.items()
         ),
         ("refreshes, most at once by one", f"{fastest:.1f} times", f"{AT_ONCE_AIM}", fastest >= AT_ONCE_AIM),
+        ("processor time of each then", _processor(refresh), "", None),
         ("reads of a tick, by accounts", f"{dict(reads)}", "equal", growth == 1),
         ("boto3 with a client, init", f"{measured.baseline.init:.0f} ms", "", None),
     ]
-    for name, function in measured.init.items():
-        aimed = name in ("send", "relay")
-        start = function.start
-        value = (
-            f"{function.ratio:.2f} ({start.init:.0f} ms, then {start.first:.0f} ms, {start.memory:.0f} MiB)"
-        )
-        found.append(
-            (
-                f"{name}, init",
-                value,
-                str(WITHIN) if aimed else "",
-                function.ratio <= WITHIN if aimed else None,
-            )
-        )
+    found += [_started(name, function) for name, function in measured.init.items()]
+    found += [(f"{name}, most memory", f"{size:.0f} MiB", "", None) for name, size in measured.memory.items()]
     size = measured.zip_mib
     return [*found, ("zip", f"{size:.2f} MiB", f"{ZIP_AIM} MiB", size <= ZIP_AIM)]
+
+
+def _started(name: str, function: Function) -> tuple[str, str, str, bool | None]:
+    start, ratio = function.start, f"{function.ratio:.2f}"
+    value = f"{ratio} ({start.init:.0f} ms, then {start.first:.0f} ms, {start.memory:.0f} MiB)"
+    if name not in AIMED:
+        return f"{name}, init", value, "", None
+    return f"{name}, init", value, str(WITHIN), function.ratio <= WITHIN
+
+
+def _processor(refresh: Refresh) -> str:
+    taken = refresh.rates[max(refresh.rates)].processor_ms
+    return ", ".join(f"{name} {one:.1f} ms" for name, one in taken.items())

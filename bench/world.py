@@ -34,7 +34,8 @@ class World:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.gateway = self.new_gateway()
-        self.caller = self.gateway.callers.create_key("bench", {Scope.SEND}, {ALL_ACCOUNTS})[0]
+        self.caller, self.key = self.gateway.callers.create_key("bench", {Scope.SEND}, {ALL_ACCOUNTS})
+        self.gateway.callers.allow_alias("", "bench", {Scope.SEND}, {ALL_ACCOUNTS})
 
     def new_gateway(self) -> Gateway:
         """The application as an execution environment finds it that was just started."""

@@ -21,11 +21,11 @@ def now() -> int:
 
 
 def shown(milliseconds: int | None) -> str | None:
-    """RFC 3339 text with milliseconds and Z, or None for None."""
-    if milliseconds is None:
-        return None
-    return (
-        datetime.fromtimestamp(milliseconds / 1000, UTC)
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-    )
+    """As shown_at, or None for None."""
+    return None if milliseconds is None else shown_at(milliseconds)
+
+
+def shown_at(milliseconds: int) -> str:
+    """RFC 3339 text with milliseconds and Z."""
+    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

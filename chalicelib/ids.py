@@ -26,7 +26,13 @@ LONG = 26
 SHARDS = ("0", "1", "2", "3")
 """Partitions of the indexes of what is due. One takes 1,000 writes a second."""
 
-_MESSAGE = re.compile(rf"msg_([{ALPHABET}]{{{SHORT}}})_[{ALPHABET}]{{{LONG}}}")
+MESSAGE_SHAPE = rf"msg_([{ALPHABET}]{{{SHORT}}})_[{ALPHABET}]{{{LONG}}}"
+_MESSAGE = re.compile(MESSAGE_SHAPE)
+
+
+def shape(prefix: str) -> str:
+    """The regular expression of identifiers with that prefix."""
+    return rf"{prefix}_[{ALPHABET}]{{{SHORT}}}"
 
 
 def new_id(prefix: str) -> str:
@@ -36,7 +42,7 @@ def new_id(prefix: str) -> str:
 
 def is_id(prefix: str, text: str) -> bool:
     """Whether the text has the shape of an identifier with that prefix."""
-    return re.fullmatch(rf"{prefix}_[{ALPHABET}]{{{SHORT}}}", text) is not None
+    return re.fullmatch(shape(prefix), text) is not None
 
 
 def new_message_id(account: str) -> str:

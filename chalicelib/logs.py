@@ -8,8 +8,8 @@ A record may carry, by ``extra``::
 
 `about` puts facts into every line that is written inside it. So one id leads from a request to the server's
 reply: `request_id` is API Gateway's (or Lambda's, for who invokes `send`), is stored with the message, and
-stands in each line of a request and of every later attempt, beside the message's own id. (In a line
-``message`` is that id, as everywhere; what a line tells is its ``event``.)
+stands in each line of a request, of what `connect` and `tokens` do for it, and of every later attempt, beside
+the message's own id. (In a line ``message`` is that id, as everywhere; what a line tells is its ``event``.)
 """
 
 from __future__ import annotations
@@ -92,3 +92,8 @@ def about(**facts: Any) -> Iterator[None]:
         yield
     finally:
         _about.reset(token)
+
+
+def known(fact: str) -> Any:
+    """What `about` has put into the lines of this moment under that name; None if nothing."""
+    return _about.get().get(fact)

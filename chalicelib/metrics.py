@@ -17,8 +17,13 @@ OldestDue          Seconds       how long the oldest mail that could go waits   
 Refreshed          Count         access tokens that a provider gave               stage and provider
 RefreshFailures    Count         refreshes that gave none                         stage
 AccountsNeedOwner  Count         mailboxes whose owner must connect them again    stage
-NearestExpiry      Seconds       until the first unused grant is forgotten        stage
+NearestExpiry      Seconds       until a grant ends, or is forgotten              stage
 =================  ============  ===============================================  ==================
+
+NearestExpiry is told of each grant that somebody must see to: daily of one that its provider has given an end
+(Google's for an app in testing, 7 days), and with each refusal. Not of what nobody tells us: when a client
+secret ends (only Microsoft Graph would say so, to who has further rights), or that Microsoft ends the grants
+of a redirect URI of the kind SPA after 24 hours (its refusal, AADSTS700084, says so afterwards).
 """
 
 from __future__ import annotations

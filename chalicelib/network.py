@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import ConfigurationError, InvalidInput, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from chalicelib.settings import Network
 
 Address = IPv4Address | IPv6Address
 
 NAT64 = IPv6Network("64:ff9b::/96")
 """RFC 6052: the last 32 bits are an IPv4 address."""
+PORTS = frozenset({443, 465, 587, 993, 995, 2525, 8443})
+"""Where web and mail servers listen. Others are for services that nobody should reach through us."""
+
+Resolve = Callable[[str, int], list[str]]
+"""Gives the addresses of a host that may be connected to; see `resolve`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom HTTPS trusts: `extra_ca` (PEM) besides the usual authorities.
+
+    With `resolve`, which hosts that a user has named need, it connects only to the addresses that this gives.
+    """
+
+    extra_ca: str = ""
+    resolve: Resolve | None = None
+
+    def also(self, extra_ca: str) -> Trust:
+        """As this, with further authorities."""
+        return replace(self, extra_ca="\n".join(one for one in (self.extra_ca, extra_ca) if one))
 
 
 def tls_context(extra_ca: str = "") -> ssl.SSLContext:
@@ -40,8 +60,9 @@ def resolve(host: str, port: int, allowed_private_networks: Iterable[Network] = 
     """The addresses of the host that may be connected to, in the resolver's order.
 
     Connect to one of these and not to the name: a second look-up might answer otherwise (DNS rebinding).
-    If only one address of a name is not public, the whole name is refused. Raises InvalidInput (code
-    ``private_address``) for that, and Unavailable when the name cannot be resolved at this moment.
+    If only one address of a name is not public, the whole name is refused. In the allowed networks any port
+    will do. Raises InvalidInput (code ``private_address``, or ``port_not_allowed`` for a port that is not one
+    of PORTS), and Unavailable when the name cannot be resolved at this moment.
     """
     networks = tuple(allowed_private_networks)
     addresses = _lookup(host, port)
@@ -53,6 +74,13 @@ def resolve(host: str, port: int, allowed_private_networks: Iterable[Network] = 
                 field="host",
                 code="private_address",
             )
+        if port not in PORTS and not _is_allowed([address, *_carried(address)], networks):
+            raise InvalidInput(
+                f"The port {port} is not one of a web or mail server.",
+                fix=f"Use one of {', '.join(map(str, sorted(PORTS)))}.",
+                field="port",
+                code="port_not_allowed",
+            )
     return [str(address) for address in addresses]
 
 
@@ -63,12 +91,15 @@ def reachable(address: Address, allowed_private_networks: Iterable[Network] = ()
     is an IPv6 address that carries such an IPv4 address (mapped, 6to4, Teredo, NAT64).
     """
     carried = [address, *_carried(address)]
-    allowed = tuple(allowed_private_networks)
-    if any(one.version == network.version and one in network for network in allowed for one in carried):
+    if _is_allowed(carried, allowed_private_networks):
         return True
     public = [one.is_global and not one.is_multicast for one in carried]
     # is_global is false for the IPv6 forms that carry an IPv4 address; what they carry decides then.
     return all(public[1:]) if len(carried) > 1 else public[0]
+
+
+def _is_allowed(carried: list[Address], networks: Iterable[Network]) -> bool:
+    return any(one.version == network.version and one in network for network in networks for one in carried)
 
 
 def _carried(address: Address) -> list[IPv4Address]:

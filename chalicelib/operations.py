@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.errors import Diagnosed, MailgrantError, MalformedRequest
-from chalicelib.logs import logger
+from chalicelib.logs import about, logger
 
 if TYPE_CHECKING:  # every function imports this module, and each needs only one of them
     from collections.abc import Callable, Mapping
@@ -62,15 +62,19 @@ class ConnectOperations:
         }
 
     def run(self, event: Event) -> dict[str, Any]:
-        """Runs ``{"op": …, **arguments}``; answers the operation's result, or ``{"error", "status"}``."""
+        """Runs ``{"op", "request_id"?, **arguments}``; answers the operation's result, or an error's.
+
+        That is ``{"error", "status"}``. All lines of the log have the id of the request that asked for it.
+        """
         arguments = dict(event)
         operation = self._operations.get(str(arguments.pop("op", "")))
         if operation is None:
             raise ValueError("connect is invoked by the API only, with a known operation")
-        try:
-            return dict(operation(**arguments) or {})
-        except MailgrantError as error:
-            return _answer(error)
+        with about(request_id=arguments.pop("request_id", None)):
+            try:
+                return dict(operation(**arguments) or {})
+            except MailgrantError as error:
+                return _answer(error)
 
 
 class TokenOperations:
@@ -80,18 +84,19 @@ class TokenOperations:
         self._tokens = tokens
 
     def run(self, event: Event, *, until: int) -> dict[str, Any]:
-        """Takes ``{"account", "failed_version"?, "resource"?}``.
+        """Takes ``{"account", "failed_version"?, "resource"?}``; answers {}, ``{"diagnosis"}`` or an error.
 
-        Answers {}, ``{"diagnosis"}`` or ``{"error", …}``.
+        A ``request_id`` is that of the message for whose sake it is done.
         """
         asked = {name: event[name] for name in ("failed_version", "resource") if name in event}
-        try:
-            self._tokens.ensure(event["account"], until=until, **asked)
-        except Diagnosed as refused:
-            return {"diagnosis": refused.diagnosis.to_json()}
-        except MailgrantError as error:
-            return _answer(error)
-        return {}
+        with about(request_id=event.get("request_id")):
+            try:
+                self._tokens.ensure(event["account"], until=until, **asked)
+            except Diagnosed as refused:
+                return {"diagnosis": refused.diagnosis.to_json()}
+            except MailgrantError as error:
+                return _answer(error)
+            return {}
 
 
 class RefreshSchedule:

@@ -30,10 +30,14 @@ def read(request: bytes | Mapping[str, Any], type_: type[Value]) -> Value:
     have, or nests too deeply; InvalidInput, naming the field, for a field that is unknown, missing, or does
     not fit, and for half a surrogate pair, which is no text: it could be neither stored nor sent.
     """
-    value = _object(request)
+    return convert(_object(request), type_)
+
+
+def convert(value: Mapping[str, Any], type_: type[Value], *, strict: bool = True) -> Value:
+    """As read, of what was parsed already; not strict for values that can only come as text."""
     try:
         _refuse_surrogates(value)
-        return msgspec.convert(value, type_)
+        return msgspec.convert(value, type_, strict=strict)
     except RecursionError as error:
         raise MalformedRequest("The request nests too deeply.", fix=_ONE_OBJECT) from error
     except msgspec.ValidationError as error:
@@ -96,6 +100,8 @@ def _invalid(said: str, type_: type[Any]) -> InvalidInput:
     named = message.partition("field `")[2].partition("`")[0]
     field = ".".join(part for part in (inner, named) if part) or None
     fix = _nearest(named, path, type_) if message.startswith("Object contains unknown") else ""
+    if message.startswith("Object missing required"):
+        message = f"{named} is missing"
     return InvalidInput(f"{message}.", fix=f"{fix}{DESCRIBED}", field=field)
 
 
@@ -113,7 +119,7 @@ def _nearest(name: str, path: str, type_: type[Any]) -> str:
 
 
 def _structs(type_: Type) -> Iterator[StructType]:
-    from msgspec.inspect import ListType, StructType, UnionType
+    from msgspec.inspect import ListType, Metadata, StructType, UnionType
 
     if isinstance(type_, StructType):
         yield type_
@@ -122,3 +128,5 @@ def _structs(type_: Type) -> Iterator[StructType]:
             yield from _structs(one)
     elif isinstance(type_, ListType):
         yield from _structs(type_.item_type)
+    elif isinstance(type_, Metadata):
+        yield from _structs(type_.type)

@@ -2,52 +2,41 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import click
 
 from cli.api import Api, part
-from cli.commands import YES, Commands, agree, asking
+from cli.commands import YES, Commands, agree, asking, fall_short
 from cli.completion import account_argument
 from cli.completion import connectors as complete_connectors
 from cli.exits import DONE, FELL_SHORT
 from cli.output import Out, moment
+from cli.shown import called, consent, quoted, say_whose_turn_it_is, show_account
 
 POLL = 2.0
 """Seconds between two looks at an account that is being connected."""
 
-FIELDS = [
-    ("id", "id"),
-    ("name", "name"),
-    ("address", "address"),
-    ("display_name", "display name"),
-    ("status", "status"),
-    ("connector", "connector"),
-    ("connected_at", "connected"),
-    ("token_expires_at", "token expires"),
-    ("refreshed_at", "refreshed"),
-    ("paused", "paused"),
-    ("disconnected", "disconnected"),
-    ("lane", "mail"),
-    ("connect_link", "connect link"),
-    ("connect_link_expires_at", "link works until"),
-]
 COLUMNS = [("name", "NAME"), ("address", "ADDRESS"), ("status", "STATUS")]
 
-CONSENT = {
-    "revoked": "The consent is withdrawn at the provider.",
-    "shared": "The consent stays: another account lives by it.",
-    "unsupported": "The provider has no way for us to withdraw the consent; its owner can do that.",
-    "failed": "The provider did not withdraw the consent; its owner can do that.",
-    "nothing": "There was no consent.",
-}
-"""What became of the owner's consent, in a sentence."""
+NEEDS_OWNER: Final = frozenset({"disconnected", "needs_reconnect"})
+"""Status in which the mailbox's owner has to sign in."""
+
+NONE_YET: Final = "No account yet: `mailgrant accounts add --connector CONNECTOR ADDRESS` makes one."
 
 
 @click.group(cls=Commands)
 def accounts() -> None:
-    """The mailboxes that mail is sent from."""
+    r"""The mailboxes that mail is sent from.
+
+    \b
+    Examples:
+      mailgrant accounts list
+      mailgrant accounts add --connector con_q3vd0r8m2xkz5t7w1ybn ada@contoso.com
+    """
 
 
 @accounts.command("add")
@@ -63,7 +52,9 @@ def add(api: Api, out: Out, **body: str) -> None:
     Example:
       mailgrant accounts add --connector con_q3vd0r8m2xkz5t7w1ybn ada@contoso.com
     """
-    _show(out, api.post("accounts", {name: value for name, value in body.items() if value}))
+    made = api.post("accounts", {name: value for name, value in body.items() if value})
+    show_account(out, made)
+    say_whose_turn_it_is(out, made)
 
 
 @accounts.command("list")
@@ -76,7 +67,7 @@ def list_accounts(api: Api, out: Out) -> None:
       mailgrant accounts list --json | jq -r '.accounts[].address'
     """
     found = list(api.pages("accounts", "accounts"))
-    out.table({"accounts": found}, found, COLUMNS, below="id")
+    out.table({"accounts": found}, found, COLUMNS, below="id", none=NONE_YET)
 
 
 @accounts.command("show")
@@ -89,7 +80,10 @@ def show(api: Api, out: Out, account: str) -> None:
     Example:
       mailgrant accounts show sales
     """
-    _show(out, api.get(f"accounts/{part(account)}"))
+    found = api.get(f"accounts/{part(account)}")
+    show_account(out, found)
+    if found["status"] in NEEDS_OWNER:
+        out.say(f"\n`mailgrant connect {quoted(found)}` prints a link by which its owner connects it.")
 
 
 @click.command()
@@ -103,8 +97,9 @@ def connect(api: Api, out: Out, account: str, *, wait: bool, timeout: int) -> in
     r"""Print a new connect link for an account, to connect or to reconnect it.
 
     \b
-    Example:
+    Examples:
       mailgrant connect sales --wait
+      mailgrant accounts reconnect sales
     """
     path = f"accounts/{part(account)}"
     before = api.get(path)["connected_at"] if wait else None
@@ -115,7 +110,8 @@ def connect(api: Api, out: Out, account: str, *, wait: bool, timeout: int) -> in
     out.tell(link["connect_link"])
     found = wait_for(api, path, before, timeout)
     if found is None:
-        click.echo("It was not connected in time; the link still works.", err=True)
+        fix = f"The link still works: `mailgrant connect {shlex.quote(account)} --wait` waits with a new one."
+        fall_short("not_in_time", f"It was not connected within {timeout} s.", fix, as_json=out.as_json)
         return FELL_SHORT
     out.answer(found, f"{found['address']} is connected.")
     return DONE
@@ -140,7 +136,7 @@ def rename(api: Api, out: Out, account: str, name: str | None, display_name: str
     body = {key: text for key, text in (("name", name), ("display_name", display_name)) if text is not None}
     if not body:
         raise click.UsageError("Give a new name, or --display-name.")
-    _show(out, api.patch(f"accounts/{part(account)}", body))
+    show_account(out, api.patch(f"accounts/{part(account)}", body))
 
 
 @accounts.command("pause")
@@ -155,9 +151,8 @@ def pause(api: Api, out: Out, account: str, reason: str) -> None:
       mailgrant accounts pause sales --reason "Moving to another tenant"
     """
     found = api.post(f"accounts/{part(account)}/pause", {"reason": reason} if reason else {})
-    out.answer(
-        found, f"{found['name']} is paused. Its mail waits; `mailgrant accounts resume` lets it go on."
-    )
+    end = f"`mailgrant accounts resume {quoted(found)}` lets it go on."
+    out.answer(found, f"{found['name']} is paused. Its mail waits; {end}")
 
 
 @accounts.command("resume")
@@ -206,56 +201,62 @@ def disconnect(api: Api, out: Out, account: str, *, yes: bool) -> None:
       mailgrant accounts disconnect sales
     """
     path = f"accounts/{part(account)}"
-    agree(out, f"Disconnect {_named(api, path)}? Only its owner can connect it again.", yes=yes)
+    agree(out, f"Disconnect {called(api.get(path))}? Only its owner can connect it again.", yes=yes)
     found = api.post(f"{path}/disconnect", {})
-    out.answer(found, f"{found['name']} is disconnected. {CONSENT.get(found['revocation'], '')}")
-    for url in found.get("withdraw", ()):
-        out.say(f"  {url}")
+    out.answer(found, f"{found['name']} is disconnected. {consent(found)}")
 
 
-def wait_for(api: Api, path: str, before: str | None, timeout: float) -> dict[str, Any] | None:
-    """The account at that path once it was connected after `before`; None when that takes too long (s)."""
+@accounts.command("delete")
+@account_argument
+@YES
+@asking
+def delete(api: Api, out: Out, account: str, *, yes: bool) -> None:
+    r"""Disconnect an account and delete it with the mail that waits. Within 7 days it can be restored.
+
+    \b
+    Example:
+      mailgrant accounts delete sales
+    """
+    path = f"accounts/{part(account)}"
+    agree(out, f"Delete {called(api.get(path))}, with the mail that waits?", yes=yes)
+    found = api.delete(path)
+    until = moment(found["restorable_until"])
+    undo = f"`mailgrant accounts restore {quoted(found)}` undoes it until {until}."
+    out.answer(found, f"{found['name']} is deleted. {consent(found)}\n{undo}")
+
+
+@accounts.command("restore")
+@account_argument
+@asking
+def restore(api: Api, out: Out, account: str) -> None:
+    r"""Take back the deletion of an account, by id or name. Its connect link is printed.
+
+    \b
+    Example:
+      mailgrant accounts restore sales
+    """
+    found = api.post(f"accounts/{part(account)}/restore", {})
+    show_account(out, found)
+    say_whose_turn_it_is(out, found)
+
+
+def wait_for(
+    api: Api,
+    path: str,
+    before: str | None,
+    timeout: float,
+    meanwhile: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any] | None:
+    """The account at that path once it was connected after `before`; None when that takes too long (s).
+
+    `meanwhile` is handed the account at each look at which it is not connected yet.
+    """
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         found = api.get(path)
         if found["connected_at"] not in (None, before):
             return found
+        if meanwhile is not None:
+            meanwhile(found)
         time.sleep(min(POLL, max(end - time.monotonic(), 0)))
     return None
-
-
-def _named(api: Api, path: str) -> str:
-    found = api.get(path)
-    return found["address"] if found["name"] == found["address"] else f"{found['name']} ({found['address']})"
-
-
-def _show(out: Out, account: dict[str, Any]) -> None:
-    if out.as_json:
-        return out.record(account, FIELDS)
-    told = {
-        "paused": _paused(account),
-        "disconnected": _disconnected(account),
-        "lane": _mail(account["lane"]),
-    }
-    return out.record({**account, **told}, FIELDS)
-
-
-def _paused(account: dict[str, Any]) -> str:
-    paused = account.get("paused")
-    if not paused:
-        return ""
-    reason = f": {paused['reason']}" if paused["reason"] else ""
-    return f"{moment(paused['at'])} by {paused['by']}{reason}"
-
-
-def _disconnected(account: dict[str, Any]) -> str:
-    last = account.get("disconnected")
-    if not last or account["status"] != "disconnected":
-        return ""
-    return f"{moment(last['at'])} by {last['by']}. {CONSENT.get(last['revocation'], '')}"
-
-
-def _mail(lane: dict[str, Any]) -> str:
-    if lane.get("closed"):
-        return f"held ({lane['closed']})"
-    return f"looked at next {moment(lane['next_due_at'])}" if lane.get("next_due_at") else "nothing waits"

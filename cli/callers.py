@@ -48,7 +48,13 @@ ACCOUNTS = click.option(
 
 @click.group(cls=Commands)
 def keys() -> None:
-    """API keys."""
+    r"""API keys, by which services send and administrators administrate.
+
+    \b
+    Examples:
+      mailgrant keys list
+      mailgrant keys create shop --scope send --account sales
+    """
 
 
 @keys.command("create")
@@ -84,7 +90,9 @@ def list_keys(api: Api, out: Out) -> None:
       mailgrant keys list
     """
     found = [caller for caller in api.get("callers")["callers"] if caller["kind"] == "key"]
-    _table(out, {"callers": found}, found)
+    _table(
+        out, {"callers": found}, found, "No API key: `mailgrant keys create --help` shows how to make one."
+    )
 
 
 @keys.command("revoke")
@@ -105,7 +113,13 @@ def revoke_key(api: Api, out: Out, key: str, *, yes: bool) -> None:
 
 @click.group(cls=Commands)
 def callers() -> None:
-    """Everybody who may use the API or the function send."""
+    r"""Everybody who may use the API or the function send: keys, IAM roles, aliases.
+
+    \b
+    Examples:
+      mailgrant callers list
+      mailgrant callers allow shop --alias shop --scope send --account sales
+    """
 
 
 @callers.command("allow")
@@ -148,7 +162,7 @@ def list_callers(api: Api, out: Out) -> None:
       mailgrant callers list
     """
     answer = api.get("callers")
-    _table(out, answer, answer["callers"])
+    _table(out, answer, answer["callers"], "none")
 
 
 @callers.command("revoke")
@@ -172,8 +186,9 @@ def _revoke(api: Api, out: Out, caller: str, *, yes: bool) -> None:
     out.answer(api.delete("callers", id=caller), f"{caller} is revoked.")
 
 
-def _table(out: Out, answer: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> None:
-    out.table(answer, [{**caller, "state": _state(caller)} for caller in found], COLUMNS, below="id")
+def _table(out: Out, answer: Mapping[str, Any], found: Sequence[Mapping[str, Any]], none: str) -> None:
+    rows = [{**caller, "state": _state(caller)} for caller in found]
+    out.table(answer, rows, COLUMNS, below="id", none=none)
 
 
 def _state(caller: Mapping[str, Any]) -> str:

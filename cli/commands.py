@@ -6,7 +6,8 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
@@ -15,7 +16,8 @@ from chalicelib.errors import docs_of
 from cli import config
 from cli.api import Api, ApiError, Unreachable
 from cli.exits import DONE, INTERRUPTED, PIPE_CLOSED, REFUSED, UNREACHABLE
-from cli.output import Out, visible
+from cli.output import Out, folded, visible
+from cli.routes import named
 
 YES = click.option("--yes", is_flag=True, help="Do not ask.")
 """For commands that cannot be undone; see agree()."""
@@ -41,25 +43,28 @@ class Commands(click.Group):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> NoReturn:
         """Runs the command that the arguments name, and exits."""
         given = list(sys.argv[1:] if args is None else args)
+        as_json = "--json" in given
         try:
             code = super().main(given, *rest, **{**options, "standalone_mode": False})
         except click.ClickException as error:
-            _misused(error, as_json="--json" in given)
+            _misused(error, as_json=as_json)
             code = error.exit_code
         except click.Abort as abort:
-            code = _aborted(abort)
+            code = _aborted(abort, as_json=as_json)
+        except OSError as error:
+            _write_no_more()
+            fail("io_failed", f"{error}.", "Make room, or correct the permission.", as_json=as_json)
         sys.exit(code or DONE)
 
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        """Reads the arguments; prints help, if that is what they ask for."""
+        with _read_or_not():
+            return super().make_context(*arguments, **more)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command. That nobody reads on is the end of it, not an error."""
-        try:
-            code = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Python would try to write what is left when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(PIPE_CLOSED)
-        return code
+        """Runs the command."""
+        with _read_or_not():
+            return super().invoke(ctx)
 
 
 def asking(command: Callable[..., int | None]) -> Callable[..., int]:
@@ -98,6 +103,11 @@ def reached(ask: Callable[[], int | None], out: Out) -> int:
         told = _error("unreachable", str(error), "Check the URL and the network.")
         tell_error(told, str(error), as_json=out.as_json)
         return UNREACHABLE
+    except KeyError as error:
+        message = f"The stage's answer lacks {error}, as that of another version does."
+        fix = "Deploy this version, or use the command line of the stage's version."
+        tell_error(_error("other_version", message, fix), message, as_json=out.as_json)
+        return REFUSED
     except UnicodeEncodeError as error:
         raise click.UsageError("An argument is not text in UTF-8.") from error
 
@@ -108,13 +118,38 @@ def agree(out: Out, question: str, *, yes: bool) -> None:
         return
     if out.as_json:
         raise click.UsageError("--json asks nobody: add --yes.")
-    click.confirm(visible(question), abort=True, err=True)
+    click.confirm(folded(visible(question), sys.stderr), abort=True, err=True)
 
 
-def fail(code: str, message: str, fix: str, *, as_json: bool) -> NoReturn:
+def hidden(question: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """A callback of an option: what was left out is asked for unseen, or read from standard input's line."""
+
+    def asked(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        if value is not None or context.resilient_parsing:
+            return value
+        if sys.stdin.isatty():
+            return str(click.prompt(question, hide_input=True, err=True))
+        try:
+            line = sys.stdin.readline().strip()
+        except ValueError as error:
+            raise click.BadParameter("Standard input cannot be read as UTF-8 text.") from error
+        if not line:
+            why = "Nobody is there to be asked, and standard input is empty."
+            raise click.MissingParameter(why, context, parameter)
+        return line
+
+    return asked
+
+
+def fall_short(code: str, message: str, fix: str, *, as_json: bool) -> None:
+    """Says what was not reached, and how to go on, in the shape of every other error."""
+    tell_error(_error(code, message, fix), message, as_json=as_json)
+
+
+def fail(code: str, message: str, fix: str, *, as_json: bool, exit_code: int = REFUSED) -> NoReturn:
     """Says what cannot be done and how to mend it, in the shape of every other error, and exits."""
     tell_error(_error(code, message, fix), f"Refused: {message}", as_json=as_json)
-    sys.exit(REFUSED)
+    sys.exit(exit_code)
 
 
 def tell_error(error: Mapping[str, Any], headline: str, *, as_json: bool) -> None:
@@ -122,10 +157,11 @@ def tell_error(error: Mapping[str, Any], headline: str, *, as_json: bool) -> Non
     if as_json:
         click.echo(json.dumps({"error": dict(error)}, ensure_ascii=False), err=True)
         return
-    click.secho(visible(headline), fg="red", err=True)
+    click.secho(folded(visible(headline), sys.stderr), fg="red", err=True)
     for name, label in (("field", "Field"), ("fix", "Fix"), ("code", "Code")):
         if error.get(name):
-            click.echo(f"{label}: {visible(str(error[name]))}", err=True)
+            text = visible(named(str(error[name])))
+            click.echo(folded(f"{label}: {text}", sys.stderr), err=True)
 
 
 def _error(code: str, message: str, fix: str) -> dict[str, str]:
@@ -134,19 +170,47 @@ def _error(code: str, message: str, fix: str) -> dict[str, str]:
 
 
 def _misused(error: click.ClickException, *, as_json: bool) -> None:
-    if not as_json:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return
-    fix = "Add --help to see how the command is used."
-    tell_error(_error("usage", error.format_message(), fix), "", as_json=True)
+    message = error.format_message()
+    if isinstance(error, config.NotConfigured):
+        told = _error("not_configured", message, error.fix)
+    else:
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        command = context.command_path if context else "mailgrant"
+        told = _error("usage", message, f"`{command} --help` shows how it is used.")
+    tell_error(told, f"Error: {message}", as_json=as_json)
 
 
-def _aborted(abort: click.Abort) -> int:
+def _aborted(abort: click.Abort, *, as_json: bool) -> int:
     """The exit code of Ctrl-C, or of a question that was answered with no or not at all."""
     if isinstance(abort.__context__, KeyboardInterrupt):
+        if abort.__cause__ is None:  # a question was broken off, whose line no key has ended
+            click.echo(err=True)
         return INTERRUPTED
-    click.echo("Ended: a question was answered with no, or not at all. --yes agrees beforehand.", err=True)
+    if not sys.stdin.isatty():
+        click.echo(err=True)  # as no key ended the question's line
+    message = "A question was answered with no, or not at all."
+    told = _error("not_agreed", message, "Answer it, or agree beforehand with --yes.")
+    tell_error(told, f"Ended: {message}", as_json=as_json)
     return REFUSED
+
+
+@contextmanager
+def _read_or_not() -> Iterator[None]:
+    """That nobody reads on what is printed inside is the end of it, not an error."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _write_no_more()
+        sys.exit(PIPE_CLOSED)
+
+
+def _write_no_more() -> None:
+    """Drops what is left to be written: Python would try that again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _laid_out(command: click.Command) -> click.Command:

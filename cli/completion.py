@@ -26,9 +26,9 @@ INSTALL: Final = {
 # or, for this shell only: eval "$(mailgrant completion bash)". It needs bash 4.4 or newer.""",
     "zsh": """# Install: mailgrant completion zsh > ~/.zsh/_mailgrant, with this in ~/.zshrc before compinit:
 #   fpath=(~/.zsh $fpath)
-# mailgrant must be found in PATH.""",
+# mailgrant must be found in PATH, such as by a symbolic link to it.""",
     "fish": """# Install: mailgrant completion fish > ~/.config/fish/completions/mailgrant.fish
-# mailgrant must be found in PATH.""",
+# mailgrant must be found in PATH, such as by a symbolic link to it.""",
 }
 """What the script says at its beginning: comments, so that the whole output can be a file."""
 

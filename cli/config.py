@@ -31,7 +31,14 @@ if TYPE_CHECKING:
 SANDBOX_DIRECTORY = "MAILGRANT_SANDBOX_DIRECTORY"
 CONFIGURATION = "cli.json"
 
-_LOG_IN = "Run 'mailgrant login --url URL' to write it anew."
+
+class NotConfigured(click.UsageError):
+    """It is not known where the API is, or with which key it is asked; `fix` says how to tell it."""
+
+    fix = (
+        "Run `mailgrant login --url URL`, set MAILGRANT_URL and MAILGRANT_KEY, or start the sandbox with "
+        "`make demo`."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +52,20 @@ class Config:
 
 
 def load(env: Mapping[str, str] = os.environ) -> Config:
-    """Finds the configuration; raises click.UsageError when there is none."""
+    """Finds the configuration; raises NotConfigured when there is none that can be used."""
+    try:
+        return _load(env)
+    except click.UsageError as error:
+        raise NotConfigured(error.message) from error
+
+
+def _load(env: Mapping[str, str]) -> Config:
     sandbox = sandbox_directory(env) / CONFIGURATION
     if not env.get("MAILGRANT_URL") and env.get(SANDBOX_DIRECTORY) and not sandbox.is_file():
         raise click.UsageError(f"No sandbox runs in {sandbox.parent}, which {SANDBOX_DIRECTORY} names.")
     for read in _places(env):
         return read()
-    raise click.UsageError(
-        "It is not known where the API is. Run 'mailgrant login --url URL', set MAILGRANT_URL and "
-        "MAILGRANT_KEY, or start the sandbox with 'make demo'."
-    )
+    raise click.UsageError("It is not known where the API is.")
 
 
 def known(env: Mapping[str, str] = os.environ) -> list[Config]:
@@ -147,7 +158,7 @@ def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
         found = parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise click.UsageError(f"{path} cannot be read ({type(error).__name__}). {_LOG_IN}") from error
+        raise click.UsageError(f"{path} cannot be read ({type(error).__name__}).") from error
     if not isinstance(found, dict):
-        raise click.UsageError(f"{path} names no url. {_LOG_IN}")
+        raise click.UsageError(f"{path} names no url.")
     return found

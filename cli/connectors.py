@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cli.api import Api, part
-from cli.commands import YES, Commands, agree, asking
+from cli.commands import YES, Commands, agree, asking, hidden
 from cli.completion import connector_argument
 from cli.output import Out
 
@@ -24,20 +24,29 @@ FIELDS = [
     ("redirect_uri", "redirect URI"),
 ]
 COLUMNS = [("name", "NAME"), ("provider", "PROVIDER"), ("state", "STATE")]
+NONE_YET = (
+    "No connector yet. `mailgrant init` leads from the registration of an app to the first message; "
+    "`mailgrant connectors add --help` shows the single step."
+)
 ACCOUNT_COLUMNS = [("name", "NAME"), ("address", "ADDRESS"), ("status", "STATUS")]
 
 SECRET = click.option(
     "--client-secret",
     envvar="MAILGRANT_CLIENT_SECRET",
-    prompt=True,
-    hide_input=True,
-    help="Asked for when left out, which keeps it out of the shell's history.",
+    callback=hidden("Client secret"),
+    help="Left out, which keeps it out of the shell's history, it is asked for, or read from standard input.",
 )
 
 
 @click.group(cls=Commands)
 def connectors() -> None:
-    """The OAuth clients that are registered at Microsoft and Google."""
+    r"""The OAuth clients that are registered at Microsoft and Google.
+
+    \b
+    Examples:
+      mailgrant connectors list
+      mailgrant connectors add --provider google --name Ours --client-id ID
+    """
 
 
 @connectors.command("add")
@@ -61,6 +70,7 @@ def add(api: Api, out: Out, **body: str) -> None:
     out.say("\nRegister the redirect URI at the provider, character by character.")
     out.say(checked(connector))
     out.problem(connector["check"].get("diagnosis"))
+    out.say(f"\nThen, for each mailbox:\n  mailgrant accounts add --connector {connector['id']} ADDRESS")
 
 
 @connectors.command("list")
@@ -74,7 +84,7 @@ def list_connectors(api: Api, out: Out) -> None:
     """
     answer = api.get("connectors")
     rows = [{**one, "state": "refused" if one["problem"] else "ok"} for one in answer["connectors"]]
-    out.table(answer, rows, COLUMNS, below="id")
+    out.table(answer, rows, COLUMNS, below="id", none=NONE_YET)
 
 
 @connectors.command("show")
@@ -89,7 +99,10 @@ def show(api: Api, out: Out, connector: str) -> None:
     """
     found = _with_accounts(api, connector)
     out.record(found, FIELDS)
-    _show_accounts(out, found)
+    out.say("")
+    _show_accounts(out, found, "Accounts:")
+    if not found["accounts"]:
+        out.say(f"No account yet: `mailgrant accounts add --connector {found['id']} ADDRESS` makes one.")
 
 
 @connectors.command("update")
@@ -101,6 +114,8 @@ def show(api: Api, out: Out, connector: str) -> None:
 def update(api: Api, out: Out, connector: str, **changes: str | None) -> None:
     r"""Change a connector. What is left out stays as it is; for the secret see `connectors secret`.
 
+    Before another client is taken, the accounts that it concerns are listed.
+
     \b
     Example:
       mailgrant connectors update con_q3vd0r8m2xkz5t7w1ybn --name "Our tenant"
@@ -108,6 +123,8 @@ def update(api: Api, out: Out, connector: str, **changes: str | None) -> None:
     body = {name: value for name, value in changes.items() if value is not None}
     if not body:
         raise click.UsageError("Name what changes: --name, --client-id or --tenant.")
+    if body.keys() != {"name"}:
+        _tell_whom_it_concerns(api, out, connector)
     out.record(api.patch(f"connectors/{part(connector)}", body), FIELDS)
 
 
@@ -119,12 +136,14 @@ def update(api: Api, out: Out, connector: str, **changes: str | None) -> None:
 def replace_secret(api: Api, out: Out, connector: str, *, client_secret: str, unchecked: bool) -> None:
     r"""Replace a connector's client secret, after the provider has taken the new one.
 
-    One that the provider refuses changes nothing. The former one stays in Secrets Manager as AWSPREVIOUS.
+    The accounts that live by it are listed before. One that the provider refuses changes nothing. The former
+    one stays in Secrets Manager as AWSPREVIOUS.
 
     \b
     Example:
       mailgrant connectors secret con_q3vd0r8m2xkz5t7w1ybn
     """
+    _tell_whom_it_concerns(api, out, connector)
     body: dict[str, Any] = {"client_secret": client_secret, "check": not unchecked}
     answer = api.put(f"connectors/{part(connector)}/secret", body)
     kept = " The former one is kept as AWSPREVIOUS." if answer.get("previous_kept") else ""
@@ -146,7 +165,8 @@ def delete(api: Api, out: Out, connector: str, *, yes: bool) -> None:
     """
     found = _with_accounts(api, connector)
     if found["accounts"]:
-        _show_accounts(out, found)
+        _show_accounts(out, found, "These accounts belong to it:")
+        out.say("")
     else:
         agree(out, f"Delete the connector {found['name']}?", yes=yes)
     # With accounts, the API says why it is not done.
@@ -177,7 +197,15 @@ def _with_accounts(api: Api, connector: str) -> dict[str, Any]:
     return found
 
 
-def _show_accounts(out: Out, found: dict[str, Any]) -> None:
+def _tell_whom_it_concerns(api: Api, out: Out, connector: str) -> None:
+    """Lists the accounts for a person; a program has asked for them before, if it wants to know."""
+    if not out.as_json:
+        found = _with_accounts(api, connector)
+        _show_accounts(out, found, "This concerns:")
+        out.say("" if found["accounts"] else "No account is concerned.")
+
+
+def _show_accounts(out: Out, found: dict[str, Any], heading: str) -> None:
     if found["accounts"] and not out.as_json:
-        out.say("\nAccounts:")
+        out.say(heading)
         out.table({}, found["accounts"], ACCOUNT_COLUMNS, below="id")

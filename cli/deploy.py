@@ -1,4 +1,4 @@
-"""The commands that put a stage into an AWS account, and take it out again. What they do is in deployment."""
+"""The commands that put a stage into an AWS account, and take it out again (see deployment, destruction)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cli.commands import fail
+from cli.exits import REFUSED, UNREACHABLE
 from cli.output import Out
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ _STAGE: Final = re.compile("[a-z][a-z0-9]{0,15}")
 
 
 def _stage(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not value:
+        raise click.BadParameter("no stage is named. Try make deploy STAGE=prod, or --stage prod.")
     if not _STAGE.fullmatch(value):
         raise click.BadParameter("a stage begins with a letter and has at most 16 small letters and digits.")
     return value
@@ -45,7 +48,8 @@ def on_aws(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(Target.of(stage, region, profile, out, yes=yes), **options)
         except Trouble as trouble:
-            fail(trouble.code, str(trouble), trouble.fix, as_json=as_json)
+            code = UNREACHABLE if trouble.code == "aws_unreachable" else REFUSED
+            fail(trouble.code, str(trouble), trouble.fix, as_json=as_json, exit_code=code)
 
     return run
 
@@ -73,7 +77,7 @@ def deploy(target: Target, *, new_key: bool, unchecked: bool, **options: Any) ->
     \b
     Examples:
       mailgrant deploy --stage prod --region eu-west-1
-      mailgrant deploy --stage prod --domain mail.example.com --certificate-arn arn:aws:acm:…
+      mailgrant deploy --stage prod --domain m.example.com --certificate-arn ARN
       mailgrant deploy --stage prod --alias shop --yes --json
     """
     from cli import deployment
@@ -85,10 +89,15 @@ def deploy(target: Target, *, new_key: bool, unchecked: bool, **options: Any) ->
 @on_aws
 @click.option("--with-data", is_flag=True, help="Delete the data too; the stage's name must be typed.")
 def destroy(target: Target, *, with_data: bool) -> None:
-    """Delete a stage's application. Its mailboxes, tokens and messages stay, unless --with-data is given."""
-    from cli import deployment
+    r"""Delete a stage's application. Its mailboxes, tokens and messages stay, unless --with-data is given.
 
-    deployment.destroy(target, with_data=with_data)
+    \b
+    Example:
+      mailgrant destroy --stage test --region eu-west-1
+    """
+    from cli import destruction
+
+    destruction.destroy(target, with_data=with_data)
 
 
 def _settings(

@@ -1,4 +1,4 @@
-"""What ``mailgrant deploy`` and ``mailgrant destroy`` do, step by step."""
+"""What ``mailgrant deploy`` does, step by step."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from cli import handover, permissions, preflight, removal, stacks
+from cli import handover, permissions, preflight, stacks
 from cli.cloudformation import Stack, told
 from cli.packages import packaged
-from cli.trouble import Trouble, explained
+from cli.trouble import explained, untouched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ class Target:
     @classmethod
     def of(cls, stage: str, region: str | None, profile: str | None, out: Out, *, yes: bool) -> Self:
         """The stage as options name it. Raises Trouble for credentials that are not good."""
-        with explained():
+        with untouched(), explained():
             session = preflight.open_session(profile, region)
             identity = preflight.Identity.of(session)
         return cls(session, identity, stage, _telling(out, stage, yes=yes), out, yes)
@@ -52,44 +52,18 @@ class Target:
 def deploy(target: Target, settings: Mapping[str, str], *, new_key: bool, unchecked: bool) -> None:
     """Deploy a stage with these parameters of the application, and hand it over. Raises Trouble."""
     target.announce("deploying")
-    app = _check(target, unchecked=unchecked)
-    target.telling.say("packaging the application")
-    package = packaged()
-    preflight.require_parameters(json.loads(package.template.read_text())["Parameters"], settings)
-    handover.require_bearable(target.session, settings)
+    with untouched(), explained():
+        app = _check(target, unchecked=unchecked)
+        target.telling.say("packaging the application")
+        package = packaged()
+        preflight.require_parameters(json.loads(package.template.read_text())["Parameters"], settings)
+        handover.require_bearable(target.session, settings)
     if app:
         _warn_of_new_url(target, settings, app)
     deployed = stacks.deploy(target.session, package, target.stage, settings, target.telling)
     facts = {"stage": target.stage, "region": target.identity.region, "account": target.identity.account}
     given = handover.given(target.session, target.stage, deployed, new_key=new_key)
     _show(target.out, {**facts, "package": package.sha256, **given})
-
-
-@explained()
-def destroy(target: Target, *, with_data: bool) -> None:
-    """Delete a stage, and say what is left of it. Raises Trouble."""
-    client = target.session.client("cloudformation")
-    for name in (stacks.app_stack_name(target.stage), stacks.data_stack_name(target.stage)):
-        if stack := Stack.find(client, name):
-            stack.require_quiet()
-    target.announce("deleting")
-    remains = removal.kept(target.identity, target.stage, with_data=with_data)
-    for line in remains:
-        target.telling.say(f"  kept: {line}")
-    if with_data:
-        target.telling.say("Every mailbox, token and message of this stage is deleted.")
-        if not _typed(target.stage, err=target.out.as_json):
-            raise Trouble("not_agreed", "Nothing was deleted.", f"Type {target.stage} to delete its data.")
-    elif not target.yes and not click.confirm(f"Delete {stacks.app_stack_name(target.stage)}?"):
-        raise Trouble("not_agreed", "Nothing was deleted.", "Answer y, or add --yes.")
-    stacks.delete_app_stack(target.session, target.stage, target.telling)
-    if with_data:
-        removal.remove_data(target.session, target.identity, target.stage, target.telling)
-    again = f"./mailgrant deploy --stage {target.stage} brings it back."
-    target.out.answer(
-        {"stage": target.stage, "deleted": "all" if with_data else "application", "kept": remains},
-        f"\n{target.stage} is deleted." if with_data else f"\n{target.stage} is deleted; {again}",
-    )
 
 
 def _check(target: Target, *, unchecked: bool) -> Stack | None:
@@ -103,8 +77,7 @@ def _check(target: Target, *, unchecked: bool) -> Stack | None:
 
 
 def _telling(out: Out, stage: str, *, yes: bool) -> stacks.Telling:
-    def say(text: str) -> None:
-        click.echo(text, err=out.as_json)
+    say = out.tell
 
     def event(found: Event) -> None:
         reason = f": {found.reason}" if found.status.endswith("_FAILED") and found.reason else ""
@@ -117,12 +90,13 @@ def _telling(out: Out, stage: str, *, yes: bool) -> stacks.Telling:
         if not found.risky:
             return yes or click.confirm(f"\nApply this to {found.stack}?")
         say("\nThis may lose data: " + ", ".join(change.resource for change in found.risky))
-        return not yes and _typed(stage, err=False)
+        return not yes and typed(stage, err=False)
 
     return stacks.Telling(say, event, agree)
 
 
-def _typed(stage: str, *, err: bool) -> bool:
+def typed(stage: str, *, err: bool) -> bool:
+    """Whether somebody types the stage's name, who so agrees that its data is lost."""
     return bool(click.prompt("Type the stage's name to go on", err=err).strip() == stage)
 
 
@@ -156,7 +130,7 @@ def _show(out: Out, answer: Mapping[str, Any]) -> None:
         f"\n{answer['stage']} is deployed.\n",
         f"URL           {answer['url']}",
         f"Callback      {answer['callback']}",
-        "              each connector has its own, to register at Microsoft Entra or in the Google console:",
+        "              each connector has its own, to register at Microsoft Entra or in the Google console",
         *(f"              {one['name']}: {one['callback']}" for one in answer["callbacks"]),
         f"Function      {answer['send']}",
         f"Alias         {alias}",

@@ -16,7 +16,7 @@ MEANINGS: Final = {
     DONE: "done",
     REFUSED: "refused, or not agreed to; of status: something is wrong",
     MISUSED: "the command was not understood, or nothing is configured",
-    UNREACHABLE: "the API cannot be reached",
+    UNREACHABLE: "the API, or AWS, cannot be reached",
     FELL_SHORT: "not sent, not connected in time, or not verified: the answer says why",
     INTERRUPTED: "ended by Ctrl-C",
     PIPE_CLOSED: "whoever read the output went away",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _FEW: Final = 100
 """Executions at once below which a busy stage would wait for itself."""
 _RELAYS: Final = "RelayMaximumConcurrency"
+_ALWAYS_GIVEN: Final = ("Stage", "ArtifactBucket", "ArtifactKey")
+"""Parameters that no settings are."""
 
 
 def callback(url: str, connector: str) -> str:
@@ -45,6 +47,19 @@ def public_url(session: boto3.Session, stage: str) -> str | None:
             return None
         raise
     return found["Parameter"]["Value"]
+
+
+def is_own_url(app: Stack) -> bool:
+    """Whether the stage is reached under the API's own URL, which no other API ever gets again."""
+    return not (app.parameters.get("PublicUrl") or app.parameters.get("DomainName"))
+
+
+def chosen(session: boto3.Session, app: Stack) -> dict[str, str]:
+    """The settings of the stage that are not what its template gives by itself."""
+    found = session.client("cloudformation").get_template_summary(StackName=app.name)["Parameters"]
+    usual = {one["ParameterKey"]: one.get("DefaultValue") for one in found}
+    chosen = {name: value for name, value in app.parameters.items() if usual.get(name) != value}
+    return {name: value for name, value in chosen.items() if name not in _ALWAYS_GIVEN}
 
 
 def given(session: boto3.Session, stage: str, app: Stack, *, new_key: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,31 @@ import click
 from cli import config
 from cli.api import Api, ApiError, Unreachable
 from cli.asker import Asker
-from cli.commands import answering, reached
+from cli.commands import answering, fall_short, reached
 from cli.config import CONFIGURATION, SANDBOX_DIRECTORY, Config
 from cli.connectors import LABELS
-from cli.exits import DONE, FELL_SHORT
-from cli.login import remembered
-from cli.wizard import Given, Wizard
+from cli.console import Console
+from cli.exits import DONE, FELL_SHORT, REFUSED
+from cli.output import visible
+from cli.registration import Given
+from cli.wizard import Unfinished, Wizard
 
 if TYPE_CHECKING:
     from cli.output import Out
+
+BEGINNING = """Four steps: the stage, the app, the mailbox, and a test message.
+Enter alone takes the answer in [brackets]. Ctrl-C ends this at any time:
+what is done stays, and the same command goes on there.
+
+1. The stage"""
+NONE_KNOWN = """None is known here. `make demo` starts a sandbox on this machine, and
+`make deploy STAGE=prod` deploys one into your AWS account."""
+NEXT = """Next, a key with which a service of yours may send from it:
+  mailgrant keys create shop --scope send --account {account}
+How the stage is, at any time:
+  mailgrant status"""
+GOING_ON = "What is done stays; `mailgrant init` goes on there."
+SANDBOX_GONE = "the sandbox has ended; `make demo` starts a new one, which begins from nothing"
 
 
 @click.command()
@@ -28,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--ca", type=click.Path(exists=True, dir_okay=False), help="The file of a private CA for --url."
 )
-@click.option("--provider", type=click.Choice(list(LABELS)))
+@click.option("--provider", type=click.Choice(list(LABELS)), help="Who has the mailbox.")
 @click.option("--client-id", help="The app's client id; a connector that has it is used again.")
 @click.option(
     "--client-secret", envvar="MAILGRANT_CLIENT_SECRET", help="Better asked for, or in the environment."
@@ -50,50 +67,74 @@ def init(out: Out, *, url: str | None, key: str | None, ca: str | None, yes: boo
     r"""Walk from nothing to a connected mailbox and a test message, step by step.
 
     It asks for what it needs, checks each answer at once, and tells what to do in the provider's console.
-    Ended before its end, it goes on there the next time: it uses what exists.
+    Ended before its end, it goes on there the next time: it uses what exists. Without a terminal it asks
+    nothing, as with --yes.
 
     \b
     Examples:
       mailgrant init
       mailgrant init --yes --client-id ID --provider google --mailbox ada@ex.org
     """
-    if out.as_json and not yes:
-        raise click.UsageError("--json asks nobody: add --yes.")
     asker = Asker(out, yes=yes)
+    if out.as_json and not asker.silent:
+        raise click.UsageError("--json asks nobody: add --yes.")
+    if not asker.silent:
+        out.say(BEGINNING)
 
     def walk() -> int:
-        found = _new_stage(out, asker, url, key, ca) if url else _stage(out, asker)
-        return _walk(Wizard(Api(found), out, asker, Given(**given)))
+        new = partial(_new_stage, out, asker, url, key, ca)
+        found = new() if url else _known_stage(out, asker) or new()
+        return _walked(found, out, asker, Given(**given))
 
     try:
-        return reached(walk, out)
+        code = reached(walk, out)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\n`mailgrant init` goes on where this ended.", err=True)
+        click.echo(f"\n{GOING_ON}", err=True)
+        raise
+    if code in (REFUSED, FELL_SHORT) and not out.as_json:
+        click.echo(GOING_ON, err=True)
+    return code
+
+
+def _walked(found: Config, out: Out, asker: Asker, given: Given) -> int:
+    console = Console.of(found)
+    try:
+        return _walk(Wizard(Api(found), out, asker, console, given))
+    except Unreachable as error:
+        if console:
+            raise Unreachable(found.url, SANDBOX_GONE) from error
         raise
 
 
 def _walk(wizard: Wizard) -> int:
     out = wizard.out
-    out.say("\nThe app that asks mailbox owners for their permission")
-    connector = wizard.connector()
-    out.say("\nThe mailbox")
-    account = wizard.connected(wizard.mailbox(connector))
-    if account is None:
+    out.say("\n2. The app that asks mailbox owners for their permission")
+    connector = wizard.app()
+    out.say("\n3. The mailbox")
+    try:
+        account = wizard.connected(wizard.mailbox(connector), connector)
+    except Unfinished as error:
+        fall_short(error.code, str(error), error.fix, as_json=out.as_json)
         return FELL_SHORT
+    out.say("\n4. A test message")
     message = wizard.message(account)
     sent = message["state"] == "sent"
     answer = {"url": wizard.api.config.url, "connector": connector, "account": account, "message": message}
-    name = shlex.quote(account["name"])
-    more = f"Next, a key for your service:\n  mailgrant keys create NAME --scope send --account {name}"
-    out.answer(answer, f"\nEverything works. {more}" if sent else "\nThe message was not sent.")
+    out.answer(answer, "\nEverything works." if sent else "The test message was not sent.")
+    if sent and not out.as_json:
+        # Not folded: these lines are for copying.
+        click.echo(NEXT.format(account=visible(shlex.quote(account["name"]))))
     return DONE if sent else FELL_SHORT
 
 
-def _stage(out: Out, asker: Asker) -> Config:
-    """One of the stages that are known here, or another one."""
+def _known_stage(out: Out, asker: Asker) -> Config | None:
+    """One of the stages that are known here; None for another one."""
     known = config.known()
+    if not known:
+        out.say(NONE_KNOWN)
     while known:
-        chosen = asker.choose("Which stage?", [*(_described(one) for one in known), "another stage"])
+        choices = [*(_described(one) for one in known), "another stage, by its URL and a key"]
+        chosen = asker.choose("Which stage?", choices)
         if chosen == len(known):
             break
         try:
@@ -101,41 +142,34 @@ def _stage(out: Out, asker: Asker) -> Config:
         except (ApiError, Unreachable, click.UsageError) as error:
             asker.refused(error)
             continue
-        out.say(f"Speaking to {known[chosen].url}")
+        out.say(f"Speaking to {known[chosen].url}.")
         if chosen:
             out.say(f"Other commands speak to {known[0].url}{_choice(known[chosen])}")
         return known[chosen]
-    return _new_stage(out, asker, None, None, None)
+    return None
 
 
 def _new_stage(out: Out, asker: Asker, url: str | None, key: str | None, ca: str | None) -> Config:
     """A stage that is not known here yet: it is checked and remembered."""
-
-    def address(text: str) -> str:
-        config.require_https(text)
-        return text
-
+    tried = ""
     while True:
-        there = asker.use(
-            lambda given: asker.ask("URL of the stage, as its deployment printed it", "--url", given),
-            url,
-            address,
-        )
+        ask = partial(asker.ask, "URL of the stage, as its deployment printed it", "--url", default=tried)
+        tried = asker.use(ask, url, _address)
+        secret = asker.ask("API key of an administrator (hidden)", "--key", key, hidden=True)
         try:
-            return _remembered(
-                out, there, asker.ask("API key of an administrator", "--key", key, hidden=True), ca
-            )
+            found = config.checked({"url": tried, "key": secret, "ca": ca}, "the command")
+            _require_administrator(Api(found).get("whoami"))
         except (ApiError, Unreachable, click.UsageError) as error:
             asker.refused(error)
             url = key = None
+        else:
+            out.say(f"Speaking to {found.url}; saved in {config.save(found)}.")
+            return found
 
 
-def _remembered(out: Out, url: str, key: str, ca: str | None) -> Config:
-    found = config.checked({"url": url, "key": key, "ca": ca}, "the command")
-    _require_administrator(Api(found).get("whoami"))
-    _, path = remembered(found)
-    out.say(f"Speaking to {found.url}; saved in {path}")
-    return found
+def _address(text: str) -> str:
+    config.require_https(text)
+    return text
 
 
 def _require_administrator(caller: dict[str, Any]) -> None:
@@ -147,7 +181,7 @@ def _require_administrator(caller: dict[str, Any]) -> None:
 
 def _described(found: Config) -> str:
     sandbox = Path(found.source).name == CONFIGURATION
-    return f"{found.url} ({'the sandbox that runs here' if sandbox else 'set by ' + found.source})"
+    return f"the sandbox that runs here, {found.url}" if sandbox else f"{found.url}, set by {found.source}"
 
 
 def _choice(found: Config) -> str:

@@ -8,7 +8,7 @@ import click
 
 from cli import config
 from cli.api import Api
-from cli.commands import answering, reached
+from cli.commands import answering, hidden, reached
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--url", required=True, help="The stage's public URL, as its deployment prints it.")
-@click.option("--key", prompt=True, hide_input=True, help="An API key (mg_…); asked for when left out.")
+@click.option(
+    "--key",
+    callback=hidden("API key"),
+    help="An API key (mg_…). Left out, it is asked for, or read from standard input.",
+)
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="The file of a private CA.")
 @answering
 def login(out: Out, url: str, key: str, ca: str | None) -> int:

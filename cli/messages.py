@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.api import Api, ApiError, part
-from cli.commands import Commands, asking
+from cli.commands import Commands, asking, tell_error
 from cli.completion import accounts as complete_accounts
 from cli.exits import DONE, FELL_SHORT, REFUSED
 from cli.output import Out, moment
@@ -29,17 +29,25 @@ FIELDS = [
     ("message_id", "Message-ID"),
     ("accepted_at", "accepted"),
     ("next_attempt_at", "next attempt"),
-    ("expires_at", "given up"),
+    ("expires_at", "given up at"),
     ("size", "bytes"),
     ("resolved_by", "resolved by"),
     ("cancelled_by", "cancelled by"),
 ]
+WHILE_IT_WAITS = frozenset({"next_attempt_at", "expires_at"})
+
 COLUMNS = [("state", "STATE"), ("accepted_at", "ACCEPTED"), ("subject", "SUBJECT")]
 
 
 @click.group(cls=Commands)
 def messages() -> None:
-    """What became of messages."""
+    r"""What became of messages.
+
+    \b
+    Examples:
+      mailgrant messages list --account sales
+      mailgrant messages show msg_…
+    """
 
 
 @messages.command("list")
@@ -54,7 +62,8 @@ def list_messages(api: Api, out: Out, account: str, limit: int) -> None:
       mailgrant messages list --account sales --limit 100
     """
     found = list(api.pages("messages", "messages", limit, account=account))
-    out.table({"messages": found}, found, COLUMNS, below="id")
+    none = f"No message of {account} in the last 30 days: `mailgrant send --help` shows how to send one."
+    out.table({"messages": found}, found, COLUMNS, below="id", none=none)
 
 
 @messages.command("show")
@@ -65,7 +74,7 @@ def show(api: Api, out: Out, message: str) -> None:
 
     \b
     Example:
-      mailgrant messages show msg_q3vd0r8m2xkz5t7w1ybn_01jd8r7k3m5p9q2s4t6v8w0x1y
+      mailgrant messages show msg_…
     """
     show_record(out, api.get(f"messages/{part(message)}"))
 
@@ -81,7 +90,7 @@ def follow(api: Api, out: Out, message: str, timeout: int) -> int:
 
     \b
     Example:
-      mailgrant messages follow msg_q3vd0r8m2xkz5t7w1ybn_01jd8r7k3m5p9q2s4t6v8w0x1y --timeout 60
+      mailgrant messages follow msg_… --timeout 60
     """
     return followed(api, out, message, timeout)
 
@@ -95,7 +104,7 @@ def resolve(api: Api, out: Out, message: str, as_: str) -> None:
 
     \b
     Example:
-      mailgrant messages resolve msg_q3vd0r8m2xkz5t7w1ybn_01jd8r7k3m5p9q2s4t6v8w0x1y --as sent
+      mailgrant messages resolve msg_… --as sent
     """
     answer = api.post(f"messages/{part(message)}/resolve", {"as": as_})
     out.answer(answer, f"{message} {answer.get('state', as_)}")
@@ -109,7 +118,7 @@ def cancel(api: Api, out: Out, message: tuple[str, ...]) -> int | None:
 
     \b
     Example:
-      mailgrant messages cancel msg_q3vd0r8m2xkz5t7w1ybn_01jd8r7k3m5p9q2s4t6v8w0x1y
+      mailgrant messages cancel msg_…
     """
     cancelled, refused = [], []
     for one in message:
@@ -117,8 +126,8 @@ def cancel(api: Api, out: Out, message: tuple[str, ...]) -> int | None:
             cancelled.append(api.post(f"messages/{part(one)}/cancel", {}))
         except ApiError as error:
             refused.append({"id": one, "error": dict(error.error)})
-            out.say(f"{one} refused")
-            out.problem(error.error)
+            if not out.as_json:
+                tell_error(error.error, f"{one} refused: {error}", as_json=False)
         else:
             out.say(f"{one} cancelled")
     out.answer({"messages": cancelled, "refused": refused}, f"{len(cancelled)} of {len(message)} cancelled.")
@@ -129,6 +138,8 @@ def followed(api: Api, out: Out, message: str, timeout: int) -> int:
     """Waits until a message is settled, at most for so many seconds, and shows it; returns the exit code."""
     found = settled(api, out, message, timeout)
     show_record(out, found)
+    if found["state"] not in SETTLED and not out.as_json:
+        click.echo(f"\nIt goes on by itself; `mailgrant messages follow {message}` waits again.", err=True)
     return DONE if found["state"] == "sent" else FELL_SHORT
 
 
@@ -148,7 +159,8 @@ def settled(api: Api, out: Out, message: str, timeout: int) -> dict[str, Any]:
 
 def show_record(out: Out, record: Mapping[str, Any]) -> None:
     """Shows a message with its recipients and every attempt."""
-    out.record(record, FIELDS)
+    waits = record["state"] not in SETTLED
+    out.record(record, [one for one in FIELDS if waits or one[0] not in WHILE_IT_WAITS])
     if out.as_json:
         return
     for recipient in record.get("recipients", ()):
@@ -160,7 +172,8 @@ def show_record(out: Out, record: Mapping[str, Any]) -> None:
 
 def _attempts(out: Out, attempts: Sequence[Mapping[str, Any]]) -> None:
     for attempt in attempts:
-        ended = f"{attempt.get('outcome') or 'running'} in phase {attempt['phase']}"
+        outcome = attempt.get("outcome") or "running"
+        ended = outcome if outcome == "sent" else f"{outcome} in phase {attempt['phase']}"
         out.say(f"\nAttempt {attempt['number']}  {moment(attempt['began_at'])}  {ended}{_reply(attempt)}")
         out.problem(attempt.get("diagnosis"))
 

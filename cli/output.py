@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from cli.routes import named
 
 PIPED_WIDTH: Final = 100_000
 """Columns when the output is no terminal, so that nothing is folded."""
@@ -61,12 +65,17 @@ class Out:
         rows: Sequence[Mapping[str, Any]],
         columns: Columns,
         below: str | None = None,
+        *,
+        none: str = "none",
     ) -> None:
-        """A list of records. On a terminal the field `below` has a line of its own under each of them."""
+        """A list of records. On a terminal the field `below` has a line of its own under each of them.
+
+        Where there is no record, `none` says so, and what to do about it.
+        """
         if self.as_json:
             return self._json(answer)
         if not rows:
-            return self._print("none")
+            return self.say(none)
         if below and not self.on_terminal:
             columns, below = [(below, below.upper()), *columns], None
         cells = [[_cell(field, row.get(field)) for field, _ in columns] for row in rows]
@@ -105,17 +114,19 @@ class Out:
     def problem(self, diagnosis: Mapping[str, Any] | None) -> None:
         """A diagnosis with its fix; nothing for None."""
         if diagnosis and not self.as_json:
-            self._lines(Text(f"\n{visible(diagnosis['message'])}", "red"))
-            self._lines(Text(f"Fix: {visible(diagnosis['fix'])}"))
+            message = folded(visible(diagnosis["message"]), sys.stdout)
+            self._print(f"\n{click.style(message, fg='red')}")
+            self.say(f"Fix: {named(diagnosis['fix'])}")
 
     def say(self, text: str) -> None:
         """A sentence for people; programs do not see it."""
         if not self.as_json:
-            self._print(visible(text))
+            self._print(folded(visible(text), sys.stdout))
 
     def tell(self, text: str) -> None:
         """A sentence that is needed while the command goes on, whatever the format of its answer."""
-        click.echo(visible(text), err=self.as_json)
+        stream = sys.stderr if self.as_json else sys.stdout
+        click.echo(folded(visible(text), stream), file=stream)
 
     def answer(self, answer: Mapping[str, Any], text: str) -> None:
         """An answer that is one sentence for people."""
@@ -131,12 +142,9 @@ class Out:
         for width in widths:
             grid.add_column(width=width, overflow="fold")
         grid.add_row(*cells)
-        self._lines(grid)
-
-    def _lines(self, shown: RenderableType) -> None:
-        """Prints what folds itself, without the blanks at the ends of its lines."""
         with self._console.capture() as kept:
-            self._console.print(shown)
+            self._console.print(grid)
+        # Without the blanks at the ends of its lines.
         click.echo("\n".join(line.rstrip() for line in kept.get().split("\n")), nl=False)
 
     def _print(self, text: str, *, dim: bool = False) -> None:
@@ -149,18 +157,44 @@ def visible(text: str) -> str:
     return _DECEIVING.sub("\ufffd", text)
 
 
+def folded(text: str, stream: TextIO) -> str:
+    """The text in lines that fit the terminal, broken between words; unchanged where the stream is none."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(_folded_line(line, width) for line in text.split("\n"))
+
+
 def moment(shown: str) -> str:
     """A time of the API (RFC 3339, UTC) to the second."""
     return shown.replace("T", " ").partition(".")[0] + "Z"
 
 
+def _folded_line(line: str, width: int) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    # A word that is too long is a URL or an id: the terminal breaks it, and copies it in one piece.
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
 def _widths(rows: Sequence[Sequence[Text]], width: int) -> list[int]:
-    """The width of each column, so that together they fit: the widest one gives way first."""
-    widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+    """The width of each column, so that together they fit: the widest one gives way first.
+
+    A column breaks its words only when no column can give way any more without that.
+    """
+    columns = list(zip(*rows, strict=True))
+    widths = [max(cell.cell_len for cell in column) for column in columns]
+    words = [max(_longest_word(cell) for cell in column) for column in columns]
     room = width - GAP * (len(widths) - 1)
     while sum(widths) > max(room, len(widths)):
-        widths[widths.index(max(widths))] -= 1
+        loose = [place for place, word in enumerate(words) if widths[place] > word]
+        widths[max(loose or range(len(widths)), key=widths.__getitem__)] -= 1
     return widths
+
+
+def _longest_word(cell: Text) -> int:
+    return max((word.cell_len for word in cell.split(" ")), default=0)
 
 
 def _cell(field: str, value: Any) -> Text:

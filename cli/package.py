@@ -46,7 +46,7 @@ PACKAGED_LIBRARIES: Final = (
     "jwt",
     "msal",
     "msgspec",
-    "requests",
+    "urllib3",
 )
 SOURCES: Final = ("app.py", "chalicelib", ".chalice", "requirements.txt")
 LEFT_OUT: Final = ("__pycache__", "deployments", "deployed")
@@ -63,10 +63,26 @@ NEVER_IMPORTED: Final = (
     "google/auth/external_account*.py",
     "google/auth/identity_pool.py",
     "google/auth/pluggable.py",
-    "google/auth/transport/_aiohttp_requests.py",
+    "google/oauth2/gdch_credentials.py",
+    "google/auth/impersonated_credentials.py",
+    "google/auth/transport/_custom_tls_signer.py",
+    "google/auth/transport/mtls.py",
+    "google/auth/transport/*requests*.py",  # ways to make requests; ours is in chalicelib/providers
+    "google/auth/transport/urllib3.py",
     "google/auth/transport/grpc.py",
-    "urllib3/contrib/emscripten",
+    "google/*/_*_async.py",
+    "urllib3/contrib",
+    "urllib3/http2/connection.py",
+    "cryptography/fernet.py",
+    "cryptography/x509/ocsp.py",
+    "cryptography/hazmat/asn1",
+    "cryptography/hazmat/primitives/twofactor",
+    "cryptography/hazmat/primitives/serialization/pkcs*.py",
+    "msal/__main__.py",
+    "msal/broker.py",  # signs people in on a desktop
     "charset_normalizer/*.so",  # faster guesses of an encoding than anybody asks for here
+    "charset_normalizer/cli",
+    "idna/cli.py",
 )
 """Paths of what libraries ask for or have, and use only for what is not done here."""
 _UNNEEDED_SUFFIXES: Final = (".pyi", ".pyc", ".c", ".h")
@@ -303,12 +319,12 @@ def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
 
 def _zip(tree: Path, artifact: Path) -> None:
     """Write every file of `tree`, sorted and without times or owners."""
-    with zipfile.ZipFile(artifact, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(artifact, "w") as archive:
         for path in sorted(path for path in tree.rglob("*") if path.is_file()):
             entry = zipfile.ZipInfo(path.relative_to(tree).as_posix(), _FIXED_TIME)
             entry.external_attr = 0o644 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, path.read_bytes())
+            archive.writestr(entry, path.read_bytes(), compresslevel=9)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:

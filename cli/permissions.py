@@ -23,6 +23,7 @@ NEEDED: Final[dict[str, tuple[str, ...]]] = {
         "cloudformation:DescribeStackEvents",
         "cloudformation:DescribeStacks",
         "cloudformation:ExecuteChangeSet",
+        "cloudformation:GetTemplateSummary",
     ),
     "arn:{partition}:s3:::mailgrant-{stage}-{account}-{region}": (
         "s3:CreateBucket",
@@ -98,7 +99,7 @@ def check(session: boto3.Session, identity: Identity, stage: str) -> str | None:
         raise Trouble(
             "aws_denied",
             f"{identity.arn} may not: {', '.join(denied)}.",
-            "Allow it these actions (docs/operations.md lists all that a deployment needs), or name a "
+            "Allow it these actions (docs/operations.md#rights lists all that a deployment needs), or name a "
             "profile by --profile that may. Where the simulator of IAM is wrong, --unchecked goes on.",
         )
     return f"whether conditions of its policies allow {', '.join(unsure)}" if unsure else None

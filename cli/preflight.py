@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Self
 
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
-from cli.trouble import Trouble
+from cli.trouble import NAME_A_REGION, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,11 @@ class Identity:
     @classmethod
     def of(cls, session: boto3.Session) -> Self:
         """Whom AWS takes the session for. Raises what botocore raises for credentials that are not good."""
-        found = session.client("sts").get_caller_identity()
+        try:
+            found = session.client("sts").get_caller_identity()
+        except EndpointConnectionError as error:
+            _require_region(session, error)
+            raise
         return cls(found["Arn"], found["Account"], session.region_name)
 
     @property
@@ -63,15 +68,16 @@ def open_session(profile: str | None, region: str | None) -> boto3.Session:
     )
     # boto3 knows only AWS_DEFAULT_REGION, AWS's own command line knows both.
     session = boto3.Session(botocore_session=core, region_name=region or os.environ.get("AWS_REGION"))
+    _require_credentials(session)
     if not session.region_name:
-        raise Trouble(
-            "aws_region_missing",
-            "It is not known in which region to deploy.",
-            "Name one by --region or AWS_REGION, such as --region eu-west-1.",
-        )
+        raise Trouble("aws_region_missing", "It is not known in which region to deploy.", NAME_A_REGION)
+    return session
+
+
+def _require_credentials(session: boto3.Session) -> None:
     credentials = session.get_credentials()
     if credentials is None:
-        raise botocore.exceptions.NoCredentialsError
+        raise NoCredentialsError
     found = credentials.get_frozen_credentials()
     for what, text in (("access key id", found.access_key), ("secret key", found.secret_key)):
         if not text or not text.isascii() or not text.isprintable() or " " in text:
@@ -80,7 +86,23 @@ def open_session(profile: str | None, region: str | None) -> boto3.Session:
                 f"The {what} is empty, or has characters in it that no such key has.",
                 f"Copy it again, without blanks and line ends; it comes from {credentials.method}.",
             )
-    return session
+
+
+def _require_region(session: boto3.Session, unreachable: EndpointConnectionError) -> None:
+    """Raise Trouble for a region that cannot be reached since it is none, as far as botocore knows."""
+    known = [
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("sts", partition)
+    ]
+    if session.region_name in known:
+        return
+    near = get_close_matches(session.region_name, known, 1)
+    raise Trouble(
+        "aws_region_missing",
+        f"AWS has no region {session.region_name}, or it is newer than this program.",
+        f"Did you mean {near[0]}? {NAME_A_REGION}" if near else NAME_A_REGION,
+    ) from unreachable
 
 
 def require_no_orphans(session: boto3.Session, stage: str, data: Stack | None) -> None:

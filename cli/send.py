@@ -23,15 +23,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_KEY = 255
+STDIN_READ = "cli.send.stdin_read"
+"""Key of what click keeps while it reads the options."""
+
 NOT_GIVEN = (None, (), "")
 WRITTEN = ("from", "reply_to", "subject", "text", "html", "attach", "headers")
 """What makes a message, and does not go with a whole one."""
 
 
-def _text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def _text(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """A text as given, ``-`` for standard input, ``@PATH`` for a file."""
     if value is None or not (value == "-" or value.startswith("@")):
         return value
+    if value == "-":
+        if context.meta.get(STDIN_READ):
+            raise click.BadParameter("Standard input is the other text already.")
+        context.meta[STDIN_READ] = True
     try:
         return sys.stdin.read() if value == "-" else Path(value[1:]).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

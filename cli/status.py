@@ -25,9 +25,13 @@ Line = tuple[bool, str, str]
 @click.command()
 @asking
 def status(api: Api, out: Out) -> int:
-    """Show how the installation is, and what to do about all trouble.
+    r"""Show how the installation is, and what to do about all trouble.
 
     The exit code is 0 when everything is fine and 1 when something is wrong: with --json it serves a monitor.
+
+    \b
+    Example:
+      mailgrant status --json | jq -r '.troubles[].message'
     """
     found = api.get("status")
     answer = {"url": api.config.url, "configured_by": api.config.source, **found}
@@ -61,6 +65,9 @@ def _accounts(accounts: dict[str, Any], troubles: frozenset[str]) -> list[Line]:
     if left is not None:
         text = f"in {left // 86_400} days, unless it is refreshed before"
         lines.append(("nearest_expiry" not in troubles, "first expiry", text))
+    if (end := accounts["nearest_end"]) is not None:
+        text = f"in {end // 3_600} hours a consent ends for good"
+        lines.append(("nearest_end" not in troubles, "first end", text))
     return lines
 
 
@@ -82,5 +89,7 @@ def _installation(found: dict[str, Any], troubles: frozenset[str]) -> list[Line]
 
 
 def _schedule(name: str, run: dict[str, Any]) -> Line:
+    if run["starting"]:
+        return True, name, "starting: the stage is new, the first run is still to come"
     ended_at = (run["ended_at"] or "").partition(".")[0].replace("T", " ")
     return not run["silent"], name, f"last ended a run at {ended_at}" if ended_at else "has never ended a run"

@@ -17,12 +17,15 @@ _NEW_CREDENTIALS: Final = (
     "Get new ones (aws sso login, or aws configure), or name a profile that has them by --profile; "
     "aws sts get-caller-identity shows whether they work."
 )
-_REGIONS: Final = "Name one by --region or AWS_REGION, such as --region eu-west-1."
+NAME_A_REGION: Final = "Name one by --region or AWS_REGION, such as --region eu-west-1."
 
 _BY_CLASS: Final[dict[type[BotoCoreError], tuple[str, str]]] = {
     boto.NoCredentialsError: (
         "aws_credentials_missing",
-        "Log in (aws sso login or aws configure), name a --profile, or set AWS_ACCESS_KEY_ID and its secret.",
+        (
+            "Log in (aws sso login, or aws configure), name a --profile, or set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY. A region is needed too: --region eu-west-1, or AWS_REGION."
+        ),
     ),
     boto.PartialCredentialsError: (
         "aws_credentials_missing",
@@ -39,8 +42,8 @@ _BY_CLASS: Final[dict[type[BotoCoreError], tuple[str, str]]] = {
     boto.RefreshWithMFAUnsupportedError: ("aws_credentials_expired", _NEW_CREDENTIALS),
     boto.InvalidConfigError: ("aws_credentials_invalid", "Correct ~/.aws/config or ~/.aws/credentials."),
     boto.ConfigParseError: ("aws_credentials_invalid", "Correct ~/.aws/config or ~/.aws/credentials."),
-    boto.NoRegionError: ("aws_region_missing", _REGIONS),
-    boto.InvalidRegionError: ("aws_region_missing", _REGIONS),
+    boto.NoRegionError: ("aws_region_missing", NAME_A_REGION),
+    boto.InvalidRegionError: ("aws_region_missing", NAME_A_REGION),
     boto.ProxyConnectionError: ("aws_unreachable", "Check HTTPS_PROXY, or unset it."),
     boto.SSLError: (
         "aws_unreachable",
@@ -82,12 +85,12 @@ _BY_CODE: Final[dict[str, tuple[str, str]]] = {
         ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"),
         (
             "aws_denied",
-            "Allow the action that is named (docs/operations.md lists all), or use another --profile.",
+            "Allow the action that is named (docs/operations.md#rights lists all), or use another --profile.",
         ),
     ),
     **dict.fromkeys(
         ("OptInRequired", "SubscriptionRequiredException"),
-        ("aws_region_missing", f"This account has not enabled the region. {_REGIONS}"),
+        ("aws_region_missing", f"This account has not enabled the region. {NAME_A_REGION}"),
     ),
     **dict.fromkeys(
         ("Throttling", "ThrottlingException", "TooManyRequestsException", "ServiceUnavailable", "SlowDown"),
@@ -119,6 +122,16 @@ class Trouble(Exception):
 
 
 _UNKNOWN: Final = "See what AWS says, mend it there, and run the same command again."
+
+
+@contextmanager
+def untouched() -> Iterator[None]:
+    """Has all Trouble of a part that only looks say so."""
+    try:
+        yield
+    except Trouble as trouble:
+        message = str(trouble).rstrip(".")
+        raise Trouble(trouble.code, f"{message}. Nothing was changed.", trouble.fix) from trouble
 
 
 @contextmanager

@@ -27,7 +27,7 @@ Connect a mailbox yourself, as {invited["address"]}:
   {invited["connect_link"]}
   The browser warns of the sandbox's own CA: go on, or trust {sandbox.authority.cafile}
 
-In another terminal:
+In another terminal (./mailgrant init sets up a mailbox step by step):
 {_choice(sandbox)}  ./mailgrant status
   ./mailgrant accounts list
   ./mailgrant send --account {account} --to you@example.net --subject Hello --text "It works." --follow

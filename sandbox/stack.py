@@ -158,8 +158,10 @@ class Sandbox:
 
     def adopt(self, package: Package) -> None:
         """Does what the emulator leaves undone, after somebody else has deployed a package into it."""
+        from cli.stacks import app_stack_name
         from sandbox.aws.deploy import repair
 
+        self.outputs = self._outputs(app_stack_name(STAGE))
         repair(self.emulator.session(), package, STAGE, self.outputs)
         self._deployed(package)
 
@@ -215,7 +217,9 @@ class Sandbox:
     @property
     def environment(self) -> dict[str, str]:
         """The variables with which the application's own code runs here, as root of the account."""
-        data = self._data_outputs()
+        from cli.stacks import data_stack_name
+
+        data = self._outputs(data_stack_name(STAGE))
         return {
             "STAGE": STAGE,
             "AWS_REGION": REGION,
@@ -236,11 +240,9 @@ class Sandbox:
             "ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8",
         }
 
-    def _data_outputs(self) -> dict[str, str]:
-        from cli.stacks import data_stack_name
-
+    def _outputs(self, name: str) -> dict[str, str]:
         client = self.emulator.session().client("cloudformation")
-        stack = client.describe_stacks(StackName=data_stack_name(STAGE))["Stacks"][0]
+        stack = client.describe_stacks(StackName=name)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def _start_provider(self) -> None:
@@ -309,9 +311,11 @@ class Sandbox:
 
     def _write_cli_configuration(self) -> None:
         self.key = self.administrator_key()
+        told = {"url": self.url, "key": self.key, "ca": str(self.authority.cafile)}
+        pages = {"provider": self.provider_url, "mailboxes": self.mail_url}
         self.configuration.unlink(missing_ok=True)
         with os.fdopen(os.open(self.configuration, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump({"url": self.url, "key": self.key, "ca": str(self.authority.cafile)}, file)
+            json.dump(told | pages, file)
 
 
 def _port(variable: str, text: str | None) -> int:

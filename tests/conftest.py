@@ -71,10 +71,13 @@ def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def cast(sandbox: Sandbox) -> Cast:
-    """Makes connectors, mailboxes, accounts and people."""
+    """Makes connectors, mailboxes, accounts and people. What its API answers is judged."""
     from sandbox.cast import Cast
+    from tests.contract import JudgedApi
 
-    return Cast(sandbox)
+    made = Cast(sandbox)
+    made.api = JudgedApi(sandbox.url, sandbox.key, sandbox.authority.cafile)
+    return made
 
 
 @pytest.fixture

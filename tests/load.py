@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from functools import partial
+from itertools import cycle
+from typing import TYPE_CHECKING, Any, Self
 
 import requests
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.clock import MINUTE, now
 from sandbox.api import Api
+from sandbox.stack import ALIAS, STAGE
 from tests.helpers import copies, letter, record, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from mypy_boto3_lambda import LambdaClient
 
     from chalicelib.wiring import Gateway
     from sandbox.cast import Cast
@@ -23,18 +29,22 @@ if TYPE_CHECKING:
 SETTLING_SECONDS = 10.0
 PAUSE_SECONDS = 0.1
 
+Door = Callable[[dict[str, Any]], Any]
+"""Answers a message with its id, or with an error."""
+
 
 @dataclass
 class Load:
-    """Sends one message after the other as an account, until the block ends. `accepted` are their ids.
+    """Sends one message after the other as an account, by HTTPS and by invoking `send` in turn.
 
-    What was not accepted is sent again with its key, as a caller would: nothing is known of it.
+    It goes on until the block ends. `accepted` are the ids of the messages, `refused` the other answers. What
+    was not accepted is sent again with its key, as a caller would: nothing is known of it.
     """
 
     cast: Cast
     account: str
     accepted: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+    refused: list[Any] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
@@ -76,20 +86,33 @@ class Load:
 
     def _run(self) -> None:
         api = Api(self.cast.api.url, self.cast.api.key, self.cast.api.cafile)
+        functions = self.cast.sandbox.emulator.session().client("lambda")
         with api.session:
+            doors = cycle((partial(by_https, api), partial(by_function, functions)))
             while not self._ended.is_set():
-                self._send(api, secrets.token_hex(8))
+                key = secrets.token_hex(8)
+                self._send(next(doors), letter(self.account, subject=key, idempotency_key=key))
                 time.sleep(PAUSE_SECONDS)
 
-    def _send(self, api: Api, key: str) -> None:
+    def _send(self, door: Door, message: dict[str, Any]) -> None:
         while not self._ended.is_set():
             try:
-                body, headers = letter(self.account, subject=key), {"Idempotency-Key": key}
-                answer = api.request("POST", "/v1/messages", json=body, headers=headers)
-            except requests.RequestException as error:
-                self.refused.append(type(error).__name__)
-                continue
-            if answer.status_code == requests.codes.accepted:
-                self.accepted.append(answer.json()["id"])
+                answer = door(message)
+            except (requests.RequestException, ClientError, BotoCoreError) as error:
+                answer = {"error": type(error).__name__}
+            if "id" in answer:
+                self.accepted.append(answer["id"])
                 return
-            self.refused.append(f"{answer.status_code} {answer.text[:200]}")
+            self.refused.append(answer)
+
+
+def by_https(api: Api, message: dict[str, Any]) -> Any:
+    """The API's answer to a message."""
+    return api.request("POST", "/v1/messages", json=message).json()
+
+
+def by_function(client: LambdaClient, message: dict[str, Any]) -> Any:
+    """The answer of the function `send`, invoked by its alias, which has to be known as a caller."""
+    function = f"mailgrant-{STAGE}-send"
+    answer = client.invoke(FunctionName=function, Qualifier=ALIAS, Payload=json.dumps(message).encode())
+    return json.load(answer["Payload"])

@@ -48,7 +48,7 @@ def asking(
     credential = credential_of(mailbox, secrets)
     if account.auth_mode.has_owner:
         return lambda token: provider.refresh(connector, credential, token, resource)
-    return lambda _nothing: provider.obtain(connector, credential, account)
+    return lambda _nothing: provider.obtain(connector, credential, account, resource)
 
 
 def _password(password: Secret, now: int, *, refused: bool) -> TokenSet:

@@ -11,10 +11,10 @@ from chalicelib.errors import InvalidInput
 NAME_LIMIT = 100
 NOT_IN_NAMES = r"/\%?#"
 """What an account's name must not hold: it would end or change a path in which it is named."""
-CLIENT_ID_LIMIT = 200
+CLIENT_ID = r"[\x21-\x7e]{1,200}"
+SECRET_LIMIT = 4_000
 
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,127}")
-_CLIENT_ID = re.compile(rf"[\x21-\x7e]{{1,{CLIENT_ID_LIMIT}}}")
 
 
 def name(text: str) -> str:
@@ -27,7 +27,7 @@ def name(text: str) -> str:
 
 def client_id(text: str) -> str:
     """The id of our client at the provider."""
-    if not _CLIENT_ID.fullmatch(text):
+    if not re.fullmatch(CLIENT_ID, text):
         refuse("client_id", "The client id is not one.", "Copy it from the provider's console.")
     return text
 

@@ -120,7 +120,11 @@ class Connect:
             outcome = outcomes.of_visit(outcome)
         if outcome["outcome"] != outcomes.CONNECTED:
             self._sign_ins.conclude(authorization, outcome)
-        facts = {"account": mailbox.account.id, "outcome": outcome["outcome"]}
+        facts = {
+            "account": mailbox.account.id,
+            "authorization": authorization.id,
+            "outcome": outcome["outcome"],
+        }
         log.info("sign-in concluded", extra={"facts": facts})
         answered = {**outcome, "authorization": authorization.id}
         if outcome["outcome"] == outcomes.VISITED:

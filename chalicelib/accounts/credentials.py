@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock, ids
+from chalicelib.accounts.checks import SECRET_LIMIT
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Diagnosed, InvalidInput, MalformedRequest, NotFound, Unavailable
 from chalicelib.logs import logger
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from chalicelib.accounts.ports import ConnectorStore, Secrets
     from chalicelib.providers import Providers
 
-SECRET_LIMIT = 4_000
 NOBODYS_TOKEN = Secret("mailgrant-asks-whether-this-client-is-known")
 
 SECRET_IS_AN_ID = Diagnosis(
@@ -100,7 +100,7 @@ class Credentials:
             )
         raise InvalidInput(
             f"The provider does not take this secret ({objection.code}): {objection.message}",
-            fix=f"{objection.fix} The old one stays in use.",
+            fix=f"{objection.fix} Nothing was changed.",
             field="client_secret",
             code="secret_refused",
         )

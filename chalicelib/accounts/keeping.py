@@ -149,6 +149,7 @@ def packed(grant: Grant) -> str:
             "identity": [grant.identity.issuer, grant.identity.subject, list(grant.identity.addresses)],
             "granted_at": grant.granted_at,
             "refreshed_at": grant.refreshed_at,
+            "ends_at": grant.ends_at,
         }
     )
 
@@ -165,4 +166,5 @@ def unpacked(body: str) -> Grant:
         identity=Identity(issuer, subject, tuple(addresses)),
         granted_at=values["granted_at"],
         refreshed_at=values["refreshed_at"],
+        ends_at=values.get("ends_at"),
     )

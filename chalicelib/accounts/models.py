@@ -105,6 +105,7 @@ class Revocation(StrEnum):
     """What became of the owner's consent at the provider when an account was disconnected."""
 
     REVOKED = "revoked"
+    """The provider has withdrawn it."""
     SHARED = "shared"
     """Left as it is: another account of the same connector was connected by the same person."""
     UNSUPPORTED = "unsupported"
@@ -128,11 +129,17 @@ class Status(StrEnum):
     """What an account can do at this moment; derived, never stored."""
 
     DISCONNECTED = "disconnected"
+    """It was never connected, or was disconnected; its owner opens a connect link."""
     PAUSED = "paused"
+    """A caller holds its mail."""
     MISCONFIGURED = "misconfigured"
+    """The provider refuses its connector: an administrator mends that."""
     NEEDS_RECONNECT = "needs_reconnect"
+    """The consent has ended; its owner opens a connect link."""
     BLOCKED = "blocked"
+    """The mail server does not take its mail; the account's problem says who can change that."""
     CONNECTED = "connected"
+    """Mail goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +186,11 @@ class Account:
     transport_block     why the mail server does not take its mail     relay
     ==================  =============================================  ==================
 
-    `problem` is the last diagnosis of its tokens; `token_expires_at` and `refreshed_at` are copies to show;
-    `asked_by` names who made the connect link by which it was connected; `signs_in_as` is the address of the
-    person who signs in, where that is not the mailbox itself (a shared mailbox). `from_addresses` are those
-    that it may use besides its own; with `always_name` its messages bear its `display_name` in any case.
+    `problem` is the last diagnosis of its tokens; `token_expires_at`, `refreshed_at` and `grant_ends_at` are
+    copies to show; `asked_by` names who made the connect link by which it was connected; `signs_in_as` is the
+    address of the person who signs in, where that is not the mailbox itself (a shared mailbox).
+    `from_addresses` are those that it may use besides its own; with `always_name` its messages bear its
+    `display_name` in any case.
     """
 
     id: str
@@ -202,6 +210,7 @@ class Account:
     asked_by: str = ""
     token_expires_at: int | None = None
     refreshed_at: int | None = None
+    grant_ends_at: int | None = None
     transport_block: Diagnosis | None = None
     disconnection: Disconnection | None = None
     deleted_at: int | None = None
@@ -263,8 +272,8 @@ class TokenSet:
 
     `expires_at` is in milliseconds. `refresh_token` is None where the provider sent none, which means
     that the stored one stays (RFC 6749, section 6). `scopes` are the granted ones, or None where the
-    provider did not say (then they are the requested ones, RFC 6749, section 5.1). `ends_at` (milliseconds) is
-    when the refresh token ends, where the provider says so.
+    provider did not say (then they are the requested ones, RFC 6749, section 5.1). `ends_at` is when the
+    consent ends whatever is done, in milliseconds; None where the provider named no such end.
     """
 
     access_token: Secret
@@ -325,8 +334,7 @@ class Grant:
     `lease_owner` and `lease_until` say who may ask the provider at this moment; a lease always ends.
     `refresh_due_at` is None while nothing is to be done by itself. Of a grant in doubt, `first_refused_at` is
     when the provider first refused it. Until `retry_at` the provider is not asked; `failures` counts
-    the answers in a row that said nothing of the grant. `ends_at` is when the provider ends the grant, whatever
-    is done with it, where it has said so.
+    the answers in a row that said nothing of the grant. A grant with `ends_at` ends then, whatever is done.
     """
 
     account: str

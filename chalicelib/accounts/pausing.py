@@ -1,7 +1,9 @@
 """Pausing an account: mail is accepted and waits until somebody lets it go on.
 
 That it is paused is a fact of the account, and its tokens are cared for all the time. The lane follows the
-fact: a worker that has not heard of it looks at the account every few seconds, and closes the lane.
+fact: a worker that has not heard of it looks at the account every few seconds, and closes the lane. Whoever
+looks at a lane that was held looks at the account again: a pause that was overtaken by a resume between its
+two steps leaves a lane that is opened by the next look, within a minute.
 """
 
 from __future__ import annotations

@@ -156,7 +156,8 @@ class Refresher:
             "version": newer.version,
             "kept": kept,
         }
-        log.info("refreshed", extra={"facts": facts, "figures": {"Refreshed": 1}})
+        figures = {"Refreshed": 1} | ({} if newer.ends_at is None else self._time_left(newer, mailbox))
+        log.info("refreshed", extra={"facts": facts, "figures": figures})
         if kept is Kept.RESCUED:
             raise Unavailable(
                 "The new token could not be saved yet.", fix="It is saved by itself in some minutes."
@@ -177,8 +178,7 @@ class Refresher:
             "code": diagnosis.code,
             "class": diagnosis.class_,
         }
-        left = rules.time_left(grant, mailbox.provider.facts, self._now()) // clock.SECOND
-        figures = {**FAILED, "NearestExpiry": left}
+        figures = FAILED | self._time_left(grant, mailbox)
         log.warning("refused by the provider", extra={"facts": facts, "figures": figures})
         if turn.resource != MAIL and diagnosis.code in rules.OF_ONE_RESOURCE:
             self._release(grant, turn)
@@ -193,6 +193,10 @@ class Refresher:
         )
         self._grants.save_refused(refusal.grant, refusal.problem, refusal.state, owner=turn.owner)
         raise Diagnosed(refusal.problem)
+
+    def _time_left(self, grant: Grant, mailbox: Mailbox) -> dict[str, int]:
+        """What tells of a grant that somebody must see to before it ends."""
+        return {"NearestExpiry": rules.time_left(grant, mailbox.provider.facts, self._now()) // clock.SECOND}
 
     def _connector_refused(self, grant: Grant, mailbox: Mailbox, turn: Turn, diagnosis: Diagnosis) -> None:
         self._connectors.refused(mailbox.connector.id, diagnosis, self._now() + rules.CONNECTOR_REST)
@@ -228,11 +232,11 @@ def _refreshed(grant: Grant, answer: TokenSet, sealed: bytes, scopes: tuple[str,
         version=grant.version + 1,
         refresh_token=sealed,
         scopes=scopes,
+        ends_at=answer.ends_at or (grant.ends_at if answer.refresh_token is None else None),
         refreshed_at=now,
         lease_owner=None,
         lease_until=0,
         first_refused_at=None,
         retry_at=None,
         failures=0,
-        ends_at=answer.ends_at or grant.ends_at,
     )

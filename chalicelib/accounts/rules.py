@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.accounts.models import DueReason, Grant, GrantState
-from chalicelib.clock import HOUR, MINUTE, SECOND
+from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 
 if TYPE_CHECKING:
@@ -52,18 +52,18 @@ def scheduled(
         wait = max(token.expires_at - BEFORE_EXPIRY - grant.refreshed_at, SOONEST)
         reason = DueReason.EXPIRY
     else:
-        wait = facts.keep_alive * SECOND
+        wait = _unused(grant, facts)
         reason = DueReason.KEEP_ALIVE
     return replace(grant, refresh_due_at=grant.refreshed_at + jittered(wait, chance), due_reason=reason)
 
 
 def idle(grant: Grant, facts: ProviderFacts, chance: float) -> int:
     """When a grant that is not in use is due to be kept alive."""
-    return grant.refreshed_at + jittered(facts.keep_alive * SECOND, chance)
+    return grant.refreshed_at + jittered(_unused(grant, facts), chance)
 
 
 def time_left(grant: Grant, facts: ProviderFacts, now: int) -> int:
-    """How long (ms) until the provider forgets the grant if nothing more is heard of it; 0 for "already"."""
+    """How long (ms) until the grant ends, or the provider forgets it if it hears no more; 0 for "already"."""
     forgotten = grant.refreshed_at + 2 * facts.keep_alive * SECOND
     return max(min(forgotten, grant.ends_at or forgotten) - now, 0)
 
@@ -114,6 +114,11 @@ def jittered(wait: int, chance: float) -> int:
 def chance() -> float:
     """A number between 0 and 1, for the jitter."""
     return random.random()  # noqa: S311 - nothing is to be kept secret by it
+
+
+def _unused(grant: Grant, facts: ProviderFacts) -> int:
+    """How long (ms) a grant is left alone while nobody sends: a day, if it has an end that is to be told."""
+    return facts.keep_alive * SECOND if grant.ends_at is None else DAY
 
 
 def _in_doubt(grant: Grant, diagnosis: Diagnosis, facts: ProviderFacts, now: int) -> Refusal:

@@ -13,6 +13,7 @@ from chalicelib.accounts.callback import unknown_state
 from chalicelib.accounts.links import STARTS, exhausted, hash_cookie, is_browser, link_id, live_link
 from chalicelib.accounts.models import Authorization, Purpose
 from chalicelib.errors import Forbidden
+from chalicelib.logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +30,8 @@ FLOW_VERSION = 0
 
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
 """The shape of our cookies: 32 random bytes in URL-safe base 64."""
+
+log = logger("sign_ins")
 
 
 class SignIns:
@@ -74,7 +77,10 @@ class SignIns:
         cookie = cookie if cookie and _COOKIE.fullmatch(cookie) else secrets.token_urlsafe(32)
         redirect_uri = f"{self._public_url()}/oauth/callback/{mailbox.connector.id}"
         begun = ask(redirect_uri=redirect_uri, state=state)
-        self._authorizations.add(self._pending(mailbox, begun, state, cookie, facts))
+        pending = self._pending(mailbox, begun, state, cookie, facts)
+        self._authorizations.add(pending)
+        named = {"account": pending.account, "authorization": pending.id, "purpose": pending.purpose}
+        log.info("sign-in began", extra={"facts": named})
         return begun.url, cookie
 
     def take(self, state: str, connector: str, cookie: str | None) -> tuple[Authorization, bool]:

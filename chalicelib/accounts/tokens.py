@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from chalicelib import clock
 from chalicelib.accounts import outcomes, rules
 from chalicelib.accounts.keeping import unpacked
-from chalicelib.accounts.models import MAIL, DueReason, GrantState
+from chalicelib.accounts.models import MAIL, AuthMode, DueReason, GrantState
 from chalicelib.accounts.refreshing import LEASE, NEEDED, SAVE_TIME, Turn, mailbox_of
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import (
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from chalicelib.accounts.keeping import Keeper
-    from chalicelib.accounts.models import Account, Grant, SealedToken
+    from chalicelib.accounts.models import Account, Grant
     from chalicelib.accounts.refreshing import Mailbox, Refresher
     from chalicelib.accounts.stores import Stores
     from chalicelib.accounts.telling import Telling
@@ -97,13 +97,14 @@ class Tokens:
         seen: int | None = None
         while True:
             grant, found = self._grant_and_account(account)
-            token = self._grants.access_token(account, resource)
-            if seen != grant.version and self._is_fresh(token, failed_version, seen):
+            # A token is never newer than its grant, with which it is saved.
+            may_be_fresh = grant.version not in (seen, failed_version)
+            if may_be_fresh and self._is_fresh(account, resource, failed_version, seen):
                 return
             if seen is not None:
                 self._wait(until)
             seen = grant.version if seen is None else seen
-            refused = failed_version is not None
+            refused = failed_version is not None and self._is_refused(found, resource)
             if self._refreshed_by_us(found, grant, _turn(until, refused=refused, resource=resource)):
                 return
 
@@ -149,12 +150,20 @@ class Tokens:
             return of
         return []
 
-    def _is_fresh(self, token: SealedToken | None, failed_version: int | None, seen: int | None) -> bool:
+    def _is_fresh(self, account: str, resource: str, failed_version: int | None, seen: int | None) -> bool:
         """Whether the stored token will do. One that was made while we waited does, however short-lived."""
+        token = self._grants.access_token(account, resource)
         if token is None or (failed_version is not None and token.version <= failed_version):
             return False
         made_meanwhile = seen is not None and token.version > seen
         return made_meanwhile or token.usable(self._now())
+
+    def _is_refused(self, account: Account, resource: str) -> bool:
+        """Whether the server does not take what the account has: of a password there is no newer one."""
+        if account.auth_mode is not AuthMode.PASSWORD:
+            return False
+        password = self._grants.access_token(account.id, resource)
+        return password is not None and password.usable(self._now())
 
     def _refreshed_by_us(self, account: Account, grant: Grant, turn: Turn) -> bool:
         """Takes the lease and refreshes; False when another one has or had it. Raises what hinders it.

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 3
 """Seconds. AWS's own endpoints are in the same Region."""
 
+USER_AGENT = "mailgrant"
+"""Of our own, because botocore builds its own one twice for every request, with a tenth of its time."""
+
 INVOKE_TIMEOUT = 70
 """Seconds that an invoke may take: more than the 60 s that the invoked functions may run."""
 
@@ -95,6 +98,7 @@ class Clients:
         from botocore.config import Config
 
         config = Config(
+            user_agent=USER_AGENT,
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": attempts},

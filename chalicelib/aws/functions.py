@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from chalicelib import errors
+from chalicelib import errors, logs
 from chalicelib.aws.failures import translated, unavailable
 from chalicelib.diagnosis import Diagnosis
 
@@ -32,7 +32,10 @@ BY_STATUS: dict[int, type[errors.MailgrantError]] = {
 
 
 class Functions:
-    """Invokes `connect` and `tokens`. Their refusals are raised here as they were raised there."""
+    """Invokes `connect` and `tokens`. Their refusals are raised here as they were raised there.
+
+    They are told which request they work for, so that its id stands in their lines of the log too.
+    """
 
     def __init__(self, client: LambdaClient, name: Callable[[str], str]) -> None:
         self._client = client
@@ -47,7 +50,8 @@ class Functions:
         event = {"account": account, "failed_version": failed_version, "resource": resource}
         self._invoke("tokens", event)
 
-    def _invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
+    def _invoke(self, function: str, asked: dict[str, Any]) -> dict[str, Any]:
+        event = {"request_id": logs.known("request_id"), **asked}
         with translated(f"The function {function}"):
             answer = self._client.invoke(
                 FunctionName=self._name(function), Payload=json.dumps(event).encode()

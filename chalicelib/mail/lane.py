@@ -6,15 +6,16 @@ rung since its look. So no mail is left behind, whatever dies in between: a row 
 some time. A lane that was served and has no more work is looked at once, a day later: a message that was
 stored by an accept that died before it rang is found then at the latest.
 
-A closed lane takes no worker; it is due at the earliest `expires_at` of its mail, or when it may be probed.
-A lane that rests waits for its server.
+A closed lane takes no worker. Whoever closes it leaves it due; who looks at it then opens it if its reason
+is gone, lets its mail expire, and puts it off on condition that no mail has come since: to the earliest
+`expires_at`, to when it may be probed, or for an hour. A lane that rests waits for its server.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.clock import DAY, MINUTE, Clock
+from chalicelib.clock import DAY, HOUR, MINUTE, Clock
 from chalicelib.errors import Unavailable
 from chalicelib.logs import logger
 from chalicelib.mail import schedule
@@ -26,6 +27,9 @@ LEASE = 5 * MINUTE
 
 RENEW_BELOW = 3 * MINUTE + MINUTE // 2
 """A lease with less than this left is renewed before the next message."""
+
+LOOK_AGAIN = HOUR
+"""A closed lane with mail is looked at this often: whoever made its reason go may not have opened it."""
 
 MOST_HELD = 5_000
 """How many held messages are looked at for their expiry: their keys come in one page of 1 MB.
@@ -76,14 +80,13 @@ class Lane:
         while True:
             now = self._clock()
             rung = self._lanes.ring(account, due_at=now)
-            if rung.done and rung.row is not None:
-                return Rung(rung.row.live_slots(now) > 0, rung.row.resting(now), None)
-            probe_at = rung.row.probe_at if rung.row is not None else None
-            first = expires_at if probe_at is None else min(expires_at, max(probe_at, now))
-            held = self._lanes.hold(account, due_at=first)
-            if held.row is not None and held.row.closed is not None:
-                return Rung(served=False, resting=False, held=held.row.closed)
-            # Opened between the two writes: ring again.
+            row = rung.row or LaneRow(account)
+            if rung.done:
+                return Rung(row.live_slots(now) > 0, row.resting(now), None)
+            due = (row.next_due_at, _look_at_closed(row, [expires_at], now))
+            if self._lanes.hold(row, due_at=min(at for at in due if at is not None)).done:
+                return Rung(served=False, resting=False, held=row.closed)
+            # Opened or put off between the two writes: ring again.
 
     def state(self, account: str) -> LaneRow:
         """The lane as it is stored; an account that has had no mail has an empty one."""
@@ -161,22 +164,15 @@ class Lane:
         return until
 
     def close(self, account: str, reason: ClosedReason) -> None:
-        """Closes the lane for the reason, or closes it again after a probe that failed."""
-        now = self._clock()
-        row = self.state(account)
-        probe_at = now + schedule.backoff(schedule.PROBE_STEPS, row.probes + 1) if reason in PROBED else None
-        due = [self.earliest_expiry(account), probe_at]
-        due_at = min((one for one in due if one is not None), default=now + schedule.PROBE_STEPS[-1])
-        self._lanes.close(account, reason, now=now, due_at=due_at, probe_at=probe_at)
-        self._look_for_latecomers(account, due_at)
+        """Closes the lane for the reason, or closes it again after a probe that failed.
 
-    def hold(self, account: str, reason: ClosedReason) -> None:
-        """Closes the lane for a reason that only a person ends, without a look at its mail.
-
-        It is due at once: who looks at it then finds when its mail expires, and lets it.
+        It is due at once: who looks at it then finds whether the reason is still there and what expires when.
         """
         now = self._clock()
-        self._lanes.close(account, reason, now=now, due_at=now, probe_at=None)
+        probe_at = None
+        if reason in PROBED:
+            probe_at = now + schedule.backoff(schedule.PROBE_STEPS, self.state(account).probes + 1)
+        self._lanes.close(account, reason, now=now, probe_at=probe_at)
 
     def open(self, account: str) -> bool:
         """Opens the lane and wakes a relay for what was held; False when the account has no lane."""
@@ -191,16 +187,14 @@ class Lane:
             self.open(account)
 
     def put_off(self, row: LaneRow, *, due_at: int | None) -> None:
-        """Replaces the due time that was seen in the row; a newer one stays."""
+        """Replaces the due time of the row, if nobody has rung or changed it since the row was seen."""
         if due_at != row.next_due_at:
-            self._lanes.put_off(row.account, seen=row.next_due_at, due_at=due_at)
+            self._lanes.put_off(row, due_at=due_at)
 
     def put_off_closed(self, row: LaneRow) -> None:
-        """Replaces the due time that was seen in the row of a closed lane by the next expiry or probe."""
-        due = [one for one in (self.earliest_expiry(row.account), row.probe_at) if one is not None]
-        due_at = min(due, default=None)
-        self.put_off(row, due_at=due_at)
-        self._look_for_latecomers(row.account, due_at)
+        """As put_off, for a closed lane: until its next expiry or probe, for LOOK_AGAIN if it has mail."""
+        expiries = [message.expires_at for message in self._messages.waiting(row.account, MOST_HELD)]
+        self.put_off(row, due_at=_look_at_closed(row, expiries, self._clock()))
 
     def due(self, shard: str, now: int, limit: int) -> list[str]:
         """The accounts of one shard whose lanes are due."""
@@ -210,21 +204,6 @@ class Lane:
     def shards(self) -> tuple[str, ...]:
         """The shards of the lanes."""
         return self._lanes.shards
-
-    def earliest_expiry(self, account: str) -> int | None:
-        """When the first of the account's waiting messages expires."""
-        waiting = self._messages.waiting(account, MOST_HELD)
-        return min((message.expires_at for message in waiting), default=None)
-
-    def _look_for_latecomers(self, account: str, due_at: int | None) -> None:
-        """Makes a closed lane due earlier for mail that came while its due time was being found.
-
-        What was stored before this look is seen here; what is stored later rings a lane that is closed and
-        due at that time, and so puts it right itself.
-        """
-        first = self.earliest_expiry(account)
-        if first is not None and (due_at is None or first < due_at):
-            self._lanes.hold(account, due_at=first)
 
     def _take_probe(self, row: LaneRow, worker: str, now: int) -> Slot | None:
         if not row.probe_due(now):
@@ -237,6 +216,14 @@ class Lane:
 
 def _slot(row: LaneRow, number: int, worker: str, now: int) -> Slot:
     return Slot(row.account, number, worker, now + LEASE, row.rung, row.rests, row.served_at)
+
+
+def _look_at_closed(row: LaneRow, expiries: list[int], now: int) -> int | None:
+    """When a closed lane is looked at next, of whose mail is known when it expires."""
+    times = [*expiries, now + LOOK_AGAIN] if expiries else []
+    if row.probe_at is not None:
+        times.append(max(row.probe_at, now))
+    return min(times, default=None)
 
 
 def _seen(slot: Slot, row: LaneRow) -> Slot:

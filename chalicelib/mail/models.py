@@ -23,13 +23,21 @@ class State(StrEnum):
     """Where an outbox entry stands. "sent" means that the provider accepted it, no more."""
 
     QUEUED = "queued"
+    """It waits for its first attempt."""
     SENDING = "sending"
+    """An attempt is under way; no server has the whole message yet."""
     COMMITTING = "committing"
+    """Its last bytes are on their way: it can no longer be stopped."""
     SENT = "sent"
+    """The provider accepted it."""
     DEFERRED = "deferred"
+    """It is tried again by itself."""
     FAILED = "failed"
+    """It was given up; the last attempt says why."""
     UNKNOWN = "unknown"
+    """The answer was lost: nobody knows whether the server took it."""
     CANCELLED = "cancelled"
+    """A caller stopped it."""
 
 
 FINAL = frozenset({State.SENT, State.FAILED, State.CANCELLED})
@@ -52,16 +60,25 @@ class Phase(StrEnum):
     """How far an attempt came; each is entered only after it was noted."""
 
     CLAIMED = "claimed"
+    """A worker has taken it."""
     TOKEN = "token"  # noqa: S105 - the phase in which a token is fetched, not a token
+    """An access token is fetched."""
     CONNECT = "connect"
+    """The server is called."""
     STARTTLS = "starttls"
+    """The connection is secured."""
     AUTH = "auth"
+    """It signs in."""
     MAIL = "mail"
+    """The sender is named."""
     RCPT = "rcpt"
+    """The recipients are named."""
     DATA = "data"
+    """The message is handed over."""
     COMMIT = "commit"
     """The final dot may have left: from here on a lost answer means `unknown`."""
     DONE = "done"
+    """The server has answered to the whole message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +188,15 @@ class ClosedReason(StrEnum):
     """Why a lane is closed: nothing of it is relayed until the reason is gone."""
 
     NEEDS_RECONNECT = "needs_reconnect"
+    """Its account waits for its owner."""
     MISCONFIGURED = "misconfigured"
+    """The provider refuses the account's connector."""
     BLOCKED = "blocked"
+    """The mail server does not take the account's mail."""
     PAUSED = "paused"
+    """A caller paused the account."""
     DISCONNECTED = "disconnected"
+    """Nobody's consent is there."""
 
 
 PROBED = frozenset({ClosedReason.MISCONFIGURED, ClosedReason.BLOCKED})

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from chalicelib import ids
 from chalicelib.callers.models import Caller, Scope
 from chalicelib.callers.permissions import has, require, require_sight, unknown_account, unknown_message, uses
 from chalicelib.clock import DAY, SECOND, Clock
 from chalicelib.errors import Conflict, InvalidInput, NotFound
-from chalicelib.mail import outcomes, shown
+from chalicelib.mail import outcomes, records, shown
 from chalicelib.mail.lane import Lane
 from chalicelib.mail.models import CANCELLABLE, KEPT, Message, State
 from chalicelib.mail.ports import Cancellation, FindMailbox, Messages, Word
@@ -36,10 +35,10 @@ class Listed:
     held: bool
     cursor: str | None
 
-    def to_json(self) -> dict[str, Any]:
-        """The page as JSON."""
-        records = [shown.message_record(message, held=self.held) for message in self.messages]
-        return {"messages": records, "cursor": self.cursor}
+    def record(self) -> records.MessagePage:
+        """The page as callers see it."""
+        seen = [shown.message_record(message, held=self.held) for message in self.messages]
+        return records.MessagePage(messages=seen, cursor=self.cursor)
 
 
 class Outbox:
@@ -97,13 +96,15 @@ class Outbox:
                 due_at=now if again else None,
             ),
         )
-        if not resolved:
+        asked_again = again and message.state is State.QUEUED and message.resolved_by == caller.id
+        if not resolved and not asked_again:
             raise Conflict(
                 f"The message is not unknown but {message.state}.",
                 fix="Look at its record; only an unknown outcome can be resolved.",
                 code="not_unknown",
             )
         if again:
+            # Also when it is asked again, which mends a death between the word and the ring.
             self._lane.announce(replace(message, expires_at=expires_at))
         return self.get(caller, message_id)
 

@@ -173,8 +173,8 @@ class Lanes(Protocol):
     def ring(self, account: str, *, due_at: int) -> Written:
         """Counts one ring and makes the lane due; not done while it is closed."""
 
-    def hold(self, account: str, *, due_at: int) -> Written:
-        """Makes a closed lane due at that time, or leaves it due earlier; not done if nothing changes."""
+    def hold(self, row: LaneRow, *, due_at: int) -> Written:
+        """Counts one ring of a closed lane, due at that time; not done if it was opened or put off since."""
 
     def take(self, account: str, number: int, *, owner: str, now: int, until: int) -> Written:
         """Takes a free slot of a lane that is due before `until` and neither is closed nor rests."""
@@ -194,16 +194,14 @@ class Lanes(Protocol):
     def rest(self, slot: Slot, *, until: int, rests: int) -> Written:
         """Frees the slot and lets the lane rest until then, for that many times in a row."""
 
-    def close(
-        self, account: str, reason: ClosedReason, *, now: int, due_at: int, probe_at: int | None
-    ) -> None:
-        """Closes the lane, or closes it again for the reason, due at that time."""
+    def close(self, account: str, reason: ClosedReason, *, now: int, probe_at: int | None) -> None:
+        """Closes the lane, or closes it again for the reason, due now; nothing if there is no lane."""
 
     def open(self, account: str, *, now: int) -> Written:
         """Opens the lane, ends its rest, counts one ring and makes it due; not done if there is no lane."""
 
-    def put_off(self, account: str, *, seen: int | None, due_at: int | None) -> Written:
-        """Replaces the due time, if it still is what was seen."""
+    def put_off(self, row: LaneRow, *, due_at: int | None) -> Written:
+        """Replaces the due time; not done if it is another than in the row, or somebody has rung since."""
 
     def due(self, shard: str, now: int, limit: int) -> list[str]:
         """The accounts of one shard whose lanes are due, the longest due first. Reads an index: may lag."""

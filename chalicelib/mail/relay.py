@@ -16,7 +16,7 @@ from chalicelib.mail import outcomes
 from chalicelib.mail.connection import Connection
 from chalicelib.mail.delivery import Delivery, LaneStops
 from chalicelib.mail.lane import MOST_HELD, Lane
-from chalicelib.mail.models import ClosedReason, Slot, State
+from chalicelib.mail.models import PROBED, ClosedReason, Slot, State
 from chalicelib.mail.ports import (
     FindMailbox,
     FreshToken,
@@ -217,11 +217,6 @@ class Relay:
             self._set_transport_block(visit.account, stop.diagnosis)
         self._lane.close(visit.account, stop.reason)
         self._lane.leave(visit.slot, due_at=None)
-        # The reason may have gone meanwhile, which opened a lane that was not closed yet.
-        account = self._mailbox(visit.account)[0]
-        resumed = stop.reason is ClosedReason.PAUSED and account.paused_by is None
-        if resumed or account.connected_at != visit.mailbox[0].connected_at:
-            self._lane.open(visit.account)
 
     def _look_again(self, visit: _Visit) -> None:
         """Raises LaneStops if the account was paused or disconnected since it was looked at."""
@@ -238,15 +233,28 @@ class Relay:
             raise LaneStops(PAUSED, ClosedReason.PAUSED)
 
     def _attend_closed(self, account: str) -> None:
-        """Lets the held mail of a closed lane expire in time, and finds when to look again."""
+        """Opens a closed lane whose reason is gone, or lets its mail expire and finds when to look again.
+
+        The reason may have gone before the lane was closed for it, which opened nothing then.
+        """
         row = self._lane.state(account)
         now = self._clock()
         if row.closed is None or row.next_due_at is None or row.next_due_at > now or row.probe_due(now):
+            return
+        if self._is_over(account, row.closed):
+            self._lane.open(account)
             return
         held = self._messages.waiting(account, MOST_HELD)
         for message in [one for one in held if one.expires_at <= now][:ENDED_AT_ONCE]:
             self._delivery.end(message, outcomes.expired_held(row.closed))
         self._lane.put_off_closed(row)
+
+    def _is_over(self, account: str, reason: ClosedReason) -> bool:
+        """Whether the account, read after its lane was seen closed, no longer gives that reason."""
+        found = self._mailbox(account)[0]
+        if reason is ClosedReason.PAUSED:
+            return found.paused_by is None
+        return reason not in PROBED and found.grant_state is GrantState.ACTIVE
 
     def _attend_orphan(self, account: str) -> None:
         """Ends the mail of an account that no longer exists, so that its lane is not looked at for ever."""

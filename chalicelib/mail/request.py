@@ -8,17 +8,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from chalicelib import reading
 from chalicelib.errors import InvalidInput, MalformedRequest
+from chalicelib.records import format_of, limits, says
 
 DAY = 86_400
 MIN_EXPIRES_IN, MAX_EXPIRES_IN = 60, 5 * DAY
 
 LONGEST_KEY = 255
+KEY = {"minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]*$"}
+"""An idempotency key, for JSON Schema."""
+
+ONE_LINE = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$"
+BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 WRITTEN = ("from_", "reply_to", "subject", "text", "html", "attachments", "headers")
 """Fields that make a message; a raw message has all of this inside."""
@@ -31,48 +38,78 @@ class Part(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
 class NamedAddress(Part, frozen=True):
     """An address and the name to show beside it."""
 
-    address: str
-    name: str = ""
+    address: Annotated[str, format_of("idn-email", "ada@example.com")]
+    name: Annotated[str, limits(pattern=ONE_LINE)] = ""
 
 
-Who = str | NamedAddress
+Who = Annotated[
+    str | NamedAddress, Meta(examples=["ada@example.com", {"address": "ada@example.com", "name": "Ada"}])
+]
+Line = Annotated[str, limits(pattern=ONE_LINE)]
 
 
 class Attachment(Part, frozen=True, omit_defaults=True):
-    """A file. `content_id` makes it part of the HTML, which shows it by ``cid:``."""
+    """A file."""
 
-    filename: str
-    content: bytes
-    content_type: str | None = None
-    content_id: str | None = None
+    filename: Annotated[str, limits(minLength=1)]
+    content: Annotated[bytes, limits(pattern=BASE64), says("Its bytes, in base64.")]
+    content_type: Annotated[
+        str | None, says("Such as `application/pdf`; guessed from the file's name where it is left out.")
+    ] = None
+    content_id: Annotated[
+        str | None, says("Makes it a part of the HTML, which shows it by `cid:`; needs `html`.")
+    ] = None
 
 
 class SendRequest(Part, frozen=True, rename={"from_": "from"}):
-    """A message to be sent.
+    """A message to be sent: written from its fields, or given whole as `raw`.
 
-    It is written from its fields, or given whole as `raw` (RFC 5322, in base64); beside `raw`, `to`, `cc` and
-    `bcc` replace its recipients. One recipient is needed; a subject, a text or an attachment is not, so that
-    an empty message is sent as one. `from` is the account's own address or left out. `on_unknown` says what
-    happens when nobody knows whether the server took the message: it is sent again (the recipients may get
-    it twice), or kept until somebody resolves it. `expires_in` is in seconds. With the same `idempotency_key`
-    the same request is accepted once.
+    One recipient is needed; a subject, a text or an attachment is not. A field that is null counts as left
+    out.
     """
 
-    account: str
-    from_: Who | None = None
-    to: list[Who] | None = None
-    cc: list[Who] | None = None
-    bcc: list[Who] | None = None
-    reply_to: list[Who] | None = None
-    subject: str | None = None
-    text: str | None = None
-    html: str | None = None
+    account: Annotated[str, limits(minLength=1), says("The account to send from, by id or unique name.")]
+    from_: Annotated[
+        Who | None, says("The account's own address, perhaps with another name; else the account's own.")
+    ] = None
+    to: Annotated[list[Who] | None, says("Recipients.")] = None
+    cc: Annotated[list[Who] | None, says("Further recipients, whom everybody sees.")] = None
+    bcc: Annotated[list[Who] | None, says("Recipients that nobody sees.")] = None
+    reply_to: Annotated[list[Who] | None, says("Who gets the answers.")] = None
+    subject: Line | None = None
+    text: Annotated[str | None, says("The plain text. With `html` too, both are sent as alternatives.")] = (
+        None
+    )
+    html: Annotated[str | None, says("The HTML.")] = None
     attachments: list[Attachment] | None = None
-    headers: dict[str, str] | None = None
-    raw: bytes | None = None
-    idempotency_key: str | None = None
-    on_unknown: Literal["resend", "keep"] = "resend"
-    expires_in: int = DAY
+    headers: Annotated[
+        dict[str, Line] | None, says('Further header fields, such as `{"X-Order": "4711"}`.')
+    ] = None
+    raw: Annotated[
+        bytes | None,
+        limits(pattern=BASE64),
+        says(
+            "A whole message (RFC 5322) in base64, relayed byte for byte but for its Bcc. Beside it only"
+            " `to`, `cc` and `bcc` may be given, which replace its recipients."
+        ),
+    ] = None
+    idempotency_key: Annotated[
+        str | None,
+        limits(**KEY),
+        says("With the same key, caller and account, the same message is accepted once."),
+    ] = None
+    on_unknown: Annotated[
+        Literal["resend", "keep"],
+        says(
+            "When nobody knows whether the server took it: send it again (recipients may get it twice), or"
+            " keep it until somebody resolves it."
+        ),
+    ] = "resend"
+    expires_in: Annotated[
+        int,
+        limits(minimum=MIN_EXPIRES_IN, maximum=MAX_EXPIRES_IN),
+        says("Seconds after which it is given up."),
+    ] = DAY
 
 
 def read(request: bytes | Mapping[str, Any]) -> SendRequest:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+from msgspec import UNSET
 
 from chalicelib import ids
 from chalicelib.accounts.models import Account, Connector, GrantState
@@ -20,26 +22,13 @@ from chalicelib.mail.frozen import Frozen
 from chalicelib.mail.lane import Lane
 from chalicelib.mail.models import FINAL, KEPT, Message, OnUnknown, State
 from chalicelib.mail.ports import Blobs, FindMailbox, Limits, Messages, Require
+from chalicelib.mail.records import Accepted
 from chalicelib.mail.request import SendRequest
 
 INLINE = 8 * 1024
 """Bytes up to which a body stands in its row: every later write of the row is billed with it."""
 
 log = logger("send")
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The answer to a caller. `replayed`: the idempotency key was used before, for the same request."""
-
-    id: str
-    state: State
-    replayed: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """The answer as JSON."""
-        shown: dict[str, Any] = {"id": self.id, "state": str(self.state)}
-        return {**shown, "replayed": True} if self.replayed else shown
 
 
 class Send:
@@ -99,7 +88,9 @@ class Send:
             # One that came again is announced again, which mends a death between storing and ringing.
             self._lane.announce(stored or message)
         self._log(message, replayed=stored is not None)
-        return Accepted(message_id, (stored or message).state, replayed=stored is not None)
+        return Accepted(
+            id=message_id, state=(stored or message).state, replayed=True if stored is not None else UNSET
+        )
 
     def _account(self, caller: Caller, named: str) -> tuple[Account, Connector]:
         """The account, if the caller may send as it. Unknown and forbidden are one answer."""

@@ -23,6 +23,8 @@ LONGEST_LIFE = 24 * 3600
 DEFAULT_LIFE = 3600
 """Seconds. RFC 6749, section 5.1, lets a provider leave `expires_in` out; both of ours give an hour."""
 
+LONGEST_GRANT = 10 * 365 * 24 * 3600
+"""Seconds. A consent whose end is further away has none that concerns anybody."""
 
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
@@ -54,13 +56,16 @@ class Provider(Protocol):
     ) -> TokenSet:
         """Exchanges a refresh token with exactly one request; says whose it is if the provider does."""
 
-    def obtain(self, connector: Connector, credential: Secret, account: Account, /) -> TokenSet:
+    def obtain(
+        self, connector: Connector, credential: Secret, account: Account | None, resource: str = MAIL, /
+    ) -> TokenSet:
         """A token that no person has consented to: of the application itself, or of a service account.
 
-        It is good for the account's mailbox where the tenant's administrator has allowed that.
+        It is good for the account's mailbox where the tenant's administrator has allowed that. Without an
+        account it is good for nothing, but shows that the provider takes the credential.
         """
 
-    def revoke(self, refresh_token: Secret) -> bool:
+    def revoke(self, connector: Connector, credential: Secret, refresh_token: Secret, /) -> bool:
         """Ends the consent that the token is of; False where the provider has no way for that."""
 
     def is_issuer(self, connector: Connector, issuer: str, /) -> bool:
@@ -84,7 +89,16 @@ def token_set(
         refresh_token=Secret(refresh_token) if isinstance(refresh_token, str) and refresh_token else None,
         scopes=None if scopes is None else frozenset(scopes),
         identity=identity,
+        ends_at=_end(answer.get("refresh_token_expires_in"), now),
     )
+
+
+def _end(refresh_token_expires_in: object, now: int) -> int | None:
+    """When a consent ends of which the provider says so, as Google does for an app in testing (7 days)."""
+    seconds = refresh_token_expires_in
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 < seconds <= LONGEST_GRANT:
+        return None
+    return now + seconds * SECOND
 
 
 def lifetime(expires_in: object) -> int:

@@ -25,6 +25,13 @@ MEGABYTE = 1_000_000
 
 DELEGATED_OR_PASSWORD = ("authorization_code", "password")
 
+SEND, ADDRESS = "Send mail as this mailbox", "See the address of the mailbox"
+IN_WORDS = {
+    "smtp": SEND,
+    "imap": "Read, change and delete the mail of this mailbox",
+    "pop": "Read and delete the mail of this mailbox",
+}
+
 
 def _microsoft(  # noqa: PLR0913 - what differs between the clouds
     cloud: Cloud, *, login: str, graph: str, outlook: str, app: str, smtp: str, imap: str
@@ -36,6 +43,7 @@ def _microsoft(  # noqa: PLR0913 - what differs between the clouds
         label="Microsoft 365 or Outlook.com",
         speaks="microsoft",
         auth_modes=("authorization_code", "client_credentials", "password"),
+        credentials=("secret", "certificate", "federated", "none"),
         login=f"https://{login}",
         graph=f"https://{graph}",
         scopes=(smtp_scope, "email"),
@@ -46,8 +54,9 @@ def _microsoft(  # noqa: PLR0913 - what differs between the clouds
             "pop": f"https://{outlook}/POP.AccessAsUser.All",
             "graph": f"https://{graph}/Mail.Send",
         },
+        protocol_words={**IN_WORDS, "graph": SEND},
         app_scope=f"https://{app}/.default",
-        scopes_in_words=("Send mail as this mailbox", "See the address of the mailbox"),
+        scopes_in_words=(SEND, ADDRESS),
         smtp_host=smtp,
         imap_host=imap,
         pop_host=imap,
@@ -98,11 +107,16 @@ MICROSOFT_CHINA = _microsoft(
     imap="partner.outlook.cn",
 )
 
+_ALL_OF_GMAIL = (
+    "Read, compose, send and delete all mail of this mailbox: Google has no narrower permission for "
+    "sending over SMTP. Mailgrant only sends."
+)
 GOOGLE = ProviderFacts(
     name="google",
     label="Gmail or Google Workspace",
     speaks="google",
     auth_modes=("authorization_code", "service_account", "password"),
+    credentials=("secret", "service_account", "none"),
     authorize="https://accounts.google.com/o/oauth2/v2/auth",
     token="https://oauth2.googleapis.com/token",  # noqa: S106 - an address
     revoke="https://oauth2.googleapis.com/revoke",
@@ -117,13 +131,8 @@ GOOGLE = ProviderFacts(
         "gmail": "https://www.googleapis.com/auth/gmail.send",
     },
     app_scope="https://mail.google.com/",
-    scopes_in_words=(
-        (
-            "Read, compose, send and delete all mail of this mailbox: Google has no narrower permission for "
-            "sending over SMTP. Mailgrant only sends."
-        ),
-        "See the address of the mailbox",
-    ),
+    protocol_words={"smtp": _ALL_OF_GMAIL, "imap": _ALL_OF_GMAIL, "pop": _ALL_OF_GMAIL, "gmail": SEND},
+    scopes_in_words=(_ALL_OF_GMAIL, ADDRESS),
     smtp_host="smtp.gmail.com",
     imap_host="imap.gmail.com",
     pop_host="pop.gmail.com",
@@ -140,7 +149,9 @@ OTHER = ProviderFacts(
     label="Another provider",
     speaks="openid",
     auth_modes=DELEGATED_OR_PASSWORD,
-    scopes_in_words=("Send mail as this mailbox", "See the address of the mailbox"),
+    credentials=("secret", "certificate", "none"),
+    protocol_words=IN_WORDS,
+    scopes_in_words=(SEND, ADDRESS),
     max_connections=2,
     max_recipients=100,
     max_size=25 * MEGABYTE,
@@ -224,7 +235,7 @@ MAIL_RU = replace(
     imap_host="imap.mail.ru",
 )
 
-ALL = (
+CATALOGUE = (
     MICROSOFT,
     MICROSOFT_GCC_HIGH,
     MICROSOFT_DOD,
@@ -247,7 +258,7 @@ class Catalogue:
     """
 
     def __init__(self, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        self._facts = {facts.name: facts for facts in ALL}
+        self._facts = {facts.name: facts for facts in CATALOGUE}
         for name, values in (overrides or {}).items():
             if name not in self._facts:
                 raise ConfigurationError(f"PROVIDER_ENDPOINTS names the unknown provider {name!r}")

@@ -51,6 +51,11 @@ def split(secret: Secret) -> tuple[str, str]:
     return key.group(), certificate.group()
 
 
+def is_certificate(secret: Secret) -> bool:
+    """Whether from_pem or from_pfx has made it."""
+    return secret.reveal().startswith("-----BEGIN PRIVATE KEY-----")
+
+
 def ends_at(secret: Secret) -> datetime:
     """When the certificate ends (UTC)."""
     from cryptography import x509

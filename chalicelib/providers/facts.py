@@ -30,7 +30,9 @@ class ProviderFacts:
     follow for each tenant; others name their endpoints one by one, and `authorize_parameters` are sent with
     each authorization request. `client_auth` is how our client proves itself at the token endpoint.
     `scopes` are asked for when the owner consents; without all of `required_scopes` nothing is saved.
-    `protocol_scopes` are those to choose from, by protocol; `app_scope` is that of client credentials.
+    `protocol_scopes` are those to choose from, by protocol, and `protocol_words` what they allow, as owners are
+    told; `app_scope` is that of client credentials. `credentials` are the kinds by which our client can prove
+    itself.
     `keep_alive` is how many seconds an idle grant is left alone (half of what the provider allows);
     `doubt` how many seconds pass before a refused refresh token is tried a second time.
     `mistaken_for_secret` is a regular expression for what is copied by mistake in the place of a client
@@ -49,6 +51,8 @@ class ProviderFacts:
     required_scopes: tuple[str, ...] = ()
     scopes_in_words: tuple[str, ...] = ()
     protocol_scopes: Mapping[str, str] = field(default_factory=dict)
+    protocol_words: Mapping[str, str] = field(default_factory=dict)
+    credentials: tuple[str, ...] = ("secret", "none")
     app_scope: str = ""
     messages_per_minute: int | None = None
     doubt: int = 300
@@ -80,6 +84,20 @@ class ProviderFacts:
     def resource_of(self, scope: str) -> str:
         """The resource that takes tokens with this scope."""
         return GRAPH if self.graph and scope.startswith(f"{self.graph}/") else MAIL
+
+    @property
+    def scopes_to_copy(self) -> str:
+        """Every scope that can be asked for, in one string to copy and prune."""
+        return " ".join(dict.fromkeys((*self.protocol_scopes.values(), *self.identity_scopes)))
+
+    @property
+    def identity_scopes(self) -> tuple[str, ...]:
+        """Those of the usual scopes that open no mailbox: they tell who consented."""
+        return tuple(scope for scope in self.scopes if scope not in self.required_scopes)
+
+    def app_scope_of(self, resource: str) -> str:
+        """The scope with which an application asks for a token of the resource."""
+        return f"{self.graph}/.default" if resource == GRAPH else self.app_scope
 
     def allows(self, mode: AuthMode) -> bool:
         """Whether accounts can prove themselves so."""

@@ -14,7 +14,8 @@ from chalicelib import clock
 from chalicelib.accounts.models import MAIL, Identity, TokenSet
 from chalicelib.errors import Diagnosed
 from chalicelib.providers.base import Begun, listed, token_set
-from chalicelib.providers.http import ProviderHttp
+from chalicelib.providers.delegation import delegated
+from chalicelib.providers.http import USUAL, ProviderHttp
 from chalicelib.providers.id_tokens import invalid, read, verify
 from chalicelib.providers.replies import transient
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from chalicelib.accounts.models import Account, Connector
+    from chalicelib.network import Trust
     from chalicelib.providers.facts import ProviderFacts
     from chalicelib.secret import Secret
 
@@ -36,9 +38,9 @@ ENDED_BEFORE = "invalid_token"
 class Google:
     """The Provider for Google. google-auth has no code exchange of its own, so that one is a form post."""
 
-    def __init__(self, facts: ProviderFacts, *, extra_ca: str = "", now: clock.Clock = clock.now) -> None:
+    def __init__(self, facts: ProviderFacts, *, trust: Trust = USUAL, now: clock.Clock = clock.now) -> None:
         self.facts = facts
-        self._extra_ca = extra_ca
+        self._trust = trust
         self._now = now
 
     def begin(self, connector: Connector, *, redirect_uri: str, state: str, login_hint: str) -> Begun:
@@ -118,7 +120,14 @@ class Google:
         identity = _identity(claims) if {"iss", "sub"} <= claims.keys() else None
         return token_set(answer, now=self._now(), scopes=listed(answer.get("scope")), identity=identity)
 
-    def obtain(self, _connector: Connector, credential: Secret, account: Account, /) -> TokenSet:
+    def obtain(
+        self,
+        connector: Connector,
+        credential: Secret,
+        account: Account | None,
+        _resource: str = MAIL,
+        /,
+    ) -> TokenSet:
         """See Provider. A service account acts as the account's mailbox (domain-wide delegation).
 
         Its JSON key was checked when it was saved; its own `token_uri` counts for nothing.
@@ -129,10 +138,14 @@ class Google:
         key = json.loads(credential.reveal()) | {"token_uri": self.facts.token}
         transport = _Transport(self._http())
         credentials = Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
-            key, scopes=[self.facts.app_scope], subject=account.address
+            key, scopes=[self.facts.app_scope], subject=account.owner_address if account else None
         )
         try:
             credentials.refresh(transport)
+        except Diagnosed as refused:
+            raise Diagnosed(
+                delegated(refused.diagnosis, connector.client_id, self.facts.app_scope)
+            ) from refused
         except (GoogleAuthError, ArithmeticError, TypeError, ValueError) as error:
             if not transport.answer:
                 raise Diagnosed(
@@ -140,7 +153,7 @@ class Google:
                 ) from error
         return token_set(transport.answer, now=self._now(), scopes=None)
 
-    def revoke(self, refresh_token: Secret) -> bool:
+    def revoke(self, _connector: Connector, _credential: Secret, refresh_token: Secret, /) -> bool:
         """See Provider. All that the same person has granted to the same client ends with it."""
         try:
             self._http().post(self.facts.revoke, {"token": refresh_token.reveal()})
@@ -169,7 +182,7 @@ class Google:
         )
 
     def _http(self) -> ProviderHttp:
-        return ProviderHttp("google", self._extra_ca)
+        return ProviderHttp("google", self._trust)
 
 
 def _identity(claims: Mapping[str, Any]) -> Identity:
@@ -202,7 +215,7 @@ class _Transport:
         self.answer: dict[str, Any] = {}
 
     def __call__(
-        self, url: str, method: str = "GET", body: bytes | None = None, headers: Any = None, **_: Any
+        self, url: str, method: str = "GET", body: bytes = b"", headers: Any = None, **_: Any
     ) -> _Answer:
         reply = self._http.post(url, body, headers) if method == "POST" else self._http.get(url)
         self.answer = reply.values

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
-from chalicelib.accounts.models import MAIL, CredentialKind, Identity, TokenSet
+from chalicelib.accounts.models import GRAPH, MAIL, CredentialKind, Identity, TokenSet
 from chalicelib.errors import Diagnosed
 from chalicelib.providers.base import Begun, listed, token_set
-from chalicelib.providers.certificates import split
-from chalicelib.providers.http import ProviderHttp
+from chalicelib.providers.certificates import is_certificate, split
+from chalicelib.providers.http import USUAL, ProviderHttp
 from chalicelib.providers.id_tokens import invalid, read, verify
 from chalicelib.providers.replies import diagnose, transient
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from msal import ConfidentialClientApplication, TokenCache
 
     from chalicelib.accounts.models import Account, Connector
+    from chalicelib.network import Trust
     from chalicelib.providers.facts import ProviderFacts
     from chalicelib.secret import Secret
 
@@ -48,12 +49,12 @@ class Microsoft:
         facts: ProviderFacts,
         *,
         web_identity: Callable[[], str],
-        extra_ca: str = "",
+        trust: Trust = USUAL,
         now: clock.Clock = clock.now,
     ) -> None:
         self.facts = facts
         self._web_identity = web_identity
-        self._extra_ca = extra_ca
+        self._trust = trust
         self._now = now
 
     def begin(self, connector: Connector, *, redirect_uri: str, state: str, login_hint: str) -> Begun:
@@ -105,17 +106,25 @@ class Microsoft:
             raise Diagnosed(diagnose("microsoft", answer))
         claims = read(answer.get("id_token"))
         known = {"iss", "tid", "oid"} <= claims.keys()
-        return self._token_set(answer, _identity(claims, one_tenant=False) if known else None)
+        identity = _identity(claims, one_tenant=False) if known else None
+        return self._token_set(answer, identity, resource)
 
-    def obtain(self, connector: Connector, credential: Secret, _account: Account, /) -> TokenSet:
+    def obtain(
+        self,
+        connector: Connector,
+        credential: Secret,
+        _account: Account | None,
+        resource: str = MAIL,
+        /,
+    ) -> TokenSet:
         """See Provider. The token is that of the application; its user name at SMTP says whose mailbox."""
         application = self._application(connector, credential, self._http(connector))
-        answer = application.acquire_token_for_client([self.facts.app_scope])
+        answer = application.acquire_token_for_client([self.facts.app_scope_of(resource)])
         if "error" in answer:
             raise Diagnosed(diagnose("microsoft", answer))
         return self._token_set(answer, None)
 
-    def revoke(self, _refresh_token: Secret) -> bool:
+    def revoke(self, _connector: Connector, _credential: Secret, _refresh_token: Secret, /) -> bool:
         """See Provider. Microsoft has no such endpoint."""
         return False
 
@@ -132,11 +141,17 @@ class Microsoft:
             one for one in self.facts.scopes if one in of_mail or one not in self.facts.required_scopes
         )
 
-    def _token_set(self, answer: Mapping[str, Any], identity: Identity | None) -> TokenSet:
-        return token_set(answer, now=self._now(), scopes=listed(answer.get("scope")), identity=identity)
+    def _token_set(
+        self, answer: Mapping[str, Any], identity: Identity | None, resource: str = MAIL
+    ) -> TokenSet:
+        """Graph names its own scopes without their prefix at times."""
+        scopes = listed(answer.get("scope"))
+        if scopes is not None and resource == GRAPH:
+            scopes = [one if "/" in one else f"{self.facts.graph}/{one}" for one in scopes]
+        return token_set(answer, now=self._now(), scopes=scopes, identity=identity)
 
     def _http(self, connector: Connector) -> _MsalHttp:
-        return _MsalHttp(f"{self.facts.login}/{connector.tenant or 'common'}", self._extra_ca)
+        return _MsalHttp(f"{self.facts.login}/{connector.tenant or 'common'}", self._trust)
 
     def _application(
         self, connector: Connector, secret: Secret | None, http: _MsalHttp, **options: Any
@@ -156,12 +171,16 @@ class Microsoft:
         )
 
     def _credential(self, connector: Connector, secret: Secret | None) -> Any:
-        """What msal takes for the credential of the connector's kind."""
+        """What msal takes for the credential.
+
+        A certificate is known by its text, and not by the connector's kind, which is written after it: while
+        one kind replaces the other, what is read of both may not belong together.
+        """
         if connector.credential is CredentialKind.FEDERATED:
             return {"client_assertion": self._web_identity}
         if secret is None:
             return None
-        if connector.credential is CredentialKind.CERTIFICATE:
+        if is_certificate(secret):
             key, certificate = split(secret)
             return {"private_key": key, "public_certificate": certificate}
         return secret.reveal()
@@ -190,7 +209,7 @@ class Microsoft:
         return found.group(1)
 
     def _get(self, path: str) -> dict[str, Any]:
-        return ProviderHttp("microsoft", self._extra_ca).get(f"{self.facts.login}/{path}").values
+        return ProviderHttp("microsoft", self._trust).get(f"{self.facts.login}/{path}").values
 
 
 def _begun(
@@ -255,10 +274,10 @@ class _MsalHttp:
     Keeps the answer to the last POST, in case that msal cannot read it.
     """
 
-    def __init__(self, authority: str, extra_ca: str) -> None:
+    def __init__(self, authority: str, trust: Trust) -> None:
         self.authority = authority
         self.answer: dict[str, Any] = {}
-        self._http = ProviderHttp("microsoft", extra_ca)
+        self._http = ProviderHttp("microsoft", trust)
 
     def get(self, url: str, **_: Any) -> _Answer:
         endpoints = f"{self.authority}/oauth2/v2.0"

@@ -332,13 +332,14 @@ def diagnose(provider: str, answer: Mapping[str, Any]) -> Diagnosis:
     """The diagnosis for an OAuth error: the JSON of a token endpoint, or the parameters of a callback."""
     error = _word(answer.get("error"))
     number = _number(answer) if provider == "microsoft" else None
-    code, meaning = _meaning(provider, error, _word(answer.get("error_subtype")), number)
+    text = cleaned(answer.get("error_description"))
+    code, meaning = _meaning(provider, error, _word(answer.get("error_subtype")), number, text)
     return Diagnosis(
         meaning.class_,
         code,
         meaning.message,
         meaning.fix,
-        text=cleaned(answer.get("error_description")),
+        text=text,
         retry_after=meaning.retry_after,
     )
 
@@ -359,14 +360,18 @@ def cleaned(text: object) -> str:
     return " ".join(printable.split())[:TEXT_LIMIT]
 
 
-def _meaning(provider: str, error: str, subtype: str, number: int | None) -> tuple[str, Meaning]:
+def _meaning(provider: str, error: str, subtype: str, number: int | None, text: str) -> tuple[str, Meaning]:
     if number is not None:
         found = _BY_NUMBER.get(number) or ANY.get(error, UNKNOWN)
         return f"AADSTS{number}", found
     if provider == "google":
-        for word in (subtype, error):
-            if word in GOOGLE:
-                return word, GOOGLE[word]
+        if subtype in GOOGLE:
+            return subtype, GOOGLE[subtype]
+        for of_error, part, meaning in GOOGLE_TEXTS:
+            if error == of_error and part in text:
+                return error, meaning
+        if error in GOOGLE:
+            return error, GOOGLE[error]
     return error or "unknown_error", ANY.get(error, UNKNOWN)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from chalice.app import Authorizer, Blueprint, Response
 
 from chalicelib import logs
+from chalicelib.records import Record
 from chalicelib.web import accounts, callers, connectors, messages, status
 from chalicelib.web.calls import Call
 from chalicelib.web.errors import answering
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from chalicelib.web.identity import Identify
     from chalicelib.wiring import Gateway
 
-ApiView = Callable[..., Response]
+ApiView = Callable[..., Record]
 
 ROUTES: tuple[tuple[str, str, ApiView], ...] = (
     ("POST", "/connectors", connectors.create),
@@ -49,7 +50,16 @@ ROUTES: tuple[tuple[str, str, ApiView], ...] = (
     ("GET", "/whoami", callers.whoami),
     ("GET", "/status", status.show),
 )
-"""Method, path and view. A view takes a Call and the path's parameters, and returns a Response."""
+"""Method, path and view. A view takes a Call and the path's parameters, and returns a Record."""
+
+STATUSES: dict[ApiView, int] = {
+    connectors.create: 201,
+    accounts.create: 201,
+    accounts.renew_link: 201,
+    callers.create: 201,
+    messages.accept: 202,
+}
+"""View → the status of its success, where it is not 200."""
 
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
@@ -77,8 +87,10 @@ def api_blueprint(
     return blueprint
 
 
-def _door(blueprint: Blueprint, gateway: Callable[[], Gateway], identify: Identify, view: ApiView) -> ApiView:
-    """The view behind the check of who is asking; what it raises becomes an answer."""
+def _door(
+    blueprint: Blueprint, gateway: Callable[[], Gateway], identify: Identify, view: ApiView
+) -> Callable[..., Response]:
+    """The view behind the check of who is asking; what it returns or raises becomes an answer."""
 
     @answering
     @functools.wraps(view)
@@ -86,6 +98,7 @@ def _door(blueprint: Blueprint, gateway: Callable[[], Gateway], identify: Identi
         request, services = blueprint.current_request, gateway()
         caller = identify(services.callers, request)
         with logs.about(caller=caller.id):
-            return view(Call(request, caller, services), **path)
+            record = view(Call(request, caller, services), **path)
+            return Response(record.to_json(), status_code=STATUSES.get(view, 200))
 
     return entered

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from chalicelib import ids
+from chalicelib.accounts.checks import CLIENT_ID, NAME_LIMIT, SECRET_LIMIT
 from chalicelib.callers.models import CallerKind, Scope
+from chalicelib.records import format_of, limits, says
+
+LONGEST_LIFE = 10 * 365 * 24 * 3600
+"""Seconds that a key may live at most; one without an expiry lives until it is revoked."""
+
+Name = Annotated[str, limits(minLength=1, maxLength=NAME_LIMIT)]
+ClientSecret = Annotated[
+    str,
+    limits(minLength=1, maxLength=SECRET_LIMIT, writeOnly=True),
+    says("Goes to Secrets Manager, and never comes back."),
+]
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -22,68 +35,99 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class NewConnector(Request, frozen=True, kw_only=True):
-    """POST /v1/connectors."""
+    """An OAuth client that was registered at a provider."""
 
     provider: Literal["microsoft", "google"]
-    name: str
-    client_id: str
-    client_secret: str
-    tenant: str = ""
+    name: Annotated[str, limits(maxLength=NAME_LIMIT), says("Left empty, the provider's name.")]
+    client_id: Annotated[str, limits(pattern=f"^{CLIENT_ID}$"), says("The client's id at the provider.")]
+    client_secret: ClientSecret
+    tenant: Annotated[
+        str, says("Microsoft's directory, by id or domain; `common` where none is named. Not for Google.")
+    ] = ""
 
 
 class ConnectorChange(Request, frozen=True, kw_only=True):
-    """PATCH /v1/connectors/{connector}. What is left out stays as it is."""
+    """What is left out stays as it is."""
 
-    name: str | UnsetType = UNSET
-    client_id: str | UnsetType = UNSET
-    tenant: str | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
+    client_id: Annotated[
+        str | UnsetType, limits(pattern=f"^{CLIENT_ID}$"), says("Only while no account is connected with it.")
+    ] = UNSET
+    tenant: Annotated[str | UnsetType, says("Only while no account is connected with it.")] = UNSET
 
 
 class NewSecret(Request, frozen=True):
-    """PUT /v1/connectors/{connector}/secret. `check`: the provider is asked first whether it takes it."""
+    """Another client secret."""
 
-    client_secret: str
-    check: bool = True
+    client_secret: ClientSecret
+    check: Annotated[
+        bool, says("The provider is asked first; a secret that it does not take is not saved.")
+    ] = True
 
 
 class NewAccount(Request, frozen=True, kw_only=True):
-    """POST /v1/accounts."""
+    """A mailbox to be connected."""
 
-    connector: str
-    address: str
-    name: str = ""
-    display_name: str = ""
+    connector: Annotated[str, limits(pattern=f"^{ids.shape('con')}$"), says("The connector's id.")]
+    address: Annotated[str, format_of("email", "sales@example.com"), says("The mailbox's own address.")]
+    name: Annotated[
+        str,
+        limits(maxLength=NAME_LIMIT),
+        says("A unique name by which callers may name it; else the address."),
+    ] = ""
+    display_name: Annotated[
+        str, limits(maxLength=NAME_LIMIT), says("The name beside the address in From.")
+    ] = ""
 
 
 class AccountChange(Request, frozen=True, kw_only=True):
-    """PATCH /v1/accounts/{account}. What is left out stays as it is."""
+    """What is left out stays as it is."""
 
-    name: str | UnsetType = UNSET
-    display_name: str | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
+    display_name: Annotated[
+        str | UnsetType,
+        limits(maxLength=NAME_LIMIT),
+        says("The name beside the address in From; may be empty."),
+    ] = UNSET
 
 
 class Pause(Request, frozen=True):
-    """POST /v1/accounts/{account}/pause."""
+    """Why an account is paused."""
 
-    reason: str = ""
+    reason: Annotated[str, limits(maxLength=NAME_LIMIT), says("For whoever looks at the account.")] = ""
 
 
 class Resolution(Request, frozen=True, rename={"as_": "as"}):
-    """POST /v1/messages/{message}/resolve."""
+    """A person's word on a message of which nobody knows whether the server took it."""
 
-    as_: Literal["sent", "failed", "resend"]
+    as_: Annotated[
+        Literal["sent", "failed", "resend"],
+        says("It was sent; it was not, and shall not be; or it is to be sent again."),
+    ]
 
 
 class NewCaller(Request, frozen=True, kw_only=True):
-    """POST /v1/callers. `arn` belongs to a role, `alias` to a lambda, `expires_in` (seconds) to a key."""
+    """An API key, an IAM role, or an alias of the function `send`."""
 
     kind: CallerKind
-    name: str
-    scopes: list[Scope]
-    accounts: list[str]
-    arn: str = ""
-    alias: str = ""
-    expires_in: int | None = None
+    name: Name
+    scopes: Annotated[
+        list[Scope],
+        limits(minItems=1),
+        says("`send`: hand in messages and see its own; `read`: see accounts and all records; `admin`: all."),
+    ]
+    accounts: Annotated[
+        list[str], limits(minItems=1), says('Ids or names of the accounts that it may use, or `"*"` for all.')
+    ]
+    arn: Annotated[str, says("Of the IAM role or user; for the kind `role` only.")] = ""
+    alias: Annotated[
+        str, says("Of the function `send`; for the kind `lambda` only. Empty: invoked without an alias.")
+    ] = ""
+    expires_in: Annotated[
+        int | None,
+        limits(minimum=1, maximum=LONGEST_LIFE),
+        says("Seconds that a key lives; for the kind `key` only. Left out: until it is revoked."),
+    ] = None
 
 
 def given(change: ConnectorChange | AccountChange) -> dict[str, Any]:

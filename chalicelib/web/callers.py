@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from chalice.app import Response
+from msgspec import UNSET, UnsetType
 
 from chalicelib import clock
-from chalicelib.callers.models import ALL_ACCOUNTS, CallerKind
+from chalicelib.callers.models import ALL_ACCOUNTS, Caller, CallerKind
 from chalicelib.callers.permissions import require_everything
 from chalicelib.errors import InvalidInput, NotFound
-from chalicelib.web import bodies
+from chalicelib.web import bodies, records
 from chalicelib.web.calls import Call, decoded
-from chalicelib.web.shown import caller_record
-
-CREATED = 201
-LONGEST_LIFE = 10 * 365 * 24 * 3600
-"""Seconds that a key may live at most; one without an expiry lives until it is revoked."""
+from chalicelib.web.queries import CallerNamed
+from chalicelib.web.shown import caller_record, extended
 
 BELONGS_TO = {"arn": CallerKind.ROLE, "alias": CallerKind.FUNCTION, "expires_in": CallerKind.KEY}
 """Field → the one kind of caller that has it."""
 
 
-def create(call: Call) -> Response:
+def create(call: Call) -> records.CreatedCaller:
     """Makes an API key, whose text is in this answer only, or allows a role or an alias of `send`."""
     require_everything(call.caller)
     asked = call.body(bodies.NewCaller)
@@ -28,41 +25,39 @@ def create(call: Call) -> Response:
     accounts = [_account_id(call, named, place) for place, named in enumerate(asked.accounts)]
     callers = call.services.callers
     if asked.kind is CallerKind.ROLE:
-        return _created(caller_record(callers.allow_role(asked.arn, asked.name, asked.scopes, accounts)))
+        return _created(callers.allow_role(asked.arn, asked.name, asked.scopes, accounts))
     if asked.kind is CallerKind.FUNCTION:
-        return _created(caller_record(callers.allow_alias(asked.alias, asked.name, asked.scopes, accounts)))
+        return _created(callers.allow_alias(asked.alias, asked.name, asked.scopes, accounts))
     caller, key = callers.create_key(asked.name, asked.scopes, accounts, _expires_at(asked.expires_in))
-    return _created({**caller_record(caller), "key": key.reveal()})
+    return _created(caller, key=key.reveal())
 
 
-def listed(call: Call) -> Response:
+def listed(call: Call) -> records.CallerList:
     """Every caller, also the revoked ones, the oldest first."""
     require_everything(call.caller)
-    return Response({"callers": [caller_record(caller) for caller in call.services.callers.all()]})
+    return records.CallerList(callers=[caller_record(caller) for caller in call.services.callers.all()])
 
 
-def revoke(call: Call, caller: str) -> Response:
+def revoke(call: Call, caller: str) -> records.Caller:
     """Revokes a caller for ever; what it has handed in and is not sent yet stops."""
     require_everything(call.caller)
-    return Response(caller_record(call.services.callers.revoke(decoded(caller))))
+    return caller_record(call.services.callers.revoke(decoded(caller)))
 
 
-def revoke_by_query(call: Call) -> Response:
+def revoke_by_query(call: Call) -> records.Caller:
     """Revokes the caller that the parameter `id` names: a role's id holds slashes, which no path takes."""
     require_everything(call.caller)
-    caller = call.query("id")
-    if not caller:
-        raise InvalidInput("No caller is named.", fix="Add ?id= and the caller's id.", field="id")
-    return Response(caller_record(call.services.callers.revoke(caller)))
+    caller = call.query(CallerNamed).id
+    return caller_record(call.services.callers.revoke(caller))
 
 
-def whoami(call: Call) -> Response:
+def whoami(call: Call) -> records.WhoAmI:
     """The caller itself: who it is, what it may do and with which accounts."""
-    return Response({**caller_record(call.caller), "stage": call.services.settings.stage})
+    return extended(caller_record(call.caller), records.WhoAmI, stage=call.services.settings.stage)
 
 
-def _created(record: dict[str, object]) -> Response:
-    return Response(record, status_code=CREATED)
+def _created(caller: Caller, *, key: str | UnsetType = UNSET) -> records.CreatedCaller:
+    return extended(caller_record(caller), records.CreatedCaller, key=key)
 
 
 def _check_fields(asked: bodies.NewCaller) -> None:
@@ -74,8 +69,8 @@ def _check_fields(asked: bodies.NewCaller) -> None:
 def _expires_at(expires_in: int | None) -> int | None:
     if expires_in is None:
         return None
-    if not 1 <= expires_in <= LONGEST_LIFE:
-        fix = f"Give seconds, 1 to {LONGEST_LIFE}, or leave it out."
+    if not 1 <= expires_in <= bodies.LONGEST_LIFE:
+        fix = f"Give seconds, 1 to {bodies.LONGEST_LIFE}, or leave it out."
         raise InvalidInput("A key cannot live that long, or that short.", fix=fix, field="expires_in")
     return clock.now() + expires_in * clock.SECOND
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from chalicelib import reading
 from chalicelib.callers.permissions import require, unknown_account
 from chalicelib.errors import InvalidInput, NotFound, UnsupportedMediaType
-from chalicelib.web import bodies
+from chalicelib.web import bodies, queries
 
 if TYPE_CHECKING:
     from chalice.app import Request
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from chalicelib.wiring import Gateway
 
 Body = TypeVar("Body", bound=bodies.Request)
-
-PAGE = 50
-LARGEST_PAGE = 100
+Asked = TypeVar("Asked", bound=queries.Query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +49,18 @@ class Call:
         raw = self.raw_body
         return type_() if optional and not raw else reading.read(raw, type_)
 
-    def query(self, name: str) -> str | None:
-        """A query parameter, or None. Raises InvalidInput when it is given twice."""
+    def query(self, type_: type[Asked]) -> Asked:
+        """The query as that type. Raises InvalidInput, also for a parameter that is given twice."""
+        named = {name: self._parameter(name) for name in type_.__struct_fields__}
+        given = {name: text for name, text in named.items() if text is not None}
+        return reading.convert(given, type_, strict=False)
+
+    def _parameter(self, name: str) -> str | None:
         parameters = self.request.query_params
         values = parameters.getlist(name) if parameters and name in parameters else []
         if len(values) > 1:
             raise InvalidInput(f"{name} is given more than once.", fix="Give it once.", field=name)
         return values[0] if values else None
-
-    def limit(self) -> int:
-        """How many entries a page shall have: the parameter `limit`, 1 to LARGEST_PAGE, else PAGE."""
-        text = self.query("limit")
-        if text is None:
-            return PAGE
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= LARGEST_PAGE):
-            fix = f"Give a number from 1 to {LARGEST_PAGE}."
-            raise InvalidInput("This is not a possible page size.", fix=fix, field="limit")
-        return int(text)
 
     def account(self, named: str, scope: Scope) -> Account:
         """The account with that id or name, which the caller may use with the scope.

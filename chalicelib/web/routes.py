@@ -10,6 +10,7 @@ from chalicelib.web import connect, owner
 from chalicelib.web.api import api_blueprint
 from chalicelib.web.errors import answering, reshape
 from chalicelib.web.identity import by_key, by_signature
+from chalicelib.web.installation import Health
 from chalicelib.web.pages import pages_blueprint
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _keyless(gateway: Callable[[], Gateway]) -> Blueprint:
     @answering
     def healthz() -> Response:
         """Whether the function runs and its settings can be read; asks nothing else."""
-        return Response({"status": "ok", "stage": gateway().settings.stage})
+        return Response(Health(status="ok", stage=gateway().settings.stage).to_json())
 
     @blueprint.route("/openapi.json", methods=["GET", "HEAD"], content_types=["*/*"])
     @answering

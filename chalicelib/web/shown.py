@@ -1,93 +1,106 @@
-"""How connectors, accounts and callers are shown: as JSON records, without any secret."""
+"""How connectors, accounts and callers are shown: as records, without any secret."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from chalicelib import clock
+from msgspec.structs import asdict
+
 from chalicelib.accounts.models import Account, Connector, status
+from chalicelib.clock import shown, shown_at
+from chalicelib.records import Record, diagnosis
+from chalicelib.web import records
 
 if TYPE_CHECKING:
     from chalicelib.callers.models import Caller
     from chalicelib.diagnosis import Diagnosis
     from chalicelib.mail.models import LaneRow
 
+Longer = TypeVar("Longer", bound=Record)
 
-def connector_record(connector: Connector, public_url: str) -> dict[str, Any]:
+
+def extended(record: Record, type_: type[Longer], **more: Any) -> Longer:
+    """A record with the further fields of a type that is derived from its own."""
+    return type_(**asdict(record), **more)
+
+
+def connector_record(connector: Connector, public_url: str) -> records.Connector:
     """A connector; `redirect_uri` is what has to be registered at the provider, character by character."""
-    return {
-        "id": connector.id,
-        "provider": connector.provider,
-        "name": connector.name,
-        "client_id": connector.client_id,
-        "tenant": connector.tenant,
-        "redirect_uri": f"{public_url}/oauth/callback/{connector.id}",
-        "created_at": clock.shown(connector.created_at),
-        "secret_saved_at": clock.shown(connector.secret_saved_at),
-        "problem": _diagnosis(connector.problem),
-    }
+    return records.Connector(
+        id=connector.id,
+        provider=cast("Any", connector.provider),
+        name=connector.name,
+        client_id=connector.client_id,
+        tenant=connector.tenant,
+        redirect_uri=f"{public_url}/oauth/callback/{connector.id}",
+        created_at=shown_at(connector.created_at),
+        secret_saved_at=shown(connector.secret_saved_at),
+        problem=diagnosis(connector.problem),
+    )
 
 
-def account_record(
-    account: Account, connector: Connector | None, lane: LaneRow | None = None
-) -> dict[str, Any]:
+def account_record(account: Account, connector: Connector | None) -> records.Account:
     """An account with its derived status; `problem` is the most telling diagnosis of those that are known."""
-    record = {
-        "id": account.id,
-        "name": account.name,
-        "address": account.address,
-        "display_name": account.display_name,
-        "connector": account.connector,
-        "auth_mode": str(account.auth_mode),
-        "status": str(status(account, connector)),
-        "created_at": clock.shown(account.created_at),
-        "connected_at": clock.shown(account.connected_at),
-        "token_expires_at": clock.shown(account.token_expires_at),
-        "refreshed_at": clock.shown(account.refreshed_at),
-        "problem": _diagnosis(_problem(account, connector)),
-        "paused": _pause(account),
-        "disconnected": _disconnection(account),
-    }
-    return record if lane is None else {**record, "lane": lane_record(lane)}
+    return records.Account(
+        id=account.id,
+        name=account.name,
+        address=account.address,
+        display_name=account.display_name,
+        connector=account.connector,
+        auth_mode=account.auth_mode,
+        status=status(account, connector),
+        created_at=shown_at(account.created_at),
+        connected_at=shown(account.connected_at),
+        token_expires_at=shown(account.token_expires_at),
+        refreshed_at=shown(account.refreshed_at),
+        problem=diagnosis(_problem(account, connector)),
+        paused=_pause(account),
+        disconnected=_disconnection(account),
+    )
 
 
-def lane_record(lane: LaneRow) -> dict[str, Any]:
+def account_in_brief(account: Account, connector: Connector) -> records.AccountInBrief:
+    """An account in the list of its connector."""
+    return records.AccountInBrief(
+        id=account.id, name=account.name, address=account.address, status=status(account, connector)
+    )
+
+
+def lane_record(lane: LaneRow) -> records.Lane:
     """What an account's mail waits for: why it is held, or when it is looked at next."""
-    return {
-        "closed": lane.closed,
-        "closed_at": clock.shown(lane.closed_at),
-        "next_due_at": clock.shown(lane.next_due_at),
-        "rests_until": clock.shown(lane.rest_until),
-    }
+    return records.Lane(
+        closed=lane.closed,
+        closed_at=shown(lane.closed_at),
+        next_due_at=shown(lane.next_due_at),
+        rests_until=shown(lane.rest_until),
+    )
 
 
-def caller_record(caller: Caller) -> dict[str, Any]:
+def caller_record(caller: Caller) -> records.Caller:
     """A caller; never its key, nor the key's hash."""
-    return {
-        "id": caller.id,
-        "kind": str(caller.kind),
-        "name": caller.name,
-        "scopes": sorted(caller.scopes),
-        "accounts": sorted(caller.accounts),
-        "created_at": clock.shown(caller.created_at),
-        "expires_at": clock.shown(caller.expires_at),
-        "revoked_at": clock.shown(caller.revoked_at),
-    }
+    return records.Caller(
+        id=caller.id,
+        kind=caller.kind,
+        name=caller.name,
+        scopes=sorted(caller.scopes),
+        accounts=sorted(caller.accounts),
+        created_at=shown_at(caller.created_at),
+        expires_at=shown(caller.expires_at),
+        revoked_at=shown(caller.revoked_at),
+    )
 
 
-def _pause(account: Account) -> dict[str, Any] | None:
-    """By whom the account was paused, when and why."""
-    if account.paused_by is None:
+def _pause(account: Account) -> records.Paused | None:
+    if account.paused_by is None or account.paused_at is None:
         return None
-    return {"by": account.paused_by, "at": clock.shown(account.paused_at), "reason": account.pause_reason}
+    return records.Paused(by=account.paused_by, at=shown_at(account.paused_at), reason=account.pause_reason)
 
 
-def _disconnection(account: Account) -> dict[str, Any] | None:
-    """How the account was last disconnected; it may have been connected again since."""
+def _disconnection(account: Account) -> records.Disconnection | None:
     last = account.disconnection
     if last is None:
         return None
-    return {"by": last.by, "at": clock.shown(last.at), "revocation": str(last.revocation)}
+    return records.Disconnection(by=last.by, at=shown_at(last.at), revocation=last.revocation)
 
 
 def _problem(account: Account, connector: Connector | None) -> Diagnosis | None:
@@ -95,7 +108,3 @@ def _problem(account: Account, connector: Connector | None) -> Diagnosis | None:
     if connector is not None and connector.problem is not None:
         return connector.problem
     return account.problem or account.transport_block
-
-
-def _diagnosis(diagnosis: Diagnosis | None) -> dict[str, Any] | None:
-    return diagnosis.to_json() if diagnosis is not None else None

@@ -7,17 +7,19 @@ belongs to no single account: schedules, queues, connectors.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, Any
 
-from chalice.app import Response
+import msgspec
 
 from chalicelib import clock
 from chalicelib.accounts.models import GrantState, Status, status
 from chalicelib.callers.models import ALL_ACCOUNTS, Scope
 from chalicelib.callers.permissions import require
 from chalicelib.health import EVERY, RELAY_DUE
-from chalicelib.web.calls import LARGEST_PAGE, Call
+from chalicelib.web import installation
+from chalicelib.web.calls import Call
+from chalicelib.web.queries import LARGEST_PAGE
 
 if TYPE_CHECKING:
     from chalicelib.accounts.models import Account, Connector
@@ -30,8 +32,13 @@ MOST_PAGES = 10
 SILENT_AFTER = 3
 """A schedule that has missed so many of its runs is silent."""
 
+STARTS_WITHIN = 15 * clock.MINUTE
+"""How long after its deployment a schedule may be without a run: CloudFormation and AWS take their time."""
+
 OVERDUE = 15 * clock.MINUTE // clock.SECOND
 SHORT_OF_EXPIRY = 14 * clock.DAY // clock.SECOND
+SHORT_OF_END = 3 * clock.DAY // clock.SECOND
+"""Of an app in testing, whose consents end after 7 days, this leaves its owners some days' peace."""
 
 NEEDS_SOMEBODY = {
     Status.NEEDS_RECONNECT: "Make a new connect link for each, and send it to the mailbox's owner.",
@@ -41,7 +48,7 @@ NEEDS_SOMEBODY = {
 """Status in which mail waits for a person → what that person does."""
 
 
-def show(call: Call) -> Response:
+def show(call: Call) -> installation.Installation:
     """How the installation is, as far as the caller may know: accounts, schedules, queues, all trouble."""
     require(call.caller, Scope.READ)
     services, now = call.services, call.services.clock()
@@ -51,22 +58,27 @@ def show(call: Call) -> Response:
     if ALL_ACCOUNTS in call.caller.accounts:
         found |= _installation(services, known.values(), now)
     troubles = list(_troubles(found))
-    return Response(
-        {
-            "status": "trouble" if troubles else "ok",
-            "stage": services.settings.stage,
-            "version": services.settings.package[:12] or None,
-            "time": clock.shown(now),
-            **found,
-            "troubles": troubles,
-        }
-    )
+    facts = {
+        "status": _in_a_word(found, troubles),
+        "stage": services.settings.stage,
+        "version": services.settings.package[:12] or None,
+        "time": clock.shown(now),
+        **found,
+        "troubles": troubles,
+    }
+    return msgspec.convert(facts, installation.Installation)
+
+
+def _in_a_word(found: Mapping[str, Any], troubles: Sized) -> str:
+    if troubles:
+        return "trouble"
+    return "starting" if any(run["starting"] for run in found.get("schedules", {}).values()) else "ok"
 
 
 def _accounts(
     services: Gateway, own: Iterable[str], connectors: Mapping[str, Connector], now: int
 ) -> dict[str, Any]:
-    """The accounts by status, how many tokens were refused last, and when the first grant is forgotten."""
+    """The accounts by status, how many tokens were refused last, when a grant is first forgotten or ends."""
     among = None if ALL_ACCOUNTS in own else frozenset(own)
     found: list[Account] = []
     cursor = None
@@ -76,11 +88,13 @@ def _accounts(
         if cursor is None:
             break
     active = [account for account in found if account.grant_state is GrantState.ACTIVE]
-    ends = [at for account in active if (at := _forgotten_at(services, account, connectors)) is not None]
+    forgotten = [at for account in active if (at := _forgotten_at(services, account, connectors)) is not None]
+    ends = [account.grant_ends_at for account in active if account.grant_ends_at is not None]
     return {
         "by_status": dict(Counter(str(status(one, connectors.get(one.connector))) for one in found)),
         "refresh_failing": sum(account.problem is not None for account in active),
-        "nearest_expiry": max(min(ends) - now, 0) // clock.SECOND if ends else None,
+        "nearest_expiry": max(min(forgotten) - now, 0) // clock.SECOND if forgotten else None,
+        "nearest_end": max(min(ends) - now, 0) // clock.SECOND if ends else None,
         "complete": cursor is None,
     }
 
@@ -95,8 +109,9 @@ def _forgotten_at(services: Gateway, account: Account, connectors: Mapping[str, 
 
 def _installation(services: Gateway, connectors: Iterable[Connector], now: int) -> dict[str, Any]:
     runs = services.schedules_table.last(EVERY)
+    since = services.public_url.since
     return {
-        "schedules": {name: _run(name, runs.get(name), now) for name in EVERY},
+        "schedules": {name: _run(name, runs.get(name), now, since) for name in EVERY},
         "rescue_queue": services.rescue_queue.depth(),
         "dead_letters": {name: queue.depth() for name, queue in services.dead_letters.items()},
         "connectors_in_trouble": [
@@ -107,9 +122,12 @@ def _installation(services: Gateway, connectors: Iterable[Connector], now: int) 
     }
 
 
-def _run(name: str, run: Run | None, now: int) -> dict[str, Any]:
-    silent = run is None or now - run.at > SILENT_AFTER * EVERY[name]
-    return {"ended_at": clock.shown(run.at if run else None), "silent": silent, **(run.seen if run else {})}
+def _run(name: str, run: Run | None, now: int, since: Callable[[], int]) -> dict[str, Any]:
+    """A schedule's last run, and whether it is missed. `since` tells when the application was deployed."""
+    late = run is None or now - run.at > SILENT_AFTER * EVERY[name]
+    starting = late and now - since() <= STARTS_WITHIN
+    facts = {"ended_at": clock.shown(run.at if run else None), "silent": late and not starting}
+    return {**facts, "starting": starting, **(run.seen if run else {})}
 
 
 def _troubles(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -129,6 +147,13 @@ def _troubles(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             f"A provider forgets a grant in {accounts['nearest_expiry'] // 86_400} days.",
             "Find out why it is not refreshed: the account's problem, or the log of `refresh_tokens`.",
         )
+    if accounts["nearest_end"] is not None and accounts["nearest_end"] < SHORT_OF_END:
+        yield _trouble(
+            "nearest_end",
+            f"A consent ends in {accounts['nearest_end'] // 3_600} hours, and no refresh prolongs it.",
+            "Send its owner a new connect link. Google ends consents to an app in testing after 7 days:"
+            " publish the app first.",
+        )
     if "schedules" in found:
         yield from _stuck(found)
 
@@ -138,10 +163,7 @@ def _stuck(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if run["silent"]:
             last = f"has not ended since {run['ended_at']}" if run["ended_at"] else "has never ended a run"
             message = f"The schedule {name} {last}."
-            fix = (
-                "After a new deployment wait for some minutes; else look at the function's log, and at"
-                " whether its rule in EventBridge is enabled."
-            )
+            fix = "Look at the function's log, and at whether its rule in EventBridge is enabled."
             yield _trouble("schedule_silent", message, fix)
     oldest = found["schedules"][RELAY_DUE].get("oldest_due", 0)
     if oldest > OVERDUE:

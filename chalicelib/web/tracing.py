@@ -13,23 +13,28 @@ from chalice.app import Request, Response
 
 from chalicelib import logs
 
+HEADER = "X-Request-Id"
+"""Names a request in every answer to it, for who asks what the log has of it."""
+
 log = logs.logger("web")
 
 
 def request_id(request: Request) -> str | None:
-    """API Gateway's id of the request, which it also answers as x-amzn-RequestId; else Lambda's own."""
+    """API Gateway's id of the request; Lambda's own where there is none."""
     found: str | None = request.context.get("requestId")
     return found or getattr(request.lambda_context, "aws_request_id", None)
 
 
 def traced(event: Any, get_response: Callable[[Any], Any]) -> Any:
-    """Middleware of every function: puts the id of the request, or of the invocation, into all its lines."""
+    """Middleware of every function: all its lines get the id of the request, or of the invocation."""
     if not isinstance(event, Request):
         with logs.about(invocation=event.context.aws_request_id):
             return get_response(event)
-    with logs.about(request_id=request_id(event)):
+    found = request_id(event)
+    with logs.about(request_id=found):
         began = time.monotonic()
         response: Response = get_response(event)
+        response.headers[HEADER] = found or "none"
         facts = {
             "method": event.method,
             "route": event.context.get("resourcePath"),

@@ -9,6 +9,7 @@ import gc
 from contextlib import suppress
 from functools import cache, cached_property
 from operator import attrgetter
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from chalicelib import logs
@@ -17,7 +18,7 @@ from chalicelib.settings import Settings
 from chalicelib.wiring.mail import MailServices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from chalicelib.operations import (
         ConnectOperations,
@@ -43,10 +44,14 @@ ALWAYS_NEEDED: Mapping[str, tuple[str, ...]] = {
     "refresh_tokens": ("refresh_schedule",),
     "refresh": ("refresh_schedule",),
     "send": ("send_operations", "clients.sqs"),
-    "relay": ("relay_schedule", "access_tokens_vault", "tls"),
+    "relay": ("relay_schedule", "access_tokens_vault"),
     "relay_due": ("relay_schedule",),
 }
 """Parts that every invocation of a function needs."""
+
+
+BESIDE: Mapping[str, tuple[str, ...]] = {"relay": ("tls",)}
+"""Further such parts, built by another thread: OpenSSL reads authorities while Python does something else."""
 
 
 def prepare(function: str | None) -> None:
@@ -61,10 +66,19 @@ def prepare(function: str | None) -> None:
         return
     gc.disable()
     with suppress(ConfigurationError):
-        for part in parts:
-            attrgetter(part)(gateway())
+        whole = gateway()
+        beside = Thread(target=_build, args=(whole, BESIDE.get(str(function), ())))
+        beside.start()
+        _build(whole, parts)
+        beside.join()
     gc.freeze()
     gc.enable()
+
+
+def _build(whole: Gateway, parts: Iterable[str]) -> None:
+    with suppress(ConfigurationError):
+        for part in parts:
+            attrgetter(part)(whole)
 
 
 class Gateway(MailServices):

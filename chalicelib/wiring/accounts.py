@@ -138,11 +138,10 @@ class AccountServices(Shared):
     @cached_property
     def access_tokens(self) -> AccessTokens:
         """How the relay comes to an access token."""
-        from chalicelib.accounts.access import AccessTokens
+        from chalicelib.accounts.access import MEMORY, AccessTokens
 
-        return AccessTokens(
-            self.access_tokens_table, self.access_tokens_vault.open, self.functions.tokens, self.clock
-        )
+        opened, ask = self.access_tokens_vault.open, self.functions.tokens
+        return AccessTokens(self.access_tokens_table, opened, ask, self.clock, memory=MEMORY)
 
     @cached_property
     def providers(self) -> Providers:
@@ -187,12 +186,12 @@ class AccountServices(Shared):
     def _hold_disconnected(self, account: str) -> None:
         from chalicelib.mail.models import ClosedReason
 
-        self.lane.hold(account, ClosedReason.DISCONNECTED)
+        self.lane.close(account, ClosedReason.DISCONNECTED)
 
     def _hold_paused(self, account: str) -> None:
         from chalicelib.mail.models import ClosedReason
 
-        self.lane.hold(account, ClosedReason.PAUSED)
+        self.lane.close(account, ClosedReason.PAUSED)
 
     def _release_paused(self, account: str) -> None:
         from chalicelib.mail.models import ClosedReason

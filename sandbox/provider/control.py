@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 
 Json = dict[str, object]
 T = TypeVar("T", bound=msgspec.Struct)
+READS_MAIL = (
+    "/IMAP.AccessAsUser.All",
+    "/POP.AccessAsUser.All",
+    "https://mail.google.com/",
+    "mail:imap",
+    "mail:pop",
+)
+"""How the scopes end with which IMAP or POP3 servers take a token."""
 _PRIVATE = frozenset({"value", "client_secret", "app_password"})
 
 
@@ -212,6 +220,7 @@ class Control:
             "aud": token.audience,
             "scope": " ".join(token.scopes),
             "roles": list(token.roles),
+            "reads_mail": any(scope.endswith(READS_MAIL) for scope in token.scopes),
             "expires_at": token.expires_at,
             "exp": int(token.expires_at),
             "client_id": token.client_id,

@@ -46,8 +46,6 @@ class Dialect(abc.ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    # Tells the client how long a refresh token lives, where the registration says it.
-    tells_refresh_lifetime: ClassVar[bool] = False
     # A token that is not known counts as revoked (RFC 7009, section 2.2), and the client must say who it is.
     revokes_unknown: ClassVar[bool] = False
     auth_methods: ClassVar[tuple[str, ...]]
@@ -153,6 +151,10 @@ class Dialect(abc.ABC):
     @abc.abstractmethod
     def answer_extras(self, user: User | None, params: Mapping[str, str], expires_in: int) -> Json:
         """Return what this provider adds to a token answer."""
+
+    def end(self, refresh_token_seconds: int) -> Json:
+        """Return what this provider says of a refresh token's end: nothing, unless it says so itself."""
+        return {}
 
     @abc.abstractmethod
     def callback_extras(self, scopes: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ ASSERTION_AUDIENCE = "https://oauth2.googleapis.com/token"
 """What google-auth writes into each assertion, whatever the endpoint."""
 HOUR = 3600
 MAIL_SCOPE = "https://mail.google.com/"
+TESTING_SECONDS = 7 * 86_400
 _API = "https://www.googleapis.com/auth"
 # The short names are answered in their long form.
 _LONG_NAMES = {"email": f"{_API}/userinfo.email", "profile": f"{_API}/userinfo.profile"}
@@ -109,7 +110,6 @@ class Google(Dialect):
     title = "Google"
     auth_methods = ("client_secret_post", "client_secret_basic")
     redirects_errors = False
-    tells_refresh_lifetime = True
     scope_texts: ClassVar[Mapping[str, str]] = {
         "openid": "Associate you with your personal info",
         _LONG_NAMES["email"]: "See your primary Google Account email address",
@@ -212,6 +212,11 @@ class Google(Dialect):
     def answer_extras(self, user: User | None, params: Mapping[str, str], expires_in: int) -> Json:
         """Nothing is added."""
         return {}
+
+    def end(self, refresh_token_seconds: int) -> Json:
+        """A refresh token of an app in testing ends after 7 days at most, and Google says when."""
+        testing = refresh_token_seconds <= TESTING_SECONDS
+        return {"refresh_token_expires_in": refresh_token_seconds} if testing else {}
 
     def callback_extras(self, scopes: tuple[str, ...]) -> list[tuple[str, str]]:
         """The real callback names the issuer (RFC 9207), the scopes and the number of the account."""

@@ -79,8 +79,8 @@ class Client(ClientMixin):
 
     ``keys`` are certificates or public keys (PEM) with which it signs assertions. ``cloud``, ``roles`` (what
     it may do by itself) and ``federated`` are Microsoft's. ``auth_method`` (a name of RFC 7591) is the only
-    one that is taken, and without ``pkce`` challenges count for nothing. ``refresh_lifetime`` (seconds) is
-    told to the client, as Google does of an application in testing.
+    one that is taken, and without ``pkce`` challenges count for nothing. ``refresh_lifetime`` (seconds)
+    is that of its refresh tokens; at Google those of an application in testing end after 7 days.
     """
 
     client_id: str

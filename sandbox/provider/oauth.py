@@ -67,8 +67,8 @@ class OAuthServer(AuthorizationServer):
         if "refresh_token" in token:
             self._keep_refresh_token(token, request)
         user = cast("User | None", request.user)
-        if self.dialect.tells_refresh_lifetime and (lifetime := self._refresh_lifetime(token, request)):
-            token["refresh_token_expires_in"] = lifetime
+        if (seconds := self._refresh_seconds(token, request)) is not None:
+            token.update(self.dialect.end(seconds))
         token.update(self.dialect.answer_extras(user, request.payload.data, token["expires_in"]))
 
     def _keep_access_token(self, token: Token, request: ProviderRequest) -> None:
@@ -95,12 +95,11 @@ class OAuthServer(AuthorizationServer):
         )
         self.store.add_refresh_token(refresh_token)
 
-    def _refresh_lifetime(self, token: Token, request: ProviderRequest) -> int | None:
-        """The seconds that are left to the refresh token, for a client whose tokens have a limit."""
-        limit = cast("Client", request.client).refresh_lifetime
-        if limit is None or "refresh_token" in token:
-            return limit
+    def _refresh_seconds(self, token: Token, request: ProviderRequest) -> int | None:
+        """How long the client's refresh token lives, be it new or the one that was presented."""
         parent = request.parent
+        if "refresh_token" in token:
+            return cast("Client", request.client).refresh_lifetime or self.store.lifetimes.refresh
         return int(parent.expires_at - self.store.clock()) if isinstance(parent, RefreshToken) else None
 
     def _check_assertion(self, query_client: Callable[[str], Client | None], request: ProviderRequest) -> Any:

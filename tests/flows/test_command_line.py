@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sandbox.cast import Cast
     from sandbox.stack import Sandbox
 
-DONE, REFUSED, MISUSED, UNREACHABLE, NOT_SENT = range(5)
+DONE, REFUSED, MISUSED, _, NOT_SENT = range(5)
 
 
 @dataclass(frozen=True)
@@ -106,17 +106,6 @@ def test_a_mailbox_is_set_up_by_commands_alone(sandbox: Sandbox, cast: Cast, mai
     assert re.search(rf"orders desk +{address} +connected", mailgrant("accounts", "list").out)
 
 
-def test_a_link_that_nobody_opens_is_waited_for_until_the_time_is_over(cast: Cast, mailgrant: Shell) -> None:
-    """Exit code 4, and the link is printed all the same."""
-    account = cast.account(cast.connector("google"), f"owner-{secrets.token_hex(4)}@example.com")
-
-    said = mailgrant("connect", account["id"], "--wait", "--timeout", "1")
-
-    assert said.code == NOT_SENT
-    assert said.out.startswith(f"{account['connect_link'].rpartition('/')[0]}/")
-    assert "not connected in time" in said.err
-
-
 def test_a_message_with_everything_is_sent_and_followed(
     sandbox: Sandbox, mailgrant: Shell, account: dict[str, Any]
 ) -> None:
@@ -162,7 +151,7 @@ def test_a_file_of_mail_is_sent_as_it_is(
     (shown,) = sandbox.mail.messages(message_id=message_id)
     assert said.code == DONE, said
     assert sandbox.mail.raw(shown["number"]) == content.encode()
-    assert re.search(r"^Attempt 1 .* sent in phase done  250 2\.0\.0 OK", said.out, re.MULTILINE)
+    assert re.search(r"^Attempt 1 .* sent  250 2\.0\.0 OK", said.out, re.MULTILINE)
 
 
 def test_the_same_idempotency_key_sends_once(
@@ -265,37 +254,6 @@ def refusal(said: Said) -> str | None:
     return json.loads(said.err)["error"]["code"] if said.code == REFUSED else None
 
 
-@pytest.mark.parametrize(
-    ("kind", "value", "id_"),
-    [
-        ("--alias", "invoices", "lambda:invoices"),
-        (
-            "--role",
-            "arn:aws:iam::000000000000:role/invoices",
-            "role:arn:aws:iam::000000000000:role/invoices",
-        ),
-    ],
-)
-def test_other_callers_are_allowed_listed_and_revoked(
-    mailgrant: Shell, account: dict[str, Any], kind: str, value: str, id_: str
-) -> None:
-    """An alias of send, or an IAM role."""
-    allowed = mailgrant(
-        *("callers", "allow", "invoices", kind, value, "--scope", "send", "--account", account["id"]),
-        "--json",
-    ).json()
-    listed = mailgrant("callers", "list", "--json").json()["callers"]
-
-    revoked = mailgrant("callers", "revoke", id_, "--yes")
-
-    assert allowed["id"] == id_
-    assert allowed["accounts"] == [account["id"]]
-    assert id_ in [caller["id"] for caller in listed]
-    assert revoked == Said(DONE, f"{id_} is revoked.\n", "")
-    after = {caller["id"]: caller for caller in mailgrant("callers", "list", "--json").json()["callers"]}
-    assert after[id_]["revoked_at"]
-
-
 def test_who_and_where_one_is(sandbox: Sandbox, mailgrant: Shell, account: dict[str, Any]) -> None:
     """The caller, the stage, the accounts by status, and what is wrong."""
     status = json.loads(mailgrant("status", "--json").out)
@@ -308,21 +266,13 @@ def test_who_and_where_one_is(sandbox: Sandbox, mailgrant: Shell, account: dict[
 
 
 def test_what_goes_wrong_has_its_exit_code(mailgrant: Shell, tmp_path: Path) -> None:
-    """Refused, misused and unreachable are told apart; the reason and its fix are on standard error."""
+    """The reason and its fix are on standard error; all exit codes are in tests/unit/test_cli_terminal.py."""
     refused = mailgrant("accounts", "show", "nobody")
-    misused = mailgrant("send", "--account", "x", "--eml", "no-such-file")
-    nowhere = Shell({**mailgrant.environment, "MAILGRANT_URL": "https://127.0.0.1:1"}, tmp_path)
-    unreachable = nowhere("keys", "create", "x", "--scope", "send", "--account", "*")
     stopped = Shell({**mailgrant.environment, "MAILGRANT_SANDBOX_DIRECTORY": str(tmp_path)}, tmp_path)
+    misused = stopped("whoami")
 
-    assert refused.code == REFUSED
-    assert refused.out == ""
+    assert (refused.code, refused.out) == (REFUSED, "")
     assert refused.err.startswith("Refused: There is no account")
     assert "\nFix: " in refused.err
-    assert json.loads(mailgrant("accounts", "show", "nobody", "--json").err)["error"]["fix"]
     assert misused.code == MISUSED
-    assert "no-such-file" in misused.err
-    assert unreachable.code == UNREACHABLE
-    assert "no connection could be made" in unreachable.err
-    assert stopped("whoami").code == MISUSED
-    assert "No sandbox runs in" in stopped("whoami").err
+    assert "No sandbox runs in" in misused.err

@@ -7,9 +7,8 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from tests.helpers import in_state, invoke, letter, until
+from sandbox.provider.scripted import consent
+from tests.helpers import in_state, invoke, letter, until, with_expired_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from sandbox.cast import Cast
     from sandbox.stack import Sandbox
 
-ALARMS = 19
+ALARMS = 20
 RECENT = 120
 """Seconds; the other tests of a run fill the log, too."""
 
@@ -39,33 +38,50 @@ def told(sandbox: Sandbox, function: str, **facts: Any) -> list[dict[str, Any]]:
     return until(lambda: [line for line in lines(sandbox, function) if facts.items() <= line.items()])
 
 
-@pytest.fixture
-def account(cast: Cast) -> dict[str, Any]:
-    """A connected mailbox."""
-    return cast.connected("google", f"owner-{secrets.token_hex(4)}@example.com")
-
-
-def test_one_id_leads_from_the_request_to_the_servers_reply(
-    sandbox: Sandbox, cast: Cast, account: dict[str, Any]
-) -> None:
-    """Over two functions; and nothing of it names a mailbox or the subject."""
+def test_one_id_leads_from_the_request_to_the_servers_reply(sandbox: Sandbox, cast: Cast) -> None:
+    """The id in the answer, over three functions; and nothing of it names a mailbox or the subject."""
+    account = with_expired_token(cast, "google")
     subject = f"Private {secrets.token_hex(8)}"
     recipient = f"charles-{secrets.token_hex(4)}@example.net"
-    message = cast.api.post("/v1/messages", letter(account["id"], subject=subject, to=[recipient]))["id"]
-    request_id = in_state(cast, message, "sent")["request_id"]
+    body = letter(account["id"], subject=subject, to=[recipient])
+    answer = cast.api.request("POST", "/v1/messages", json=body)
+    message, request_id = answer.json()["id"], answer.headers["X-Request-Id"]
+    assert in_state(cast, message, "sent")["request_id"] == request_id
 
     accepted = told(sandbox, "api", event="accepted", request_id=request_id)
+    refreshed = told(sandbox, "tokens", event="refreshed", request_id=request_id)
     ended = told(sandbox, "relay", event="attempt ended", request_id=request_id)
 
     assert [line["message"] for line in (*accepted, *ended)] == [message, message]
+    assert [line["account"] for line in refreshed] == [account["id"]]
     assert (ended[0]["reply"], ended[0]["provider"], ended[0]["Sent"]) == (250, "google", 1)
     assert ended[0]["invocation"]
     assert (accepted[0]["stage"], accepted[0]["Accepted"]) == ("sandbox", 1)
     steps = [line["event"] for line in told(sandbox, "relay", request_id=request_id)]
     assert steps == ["attempt began", "signed in", "handed over but for its end", "attempt ended"]
-    everything = json.dumps([*lines(sandbox, "api"), *lines(sandbox, "relay")])
+    everything = json.dumps([*lines(sandbox, "api"), *lines(sandbox, "tokens"), *lines(sandbox, "relay")])
     for private in (subject, recipient, account["address"]):
         assert private not in everything
+
+
+def test_an_id_leads_from_a_click_to_the_end_of_its_sign_in(sandbox: Sandbox, cast: Cast) -> None:
+    """The answer to the button names its request; all lines of the sign-in name it, the last one too."""
+    account = cast.account(cast.connector("google"), cast.mailbox("google", "clicks@example.com"))
+    person = cast.person()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    pressed = person.session.post(account["connect_link"], headers=form, allow_redirects=False, timeout=30)
+    request_id = pressed.headers["X-Request-Id"]
+    callback = consent(pressed.headers["Location"], mailbox="clicks@example.com", session=person.session)
+    person.session.get(callback, timeout=30).raise_for_status()
+
+    (answered,) = told(sandbox, "api", event="answered", request_id=request_id)
+    (began,) = told(sandbox, "connect", event="sign-in began", request_id=request_id)
+    (ended,) = told(sandbox, "connect", event="sign-in concluded", authorization=began["authorization"])
+
+    assert (answered["method"], answered["route"]) == ("POST", "/connect/{token}")
+    assert (began["account"], began["purpose"]) == (account["id"], "connect")
+    assert (ended["account"], ended["outcome"]) == (account["id"], "connected")
+    assert told(sandbox, "api", event="answered", request_id=ended["request_id"], status=303)
 
 
 def test_the_status_shows_what_the_schedules_saw(sandbox: Sandbox, cast: Cast) -> None:

@@ -117,11 +117,12 @@ def test_V6_send_and_api_are_refused_the_token_tables(sandbox: Sandbox, function
 
 
 BOTH_KEYS = {"seal grants", "open grants", "seal tokens", "open tokens"}
-REFRESHING = {*BOTH_KEYS, *TOKEN_TABLES, "secret"}
+CONNECTING = {*BOTH_KEYS, *TOKEN_TABLES, "secret"}
+REFRESHING = {*CONNECTING, "rescue queue"}
 RELAYING = {"open tokens", "access-tokens", "callers"}
 REACH: dict[str, set[str]] = {
     "api": {"callers", "authorizations"},
-    "connect": {*REFRESHING, "authorizations"},
+    "connect": {*CONNECTING, "authorizations"},
     "tokens": REFRESHING,
     "refresh": REFRESHING,
     "refresh-tokens": REFRESHING,
@@ -143,6 +144,7 @@ def test_V6_a_role_reaches_what_its_function_needs_and_no_more(
         "secret": answer(sandbox, session, "secretsmanager", "get_secret_value", SecretId=secret),
         **{table: read_row(sandbox, session, table) for table in TOKEN_TABLES},
         **{table: read_named(sandbox, session, table) for table in ("callers", "authorizations")},
+        "rescue queue": take_rescued(sandbox, session),
     }
     for name, key in (("grants", "GRANTS_KEY_ARN"), ("tokens", "ACCESS_TOKENS_KEY_ARN")):
         blob = root_data_key(sandbox, key)
@@ -159,3 +161,9 @@ def read_named(sandbox: Sandbox, session: boto3.Session, table: str) -> str:
     """The outcome of reading any row of a table whose key is named like the table, but for its s."""
     key = {table.removesuffix("s"): {"S": "x"}}
     return answer(sandbox, session, "dynamodb", "get_item", TableName=f"mailgrant-sandbox-{table}", Key=key)
+
+
+def take_rescued(sandbox: Sandbox, session: boto3.Session) -> str:
+    """The outcome of looking for rescued grants, which hides none from those who do so rightly."""
+    queue = sandbox.environment["RESCUE_QUEUE_URL"]
+    return answer(sandbox, session, "sqs", "receive_message", QueueUrl=queue, VisibilityTimeout=0)

@@ -121,10 +121,10 @@ class Account:
         )
         return found
 
-    def refused(self, *arguments: str, **env: Any) -> dict[str, str]:
+    def refused(self, *arguments: str, exit_code: int = 1, **env: Any) -> dict[str, str]:
         """Run a command that cannot work, and return its error."""
         result = self.run(*arguments, "--yes", "--json", **env)
-        assert result.exit_code == 1, result.output
+        assert result.exit_code == exit_code, result.output
         error: dict[str, str] = json.loads(result.stderr.splitlines()[-1])["error"]
         assert error["fix"]
         assert error["docs"] == f"docs/errors.md#{error['code'].replace('_', '-')}"

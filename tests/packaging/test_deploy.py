@@ -303,6 +303,33 @@ class TestDestroying:
         assert "two KMS keys: $1 each per month" in said
         assert account.deploy("gone")["administrator_key"] is None
 
+    def test_names_the_url_that_is_lost_and_how_to_have_the_stage_back(self, account: Account) -> None:
+        url = account.deploy("lost", "--alias", "shop", "--parameter", "LogAddresses=true")["url"]
+        connector = Connector("con_1", "google", "Google Workspace", "client", "", 1)
+        ConnectorsTable(account.session.client("dynamodb"), "mailgrant-lost-connectors").add(connector)
+
+        said = account.done("destroy", "--stage", "lost", stdin="y\n")
+
+        warned = said.index(f"The URL {url} is the API's own and is lost")
+        assert warned < said.index("Google Workspace (con_1)") < said.index("Delete mailgrant-lost?")
+        again = said.partition(f"./mailgrant deploy --stage lost --region {REGION} ")[2].split()
+        assert sorted(again) == ["--parameter", "--parameter", "LogAddresses=true", "SendAlias=shop"]
+
+    def test_where_there_is_no_application_nothing_is_asked(self, account: Account) -> None:
+        answer = json.loads(account.done("destroy", "--stage", "never", "--yes", "--json"))
+
+        assert answer == {"stage": "never", "deleted": "nothing", "kept": [], "again": None}
+        assert "There is no application of never here" in account.done("destroy", "--stage", "never")
+
+    def test_a_url_of_ones_own_is_not_lost(self, account: Account) -> None:
+        account.deploy("stays", "--public-url", "https://mail.example.com")
+
+        said = account.done("destroy", "--stage", "stays", "--yes")
+
+        assert "https://mail.example.com stays the stage's URL" in said
+        assert "is lost" not in said
+        assert "--parameter PublicUrl=https://mail.example.com" in said
+
     def test_with_data_removes_all_of_this_stage_only_once_its_name_is_typed(self, account: Account) -> None:
         account.deploy("end")
         session, bucket = account.session, f"mailgrant-end-000000000000-{REGION}"

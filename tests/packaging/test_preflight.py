@@ -71,13 +71,12 @@ class Refusing(BaseHTTPRequestHandler):
     ],
     ids=["none", "half", "profile", "no-region", "bad-region", "blank", "newline", "umlaut", "unknown"],
 )
-def test_credentials_that_are_not_good(
-    env: dict[str, str | None], code: str, said: str, account: Account
-) -> None:
+def test_credentials_that_are_not_good(env: dict[str, Any], code: str, said: str, account: Account) -> None:
     error = account.refused(*DEPLOY, **env)
 
     assert error["code"] == code
     assert said in error["message"]
+    assert error["message"].endswith("Nothing was changed.")
     assert "schlüssel" not in json.dumps(error, ensure_ascii=False)
 
 
@@ -117,10 +116,29 @@ def test_what_aws_refuses(refusal: str, code: str, fix: str, account: Account) -
 
 
 def test_no_network(account: Account) -> None:
-    error = account.refused(*DEPLOY, AWS_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}")
+    error = account.refused(*DEPLOY, exit_code=3, AWS_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}")
 
     assert error["code"] == "aws_unreachable"
     assert "network" in error["fix"]
+
+
+def test_a_region_that_is_misspelt(account: Account) -> None:
+    """It has no endpoint, so nothing else than a network that fails is seen of it."""
+    nowhere = f"http://127.0.0.1:{free_port()}"
+
+    error = account.refused(*DEPLOY, AWS_REGION="eu-wset-1", AWS_ENDPOINT_URL=nowhere)
+
+    assert error["code"] == "aws_region_missing"
+    assert "eu-wset-1" in error["message"]
+    assert "Did you mean eu-west-1?" in error["fix"]
+
+
+def test_who_has_nothing_yet_is_told_all_that_is_needed(account: Account) -> None:
+    error = account.refused(*DEPLOY, **NONE, AWS_REGION=None)
+
+    assert error["code"] == "aws_credentials_missing"
+    assert "--profile" in error["fix"]
+    assert "--region" in error["fix"]
 
 
 class TestPermissions:
@@ -204,7 +222,7 @@ def test_a_wheel_that_cannot_be_had(account: Account, monkeypatch: pytest.Monkey
 
     assert error == {
         "code": "package_failed",
-        "message": "the locked wheels for Lambda could not be fetched",
+        "message": "the locked wheels for Lambda could not be fetched. Nothing was changed.",
         "fix": "Run make install",
         "docs": "docs/errors.md#package-failed",
     }

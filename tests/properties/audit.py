@@ -14,6 +14,7 @@ from chalicelib.clock import MINUTE, SECOND
 
 if TYPE_CHECKING:
     from tests.properties.provider import Post
+    from tests.properties.services import Events
     from tests.properties.simulation import Simulation
 
 LONGEST_LEASE = 60 * SECOND
@@ -121,6 +122,13 @@ class Audit:
     def rescued(self) -> set[str]:
         """Every refresh token that was ever on the rescue queue."""
         return {plain(unpacked(body)) for body in self._world.rescue.ever}
+
+    def told(self, account: str, events: Events) -> None:
+        """All faults are over: who has to connect a mailbox again has heard of it."""
+        if self._world.grants.accounts[account].grant_state is GrantState.NEEDS_RECONNECT:
+            incident = f"{account}:{self._world.grants.rows[account].version}"
+            heard = [detail for detail in events.heard if detail["incident"] == incident]
+            self.demand(heard, "F20: an owner is told")
 
     def settled(self, account: str, use: Callable[[], bool]) -> None:
         """All faults are over, and time has passed: what lives is used."""

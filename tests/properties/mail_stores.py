@@ -197,10 +197,10 @@ class LanesModel:
         row = self._row(account)
         return self._write(row.closed is None, row, next_due_at=due_at, rung=row.rung + 1)
 
-    def hold(self, account: str, *, due_at: int) -> Written:
-        row = self._row(account)
-        earlier = row.next_due_at is None or row.next_due_at > due_at
-        return self._write(row.closed is not None and earlier, row, next_due_at=due_at)
+    def hold(self, row: LaneRow, *, due_at: int) -> Written:
+        now = self._row(row.account)
+        may = now.closed is not None and now.next_due_at == row.next_due_at
+        return self._write(may, now, next_due_at=due_at, rung=now.rung + 1)
 
     def take(self, account: str, number: int, *, owner: str, now: int, until: int) -> Written:
         row = self._row(account)
@@ -232,21 +232,20 @@ class LanesModel:
         row = self._row(slot.account)
         return self._free_slot(slot, row, next_due_at=until, rest_until=until, rests=rests)
 
-    def close(
-        self, account: str, reason: ClosedReason, *, now: int, due_at: int, probe_at: int | None
-    ) -> None:
+    def close(self, account: str, reason: ClosedReason, *, now: int, probe_at: int | None) -> None:
         row = self._row(account)
         closed: dict[str, Any] = {"closed": reason, "closed_at": now, "probe_at": probe_at}
-        self._write(account in self.rows, row, next_due_at=due_at, probes=row.probes + 1, **closed)
+        self._write(account in self.rows, row, next_due_at=now, probes=row.probes + 1, **closed)
 
     def open(self, account: str, *, now: int) -> Written:
         row = self._row(account)
         opened = LaneRow(account, row.rung + 1, now, row.slots, served_at=row.served_at)
         return self._put(account in self.rows, opened)
 
-    def put_off(self, account: str, *, seen: int | None, due_at: int | None) -> Written:
-        row = self._row(account)
-        return self._write(row.next_due_at == seen, row, next_due_at=due_at)
+    def put_off(self, row: LaneRow, *, due_at: int | None) -> Written:
+        now = self._row(row.account)
+        may = row.account in self.rows and (now.next_due_at, now.rung) == (row.next_due_at, row.rung)
+        return self._write(may, now, next_due_at=due_at)
 
     def due(self, shard: str, now: int, limit: int) -> list[str]:
         rows = self._indexed if self.lags else self.rows

@@ -13,39 +13,26 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib import ids
-from chalicelib.accounts.models import AccessToken, Account, Connector, GrantState
+from chalicelib.accounts.models import Account, Connector, GrantState
+from chalicelib.accounts.pausing import Pausing
 from chalicelib.callers.models import Caller, CallerKind, Scope
 from chalicelib.callers.permissions import require
-from chalicelib.clock import DAY, HOUR, MINUTE
-from chalicelib.diagnosis import Diagnosis, DiagnosisClass
-from chalicelib.errors import Diagnosed
+from chalicelib.clock import DAY, MINUTE
 from chalicelib.mail.delivery import Delivery
 from chalicelib.mail.lane import Lane
-from chalicelib.mail.models import ClosedReason, Envelope, Phase, Reply
+from chalicelib.mail.models import ClosedReason
 from chalicelib.mail.outbox import Outbox
 from chalicelib.mail.ports import Limits
 from chalicelib.mail.relay import Relay
 from chalicelib.mail.send import Send
-from chalicelib.secret import Secret
-from chalicelib.transports.refusals import Concern, Refused, Verdict
+from tests.properties.around_relay import AccountsModel, Rows, ServerSession, Services
 from tests.properties.mail_stores import LanesModel, MessagesModel
-from tests.properties.steps import Actor, Fault, Stepping, stop
+from tests.properties.steps import Actor, Fault, Stepping
 
 ACCOUNT = "acc_00000000000000000000"
 SLOTS = 2
 VISIT = 15 * MINUTE
 CALLER = Caller("key_1", CallerKind.KEY, "c", frozenset(Scope), frozenset({"*"}), 0)
-
-
-def _verdict(concern: Concern, class_: DiagnosisClass, code: str) -> Verdict:
-    return Verdict(concern, Diagnosis(class_, code, "It went wrong.", "Wait."))
-
-
-GONE = Diagnosis(DiagnosisClass.RECONNECT, "invalid_grant", "The consent is gone.", "Connect again.")
-LOST = _verdict(Concern.MESSAGE, DiagnosisClass.RETRY, "connection_lost")
-BUSY = _verdict(Concern.MESSAGE, DiagnosisClass.RETRY, "smtp_451")
-AWAY = _verdict(Concern.LANE, DiagnosisClass.RETRY, "smtp_unreachable")
-BLOCKED = _verdict(Concern.ACCOUNT, DiagnosisClass.ADMIN, "smtp_blocked")
 
 
 @dataclass
@@ -57,32 +44,18 @@ class Letter:
     calls: list[Actor] = field(default_factory=list)
     words: set[str] = field(default_factory=set)
     """What persons have said of it, or tried to."""
+    resending: list[Actor] = field(default_factory=list)
+    """Who wants it sent again."""
     copies_at_cancel: int | None = None
 
     @property
     def promised(self) -> bool:
         return any(call.answered for call in self.calls)
 
-
-class Services:
-    """What is neither store nor server: mailbox, token, wake-ups, and the block that is shown to people."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    def mailbox(self, account: str) -> tuple[Account, Connector]:
-        return self.world.account, self.world.connector
-
-    def fresh_token(self, account: str, *, failed_version: int | None = None) -> AccessToken:
-        if not self.world.consented:
-            raise Diagnosed(GONE)
-        return AccessToken(Secret("t"), 1, self.world.now + HOUR)
-
-    def wake(self, account: str, message: str | None = None) -> None:
-        """The wake-up is lost, late or comes twice: the events have visits instead."""
-
-    def block(self, account: str, diagnosis: Diagnosis | None) -> None:
-        self.world.account = replace(self.world.account, transport_block=diagnosis)
+    @property
+    def rung(self) -> bool:
+        """Whether the lane must know of it: nobody who wants it sent again was left without an answer."""
+        return self.promised and all(call.answered for call in self.resending)
 
 
 class World:
@@ -94,9 +67,6 @@ class World:
         self.letters: list[Letter] = []
         self.copies: Counter[str] = Counter()
         self.answers: list[str] = []
-        self._pausing: list[Actor] = []
-        self.unhurt = True
-        """Whether nobody has died yet, and AWS has done all that it was asked for."""
         self.server = "well"
         self.consented = True
         self.connector = Connector("con_1", "microsoft", "m", "c", "common", 0)
@@ -104,6 +74,7 @@ class World:
             ACCOUNT, "a", "a@example.com", "con_1", 0, grant_state=GrantState.ACTIVE, connected_at=self.now
         )
         self.messages, self.lanes = MessagesModel(), LanesModel()
+        self.messages.rows = Rows()
         messages, services = Stepping(self.messages), Stepping(Services(self))
         self.lane = Lane(Stepping(self.lanes), messages, services, self.clock)
         self.send = Send(
@@ -114,6 +85,13 @@ class World:
             lane=self.lane,
             limits=lambda _: Limits(),
             clock=self.clock,
+        )
+        accounts: Any = Stepping(AccountsModel(self))
+        self.pausing = Pausing(
+            accounts,
+            lambda account: self.lane.close(account, ClosedReason.PAUSED),
+            lambda account: self.lane.release(account, ClosedReason.PAUSED),
+            self.clock,
         )
         self.outbox = Outbox(messages, self.lane, services.mailbox, self.clock)
         self.relay = Relay(
@@ -165,7 +143,9 @@ class World:
     def resolve(self, which: int, word: str) -> None:
         letter = self._letter(which)
         letter.words.add(word)
-        self.begin(lambda: self.outbox.resolve(CALLER, letter.id, word))
+        resolving = self.begin(lambda: self.outbox.resolve(CALLER, letter.id, word))
+        if word == "resend":
+            letter.resending.append(resolving)
 
     def visit(self) -> None:
         self.begin(lambda: self.relay.run(ACCOUNT, until=self.now + VISIT))
@@ -180,13 +160,11 @@ class World:
     def crash(self, which: int) -> None:
         if running := self.running():
             running[which % len(running)].die()
-            self.unhurt = False
 
     def fail(self, which: int, faults: list[Fault]) -> None:
         """The next steps of somebody fail."""
         if running := self.running():
             running[which % len(running)].faults = list(faults)
-            self.unhurt = False
 
     def tick(self, milliseconds: int) -> None:
         self.now += milliseconds
@@ -204,20 +182,14 @@ class World:
     def reconnect(self) -> None:
         """A consent that is saved and then opens the lane."""
         self.consented = True
-        self.account = replace(self.account, connected_at=self.clock())
+        self.change(grant_state=GrantState.ACTIVE, connected_at=self.clock())
         self.begin(lambda: self.lane.open(ACCOUNT))
 
     def pause(self) -> None:
-        self.account = replace(self.account, paused_by=CALLER.id)
-        self._pausing.append(self.begin(lambda: self.lane.hold(ACCOUNT, ClosedReason.PAUSED)))
+        self.begin(lambda: self.pausing.pause(self.account, by=CALLER.id))
 
     def resume(self) -> None:
-        """By whoever paused it, after that was answered."""
-        for pausing in self._pausing:
-            if not pausing.over:
-                pausing.go()
-        self.account = replace(self.account, paused_by=None)
-        self.begin(lambda: self.lane.open(ACCOUNT))
+        self.begin(lambda: self.pausing.resume(self.account))
 
     def begin(self, work: Callable[[], object]) -> Actor:
         actor = Actor(work)
@@ -230,6 +202,10 @@ class World:
         getattr(self, event)(*arguments)
         return self.actors[-1]
 
+    def change(self, **facts: Any) -> None:
+        """Facts of the account are written."""
+        self.account = replace(self.account, **facts)
+
     def healthy(self) -> bool:
         """Whether nothing keeps mail from going."""
         return self.consented and self.server == "well" and self.account.paused_by is None
@@ -240,50 +216,3 @@ class World:
 
     def _letter(self, which: int) -> Letter:
         return self.letters[which % len(self.letters)]
-
-
-@dataclass
-class ServerSession:
-    """One connection to the modelled server; a message counts as delivered once its end was written."""
-
-    world: World
-    sent: int = 0
-    message: str = ""
-
-    def allow(self, seconds: float) -> None:
-        """Time is for the events to move."""
-
-    def connect(self) -> None:
-        stop("connect")
-        if self.world.server == "away":
-            raise Refused(AWAY, Phase.CONNECT)
-
-    def authenticate(self, token: Secret) -> None:
-        stop("authenticate")
-        if self.world.server == "blocked":
-            raise Refused(BLOCKED, Phase.AUTH, Reply(535, "5.7.139", "Blocked"))
-
-    def transfer(self, envelope: Envelope, body: bytes) -> dict[str, Reply]:
-        stop("transfer")
-        rows = self.world.messages.rows.values()
-        self.message = next(one.id for one in rows if one.body == body)
-        return {}
-
-    def commit(self) -> Reply:
-        stop("dot")
-        answer = self.world.answers.pop(0) if self.world.answers else "taken"
-        if answer in ("taken", "taken and lost"):
-            self.world.copies[self.message] += 1
-        stop("reply")
-        if answer == "busy":
-            raise Refused(BUSY, Phase.COMMIT, Reply(451, "4.3.0", "Not now"))
-        if answer != "taken":
-            raise Refused(LOST, Phase.COMMIT)
-        self.sent += 1
-        return Reply(250, "2.0.0", "OK")
-
-    def quit(self) -> None:
-        """Tells the server nothing that matters."""
-
-    def drop(self) -> None:
-        """As quit."""

@@ -1,17 +1,15 @@
 """The real token care over modelled stores and a modelled provider: workers overlap, and anything may fail.
 
-A `Plan` says who works, whose turn it is when, and what goes wrong. One worker runs at a time, and at each
-call to a store, a key, a queue or the provider, before and after its work, another one may go on instead
-(turns.py). `audit` holds what must be true all the time.
+A `Plan` (plans.py) says who works, whose turn it is when, and what goes wrong. One worker runs at a time, and
+at each call to a store, a key, a queue or the provider, before and after its work, another one may go on
+instead (turns.py). `audit` holds what must be true all the time.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, Self
@@ -30,8 +28,10 @@ from chalicelib.errors import Diagnosed, MailgrantError, Unavailable
 from chalicelib.operations import RefreshSchedule
 from chalicelib.providers.catalogue import Catalogue
 from sandbox.provider.temperaments import TEMPERAMENTS
+from tests.properties import services
 from tests.properties import stores as model
 from tests.properties.audit import Audit
+from tests.properties.plans import Fate, Job, Kind, Plan, Service
 from tests.properties.provider import Post, Provider, Refused
 from tests.properties.turns import Turns, Worker
 
@@ -41,61 +41,6 @@ FREEZE = 70 * SECOND
 """Longer than any lease."""
 THROTTLE = 30 * SECOND
 OUTAGE = 3 * MINUTE
-
-
-class Fate(StrEnum):
-    """What goes wrong at a step."""
-
-    DIE = "die"
-    FAIL = "fail"
-    """The service does not answer; after its work, the answer is lost."""
-    PAUSE = "pause"
-    FREEZE = "freeze"
-    THROTTLE = "throttle"
-    """From here on all tables refuse, for half a lease."""
-    OUTAGE = "outage"
-    """As before, for longer than any lease."""
-    REFUSE = "refuse"
-    """The provider says once that a token is no good although it is."""
-
-
-class Service(StrEnum):
-    """Whose steps are counted together."""
-
-    TABLES = "tables"
-    KEYS = "keys"
-    PROVIDER = "provider"
-    QUEUE = "queue"
-
-
-class Kind(StrEnum):
-    """What a worker is there for."""
-
-    REPLACE = "replace"
-    """The mail server has refused the access token."""
-    USE = "use"
-    """Any access token that is good will do."""
-    TICK = "tick"
-    CHUNK = "chunk"
-
-
-@dataclass(frozen=True)
-class Job:
-    """A worker: for which account, begun after how many milliseconds, with how much time."""
-
-    kind: Kind = Kind.REPLACE
-    account: int = 0
-    after: int = 0
-    time: int = MINUTE
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A history: `switches` as Turns.play has them, `faults` by service and the number of its step."""
-
-    jobs: tuple[Job, ...] = (Job(),)
-    switches: Mapping[int, int] = field(default_factory=dict)
-    faults: Mapping[tuple[Service, int], Fate] = field(default_factory=dict)
 
 
 class Simulation:
@@ -121,7 +66,8 @@ class Simulation:
         )
         self.provider.facts = Catalogue({})["microsoft"]
         self.grants = model.Grants(now, tables, self.audit.wrote)
-        self.rescue = model.Rescue(now, partial(self._step, Service.QUEUE), lambda: self.turns.current)
+        self.rescue = services.Rescue(now, partial(self._step, Service.QUEUE), lambda: self.turns.current)
+        self.events = services.Events(partial(self._step, Service.QUEUE))
         connector = Connector("con", "microsoft", "c", "client", "", BEGIN)
         self.connectors: Any = model.Connectors(connector, tables)
         self.accounts = [self._connected(f"acc_{number:020d}") for number in range(accounts)]
@@ -159,6 +105,7 @@ class Simulation:
         self.settle()
         for account in self.accounts:
             self.audit.settled(account, partial(self.need, account))
+            self.audit.told(account, self.events)
         self._idle()
         return self.audit.broken
 
@@ -181,13 +128,12 @@ class Simulation:
     def _care(self) -> Tokens:
         """The token care in a process that knows nothing."""
         now, keys = self.turns.now, partial(self._step, Service.KEYS)
-        tables, vault = partial(self._step, Service.TABLES), model.Vault(keys)
+        tables, vault = partial(self._step, Service.TABLES), services.Vault(keys)
         keeper = Keeper(self.grants, vault, vault, self.rescue, now)
-        secrets: Any = model.Secrets(keys)
+        secrets: Any = services.Secrets(keys)
         refresher = Refresher(self.grants, self.connectors, secrets, keeper, now)
         links: Any = model.Authorizations(tables)
-        events = model.Events(partial(self._step, Service.QUEUE))
-        telling = Telling(self.grants, links, events, lambda: "https://x", with_address=False, now=now)
+        telling = Telling(self.grants, links, self.events, lambda: "https://x", with_address=False, now=now)
         accounts: Any = model.Accounts(self.grants, tables)
         stores = Stores(accounts, self.connectors, links, self.grants)
         providers: Any = SimpleNamespace(of=lambda _connector: self.provider)
@@ -227,7 +173,7 @@ class Simulation:
         def ask(_: str, failed: int | None, _resource: str) -> None:
             care.ensure(account, failed_version=failed, until=worker.ends_at)
 
-        vault = model.Vault(partial(self._step, Service.KEYS))
+        vault = services.Vault(partial(self._step, Service.KEYS))
         before = self.grants.tokens[account]
         rows = SimpleNamespace(get=self.grants.access_token)
         try:
@@ -281,7 +227,7 @@ class Simulation:
         """Connected just now; its mail was relayed since."""
         name = f"{account}@mail.example"
         self.grants.accounts[account] = Account(account, name, name, "con", BEGIN)
-        sealer = model.Vault(lambda _: None).sealer(account)
+        sealer = services.Vault(lambda _: None).sealer(account)
         sealed = sealer.seal("refresh_token", 1, self.provider.new(account).encode())
         grant = Grant(
             account,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 from chalicelib.errors import MailgrantError, Unavailable
@@ -15,8 +16,12 @@ from chalicelib.errors import MailgrantError, Unavailable
 FAR = 100_000
 """More steps than any actor takes."""
 
-Fault = Literal["refused", "lost", "twice"]
-"""What AWS does with a step: refuses it, does it and says nothing, or does it for each of two requests."""
+Fault = Literal["refused", "lost", "twice", "late"]
+"""What AWS does with a step: refuses it, does it and says nothing, or does it for each of two requests.
+
+`late`: the second of them is one that the client had given up, and that arrives LATE steps afterwards.
+"""
+LATE = 4
 
 
 class Died(BaseException):
@@ -33,7 +38,8 @@ class Actor(threading.Thread):
         self.failed: BaseException | None = None
         self.over = False
         self.faults: list[Fault] = []
-        self._steps = 0
+        self._late: list[tuple[int, Callable[[], object]]] = []
+        self._steps = self._taken = 0
         self._to: str | None = None
         self._dead = False
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
@@ -70,6 +76,13 @@ class Actor(threading.Thread):
         self._steps -= 1
         if self._dead:
             raise Died
+        self._taken += 1
+        while self._late and self._late[0][0] <= self._taken:
+            self._late.pop(0)[1]()
+
+    def arrives_late(self, request: Callable[[], object]) -> None:
+        """Has it done some steps later, whoever has done what meanwhile."""
+        self._late.append((self._taken + LATE, request))
 
 
 def stop(step: str) -> Actor | None:
@@ -100,6 +113,8 @@ class Stepping:
             answer = operation(*arguments, **named)
             if fault == "lost":
                 raise Unavailable("AWS did not answer.", fix="Wait.")
+            if fault == "late" and actor:
+                actor.arrives_late(partial(operation, *arguments, **named))
             return operation(*arguments, **named) if fault == "twice" else answer
 
         return stepping

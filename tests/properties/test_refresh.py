@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.clock import HOUR, MINUTE, SECOND
-from tests.properties.simulation import Fate, Job, Kind, Plan, Service, Simulation, simulated_time
+from tests.properties.plans import Fate, Job, Kind, Plan, Service
+from tests.properties.simulation import Simulation, simulated_time
 
 TEMPERAMENTS = ["microsoft", "google", "strict"]
 AGES = [0, 52 * MINUTE, 2 * HOUR]

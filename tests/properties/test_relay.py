@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterator
 from itertools import count, product
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import patch
 
 import pytest
@@ -25,7 +25,7 @@ from chalicelib.logs import ROOT
 from chalicelib.mail import delivery
 from tests.properties.relay_rules import heal, judge, unknowns
 from tests.properties.relay_world import World
-from tests.properties.steps import stop
+from tests.properties.steps import Actor, Fault, stop
 
 Event = tuple[Any, ...]
 
@@ -88,20 +88,37 @@ def closed(world: World) -> None:
     world.tick(HOUR)
 
 
-SETTINGS = [fresh, served, abandoned, kept, withdrawn, closed]
+def paused(world: World) -> None:
+    """Mail waits that somebody has stopped."""
+    fresh(world)
+    world.does("pause").go()
+    world.does("visit").go()
+
+
+def halted(world: World) -> None:
+    """The account was paused, and no mail waits."""
+    served(world)
+    world.does("pause").go()
+
+
+SETTINGS = [fresh, served, abandoned, kept, withdrawn, closed, paused, halted]
 WORKS: list[Event] = [
     ("accept", "resend", 7_200),
     ("visit",),
     ("cancel", 0),
     ("resolve", 0, "resend"),
     ("reconnect",),
+    ("pause",),
+    ("resume",),
 ]
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.__name__)
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work[0])
-def test_whoever_is_overtaken_at_a_step_does_no_harm(setting: Callable[[World], None], work: Event) -> None:
-    for other, later in product(WORKS, (0, 6 * MINUTE)):
+def test_whoever_is_overtaken_at_a_step_does_no_harm_by_going_on_or_dying(
+    setting: Callable[[World], None], work: Event
+) -> None:
+    for other, (later, end) in product(WORKS, [(0, Actor.go), (6 * MINUTE, Actor.go), (0, Actor.die)]):
         for steps in count():
             world = World()
             setting(world)
@@ -111,7 +128,7 @@ def test_whoever_is_overtaken_at_a_step_does_no_harm(setting: Callable[[World], 
                 break
             world.tick(later)
             world.does(*other).go()
-            overtaken.go()
+            end(overtaken)
             judge(world, hope=world.healthy())
 
 
@@ -136,6 +153,24 @@ def test_two_who_overtake_each_other_do_no_harm(other: Event, between: list[str]
                 break
             overtaken.go()
             last.go()
+            judge(world, hope=world.healthy())
+
+
+@pytest.mark.parametrize("fault", get_args(Fault))
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.__name__)
+def test_a_request_to_aws_that_fails_or_is_done_again_does_no_harm(
+    setting: Callable[[World], None], fault: Fault
+) -> None:
+    for work in (("visit",), ("accept",)):
+        for steps in count():
+            world = World()
+            setting(world)
+            unlucky = world.does(*work)
+            unlucky.go(steps)
+            if unlucky.over:
+                break
+            unlucky.faults = [fault]
+            unlucky.go()
             judge(world, hope=world.healthy())
 
 
@@ -172,7 +207,7 @@ OFTEN = st.sampled_from(
 SOMETIMES = st.sampled_from(["close", "leave", "rest", "open", "add", "ring", "hold", "cancel", "put_off"])
 FAR_ON = st.one_of(OFTEN, SOMETIMES, STEPS, st.just("the end"))
 TICKS = st.sampled_from([SECOND, 20 * SECOND, MINUTE + 1, 6 * MINUTE, 6 * MINUTE, HOUR, DAY])
-FAULTS = st.lists(st.sampled_from(["refused", "lost", "twice"]), min_size=1, max_size=5)
+FAULTS = st.lists(st.sampled_from(get_args(Fault)), min_size=1, max_size=5)
 ACCEPT = events_of("accept", st.sampled_from(["resend", "keep"]), st.sampled_from([3_600, 86_400]))
 BEGIN = st.one_of(
     ACCEPT,

@@ -13,6 +13,7 @@ from chalicelib.aws.queues import Queue
 from chalicelib.clock import MINUTE
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.wiring import Gateway
+from tests.properties import services
 from tests.properties import stores as model
 from tests.unit.aws_tables import aws
 
@@ -142,7 +143,7 @@ def test_a_rescued_grant_is_handed_to_one_worker_until_it_is_done(kind: str, aws
 
 def rescue_queue(kind: str, aws: Aws) -> Any:
     if kind == "model":
-        return model.Rescue(clock.now, lambda _: None, lambda: None)
+        return services.Rescue(clock.now, lambda _: None, lambda: None)
     name = ids.new_id("rescue")
     return Queue(aws.clients.sqs, aws.clients.sqs.create_queue(QueueName=name)["QueueUrl"])
 

@@ -1,6 +1,7 @@
 """Workers of a simulation: each a thread, of which one at a time runs until it hands on its turn.
 
-Time is simulated. It passes with each step, and jumps where all who are left sleep.
+Time is simulated. It passes with each step, and jumps where all who are left sleep. Not one with steps.py:
+there whoever drives chooses each step as it comes, and moves the clock; here who sleeps hands on, by time.
 """
 
 from __future__ import annotations

@@ -81,8 +81,6 @@ def test_it_stays_up_and_says_what_to_try(directory: Path) -> None:
     assert len(answers) == 4
     assert set(answers.values()) <= {200, 404}
     assert len(commands) == 6
-    # 1 is also the word of `status` that something is wrong: its schedules may not have ended a run yet.
-    assert commands.pop("./mailgrant status") in {0, 1}
     assert {line: code for line, code in commands.items() if code} == {}
     assert code == 0
     assert not (directory / "cli.json").exists()

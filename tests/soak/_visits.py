@@ -1,10 +1,11 @@
 """Visits of real relay processes that die of SIGKILL, each a fork of this process, which has imported all.
 
-``python -m tests.soak._visits`` reads one JSON object a line, ``{"account", "ahead", "die_at": [step, …]}``:
-it lets as many workers serve the account at once, with their clock put forward by `ahead` milliseconds, and
-answers with a line that holds for each its exit status and what it was killed at. A worker dies at its given
-step: before, in the middle of or after something that it says to AWS or to the mail server, or hears from
-them. Step 0 lets it live.
+``python -m tests.soak._visits`` reads one JSON object a line:
+``{"account", "ahead", "die_at": [[place, step], …]}``. It lets as many workers serve the account at once,
+with their clock put forward by `ahead` milliseconds, and answers with a line that holds for each its exit
+status and what it was killed at. A worker dies at its given step: before, in the middle of or after something
+that it says to AWS or to the mail server, or hears from them. Where a place is named, as ``LanesTable.take``,
+only the steps there count. Step 0 lets it live.
 
 Access tokens are used by the true time, since the provider's clock is not put forward.
 """
@@ -65,14 +66,16 @@ class Steps:
     def __init__(self) -> None:
         self.taken = 0
         self.last = 0
+        self.place: str | None = None
+        """What it is killed at; None for whatever it is doing."""
         self.told = -1
         """A file descriptor to which it writes where it is, before it is killed."""
         self._doing = OTHER
 
     def __call__(self) -> None:
         """One step."""
-        self.taken += 1
-        if self.taken == self.last:
+        self.taken += self.place in {None, self._doing}
+        if self.taken == self.last > 0:
             os.write(self.told, self._doing.encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -145,24 +148,24 @@ class Nursery:
         # What a Lambda environment does while it starts, done once for all.
         self._relay, _ = gateway.relay, gateway.tls
 
-    def visits(self, account: str, ahead: int, die_at: list[int]) -> list[tuple[int, str]]:
+    def visits(self, account: str, ahead: int, die_at: list[tuple[str | None, int]]) -> list[tuple[int, str]]:
         """For workers that served the account at once, the exit statuses, negative for a signal, and what
         they were killed at.
         """
         self._ahead = ahead
-        workers = [self._worker(account, last) for last in die_at]
+        workers = [self._worker(account, place, last) for place, last in die_at]
         return [_ended(*worker) for worker in workers]
 
-    def _worker(self, account: str, last: int) -> tuple[int, int]:
+    def _worker(self, account: str, place: str | None, last: int) -> tuple[int, int]:
         """Its process id, and where to read what it was killed at."""
-        place, told = os.pipe()
+        heard, told = os.pipe()
         if worker := os.fork():
             os.close(told)
-            return worker, place
+            return worker, heard
         status = 1
         try:
             random.seed()
-            self._steps.last, self._steps.told = last, told
+            self._steps.place, self._steps.last, self._steps.told = place, last, told
             self._relay.run(account, until=self._now() + VISIT)
             status = 0
         except BaseException:  # noqa: BLE001 - a child must not go on as its parent
@@ -175,10 +178,10 @@ class Nursery:
         return clock.now() + self._ahead
 
 
-def _ended(worker: int, place: int) -> tuple[int, str]:
+def _ended(worker: int, heard: int) -> tuple[int, str]:
     status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
-    with os.fdopen(place) as told:
-        return status, told.read()
+    with os.fdopen(heard) as place:
+        return status, place.read()
 
 
 def main(orders: IO[str], answers: IO[str]) -> None:

@@ -18,7 +18,8 @@ import sys
 import time
 
 from chalicelib.clock import HOUR, MINUTE
-from tests.properties.simulation import Fate, Job, Plan, Service, Simulation, simulated_time
+from tests.properties.plans import Fate, Job, Plan, Service
+from tests.properties.simulation import Simulation, simulated_time
 
 CYCLES = 10_000
 CYCLES_OF_A_GRANT = 20

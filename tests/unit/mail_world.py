@@ -17,6 +17,7 @@ import pytest
 from chalicelib import clock, ids, network
 from chalicelib.accounts.models import AccessToken, GrantState
 from chalicelib.callers.models import Caller, CallerKind, Scope
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Diagnosed
 from chalicelib.mail.shown import message_record
 from chalicelib.secret import Secret
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chalicelib.accounts.models import Account
-    from chalicelib.diagnosis import Diagnosis
     from tests.unit.aws_tables import Aws
 
 SOME = 2
+RECONNECT = Diagnosis(DiagnosisClass.RECONNECT, "invalid_grant", "The consent is gone.", "Connect again.")
 
 LOOPBACK = Settings.from_env(
     {"STAGE": "x", "AWS_REGION": "x", "BUCKET": "x", "ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8"}
@@ -211,6 +212,11 @@ class World(Gateway):
         part: Any = self.accounts_table.facts_part(self._account.id, **facts)
         self.clients.dynamodb.transact_write_items(TransactItems=[part])
 
+    def lose_consent(self) -> None:
+        """There is no token until the owner connects the mailbox again, and the account says so."""
+        self.desk.refusal = RECONNECT
+        self.change(grant_state=GrantState.NEEDS_RECONNECT)
+
     def forget_account(self) -> None:
         """Takes the account's row away, as nothing in the product does."""
         key: Any = {"account": {"S": self._account.id}}
@@ -248,7 +254,7 @@ class World(Gateway):
     def record(self, message: str) -> dict[str, Any]:
         """The record as callers see it."""
         found, held = self.outbox.get(self.caller, message)
-        return message_record(found, held=held)
+        return message_record(found, held=held).to_json()
 
     def wakeups_sent(self) -> int:
         """How many wake-ups of this account lie in the queue; takes them out."""

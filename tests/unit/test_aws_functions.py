@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
-from chalicelib import errors
+from chalicelib import errors, logs
 from chalicelib.aws.functions import BY_STATUS, Functions
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 
@@ -32,14 +32,15 @@ def functions(client: Lambda) -> Functions:
     return Functions(cast("Any", client), lambda noun: f"mailgrant-test-{noun}")
 
 
-def test_an_operation_is_named_in_the_event() -> None:
+def test_an_operation_and_its_request_are_named_in_the_event() -> None:
     client = Lambda({"authorize_url": "https://p"})
 
-    answer = functions(client).connect("begin", {"link_token": "abc"})
+    with logs.about(request_id="r-1"):
+        answer = functions(client).connect("begin", {"link_token": "abc"})
 
     assert answer == {"authorize_url": "https://p"}
     assert client.asked["FunctionName"] == "mailgrant-test-connect"
-    assert json.loads(client.asked["Payload"]) == {"op": "begin", "link_token": "abc"}
+    assert json.loads(client.asked["Payload"]) == {"op": "begin", "request_id": "r-1", "link_token": "abc"}
 
 
 @pytest.mark.parametrize(

@@ -99,16 +99,18 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses that a test can wait for."""
     monkeypatch.setattr(api, "PAUSES", (0.01, 0.01))
     monkeypatch.setattr(messages, "POLL", 0.01)
 
 
-def run(server: Server, *arguments: str, stdin: str | bytes | None = None) -> Result:
+def run(
+    server: Server, *arguments: str, stdin: str | bytes | None = None, env: dict[str, str] | None = None
+) -> Result:
     """Runs a command against the server."""
-    env = {"MAILGRANT_URL": server.url, "MAILGRANT_KEY": "mg_key", "MAILGRANT_CA": None}
-    return CliRunner().invoke(main, list(arguments), env=env, input=stdin)
+    here = {"MAILGRANT_URL": server.url, "MAILGRANT_KEY": "mg_key", "MAILGRANT_CA": None, **(env or {})}
+    return CliRunner().invoke(main, list(arguments), prog_name="mailgrant", env=here, input=stdin)
 
 
 def body_of(server: Server) -> Any:
@@ -205,6 +207,16 @@ def test_an_api_that_cannot_be_reached_exits_with_three() -> None:
     assert "Cannot reach http://127.0.0.1:9" in result.output
 
 
+def test_a_stage_of_another_version_is_told_from_a_bug(server: Server) -> None:
+    server.lay("GET /v1/accounts/sales", (200, {"id": "acc_1", "status": "connected"}))
+
+    result = run(server, "accounts", "show", "sales")
+
+    assert result.exit_code == 1
+    assert "lacks 'lane'" in result.stderr
+    assert "Code: other_version" in result.stderr
+
+
 def test_an_answer_that_is_not_ours_is_not_believed(server: Server) -> None:
     server.lay("GET /v1/whoami", (200, "<html>a proxy's page</html>"))
 
@@ -240,6 +252,12 @@ def test_an_eml_file_is_sent_as_it_is(server: Server) -> None:
     run(server, "send", "--account", "sales", "--eml", "-", stdin=message.as_bytes())
 
     assert body_of(server) == {"account": "sales", "raw": base64.b64encode(message.as_bytes()).decode()}
+
+
+def test_standard_input_is_one_text(server: Server) -> None:
+    both = ("--text", "-", "--html", "-")
+
+    assert run(server, "send", "--account", "sales", "--to", "x", *both, stdin="Hi").exit_code == 2
 
 
 def test_an_eml_file_does_not_go_with_a_text(server: Server, tmp_path: Path) -> None:
@@ -294,8 +312,8 @@ def test_one_message_that_cannot_be_cancelled_keeps_no_other_from_it(server: Ser
     shown = run(server, "messages", "cancel", "msg_1", "msg_2", "msg_3", "--json")
 
     assert (all_done.exit_code, told.exit_code, shown.exit_code) == (0, 1, 1)
-    assert "msg_3 cancelled" in told.output
-    assert "Fix: Write to them." in told.output
+    assert told.stdout == "msg_1 cancelled\nmsg_3 cancelled\n2 of 3 cancelled.\n"
+    assert told.stderr.startswith("msg_2 refused: It is sent.\nFix: Write to them.\n")
     answer = json.loads(shown.output)
     assert [one["id"] for one in answer["messages"]] == ["msg_1", "msg_3"]
     assert answer["refused"] == [{"id": "msg_2", "error": late}]

@@ -130,6 +130,7 @@ def test_a_program_is_told_in_json(arguments: tuple[str, ...]) -> None:
 def test_a_configuration_that_is_wrong_is_told_in_json_too() -> None:
     error = json.loads(said(run("whoami", "--json", env={"MAILGRANT_URL": "nonsense"})))["error"]
 
+    assert error["code"] == "not_configured"
     assert "nonsense" in error["message"]
 
 

@@ -17,9 +17,10 @@ ACCOUNTS = {
     "by_status": {"connected": 2},
     "refresh_failing": 0,
     "nearest_expiry": 90 * 86_400,
+    "nearest_end": 7 * 86_400,
     "complete": True,
 }
-RUN = {"ended_at": "2026-01-02T03:04:05.678Z", "silent": False}
+RUN = {"ended_at": "2026-01-02T03:04:05.678Z", "silent": False, "starting": False}
 TROUBLE = {"code": "dead_letters", "message": "1 message of the queue relay.", "fix": "Look at the log."}
 
 
@@ -52,7 +53,13 @@ def test_all_well_is_a_page_and_exit_code_0(server: Server) -> None:
 
     assert result.exit_code == 0
     assert marked(result.output) == set()
-    for text in ("stage prod, version 0123456789ab", "2 connected", "in 90 days", "2026-01-02 03:04:05"):
+    for text in (
+        "stage prod, version 0123456789ab",
+        "2 connected",
+        "in 90 days",
+        "in 168 hours",
+        "2026-01-02 03:04:05",
+    ):
         assert text in result.output
 
 
@@ -68,8 +75,9 @@ def test_trouble_is_marked_and_told_with_its_fix(server: Server) -> None:
 
 
 def test_marks_follow_from_what_the_api_calls_trouble(server: Server) -> None:
-    kinds = ("accounts_blocked", "refresh_failing", "nearest_expiry", "overdue")
-    late = {"relay_due": {**RUN, "oldest_due": 901}, "refresh_tokens": {"ended_at": None, "silent": True}}
+    kinds = ("accounts_blocked", "refresh_failing", "nearest_expiry", "nearest_end", "overdue")
+    silent = {"ended_at": None, "silent": True, "starting": False}
+    late = {"relay_due": {**RUN, "oldest_due": 901}, "refresh_tokens": silent}
     refused = [{"id": "con_1", "name": "Google", "problem": {}}]
     answer = found(
         troubles=[{**TROUBLE, "code": kind} for kind in kinds],
@@ -80,9 +88,20 @@ def test_marks_follow_from_what_the_api_calls_trouble(server: Server) -> None:
     server.lay("GET /v1/status", (200, answer))
 
     assert marked(run(server, "status").output) == {
-        *("accounts", "refreshes", "first expiry", "oldest mail"),
+        *("accounts", "refreshes", "first expiry", "first end", "oldest mail"),
         *("refresh_tokens", "connectors", "rescue queue"),
     }
+
+
+def test_a_stage_that_starts_is_no_trouble(server: Server) -> None:
+    new = {"ended_at": None, "silent": False, "starting": True}
+    server.lay("GET /v1/status", (200, found(status="starting", schedules={"relay_due": new})))
+
+    result = run(server, "status")
+
+    assert result.exit_code == 0
+    assert marked(result.output) == set()
+    assert "the first run is still to come" in result.output
 
 
 def test_json_is_the_apis_answer_with_where_it_came_from(server: Server) -> None:

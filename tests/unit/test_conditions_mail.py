@@ -12,6 +12,7 @@ from chalicelib.mail.models import (
     Attempt,
     ClosedReason,
     Envelope,
+    LaneRow,
     Message,
     Phase,
     Slot,
@@ -67,9 +68,16 @@ def take(lanes: LanesTable, account: str, owner: str) -> Slot:
     return Slot(account, 1, owner, UNTIL, taken.row.rung)
 
 
-def close(lanes: LanesTable, account: str, *, due_at: int = UNTIL, probe_at: int | None = None) -> None:
+def close(lanes: LanesTable, account: str, *, probe_at: int | None = None) -> None:
     """The lane is closed."""
-    lanes.close(account, ClosedReason.BLOCKED, now=NOW, due_at=due_at, probe_at=probe_at)
+    lanes.close(account, ClosedReason.BLOCKED, now=NOW, probe_at=probe_at)
+
+
+def seen(lanes: LanesTable, account: str) -> LaneRow:
+    """The lane as it is now."""
+    row = lanes.get(account)
+    assert row is not None
+    return row
 
 
 # Lanes
@@ -81,10 +89,20 @@ def test_a_closed_lane_is_not_rung(lanes: LanesTable, account: str) -> None:
     assert not lanes.ring(account, due_at=NOW).done
 
 
-def test_a_held_lane_keeps_the_earlier_due_time(lanes: LanesTable, account: str) -> None:
-    close(lanes, account, due_at=NOW)
+def test_a_lane_that_was_opened_is_not_held(lanes: LanesTable, account: str) -> None:
+    close(lanes, account)
+    closed = seen(lanes, account)
+    lanes.open(account, now=NOW)
 
-    assert not lanes.hold(account, due_at=UNTIL).done
+    assert not lanes.hold(closed, due_at=NOW).done
+
+
+def test_a_held_lane_that_was_put_off_meanwhile_is_looked_at_again(lanes: LanesTable, account: str) -> None:
+    close(lanes, account)
+    closed = seen(lanes, account)
+    assert lanes.put_off(closed, due_at=UNTIL).done
+
+    assert not lanes.hold(closed, due_at=NOW).done
 
 
 def test_a_slot_that_is_taken_is_not_taken_again(lanes: LanesTable, account: str) -> None:
@@ -138,8 +156,18 @@ def test_an_account_without_mail_has_no_lane_to_open(lanes: LanesTable) -> None:
 
 
 def test_a_lane_is_not_put_off_when_its_due_time_is_another(lanes: LanesTable, account: str) -> None:
-    assert not lanes.put_off(account, seen=NOW - 1, due_at=UNTIL).done
-    assert not lanes.put_off(account, seen=None, due_at=UNTIL).done
+    row = seen(lanes, account)
+
+    assert not lanes.put_off(replace(row, next_due_at=NOW - 1), due_at=UNTIL).done
+    assert not lanes.put_off(replace(row, next_due_at=None), due_at=UNTIL).done
+
+
+def test_a_lane_is_not_put_off_over_mail_that_came_while_it_was_held(lanes: LanesTable, account: str) -> None:
+    close(lanes, account)
+    row = seen(lanes, account)
+    assert lanes.hold(row, due_at=NOW).done
+
+    assert not lanes.put_off(row, due_at=UNTIL).done
 
 
 # Messages

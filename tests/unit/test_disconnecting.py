@@ -338,13 +338,13 @@ def test_waiting_mail_is_held_and_goes_on_after_a_reconnect(world: World) -> Non
 def test_a_reconnect_at_the_same_moment_opens_the_lane(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     account = world.connected("google")
     world.lanes_table.ring(account.id, due_at=world.now())
-    hold = world.lane.hold
+    close = world.lane.close
 
     def overtaken(*arguments: Any) -> None:
         world.sign_in(account)
-        hold(*arguments)
+        close(*arguments)
 
-    monkeypatch.setattr(world.lane, "hold", overtaken)
+    monkeypatch.setattr(world.lane, "close", overtaken)
     disconnect(world, account)
 
     assert world.read(account).grant_state is GrantState.ACTIVE
@@ -359,6 +359,6 @@ def test_a_lane_that_cannot_be_held_keeps_nobody_from_disconnecting(
     def broken(*_: object) -> None:
         raise Unavailable("The table of lanes did not answer.", fix="Wait.")
 
-    monkeypatch.setattr(world.lane, "hold", broken)
+    monkeypatch.setattr(world.lane, "close", broken)
 
     assert disconnect(world, account)["revocation"] == Revocation.REVOKED

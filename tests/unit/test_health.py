@@ -53,6 +53,7 @@ def well(world: World) -> Iterator[World]:
         account=registry.account,
         connector=registry.connector,
     )
+    world.__dict__["public_url"] = SimpleNamespace(since=lambda: 0)
     world.change(refreshed_at=world.now())
     for schedule in EVERY:
         world.schedules_table.note(schedule, Run(world.now(), {"oldest_due": 0}))
@@ -178,6 +179,23 @@ class TestStatus:
 
         assert [message.split()[2] for message in silent] == ["relay_due", "refresh_tokens"]
 
+    @pytest.mark.parametrize("row", [None, Run(0, {"oldest_due": 0})], ids=["never", "before"])
+    def test_a_schedule_of_a_new_deployment_may_be_silent_at_first(
+        self, row: Run | None, well: World
+    ) -> None:
+        deployed_at = well.now()
+        well.__dict__["public_url"] = SimpleNamespace(since=lambda: deployed_at)
+        runs = {"relay_due": row} if row else {}
+        well.__dict__["schedules_table"] = SimpleNamespace(last=lambda _: runs)
+
+        first = status(well).json_body
+        well.ahead += 16 * MINUTE
+
+        assert (first["status"], first["troubles"]) == ("starting", [])
+        assert all(run["starting"] and not run["silent"] for run in first["schedules"].values())
+        assert codes(well) == {"schedule_silent"}
+        assert status(well).json_body["status"] == "trouble"
+
     def test_mail_that_waits_too_long_is_trouble(self, well: World) -> None:
         well.schedules_table.note("relay_due", Run(well.now(), {"oldest_due": 15 * 60}))
         assert codes(well) == set()
@@ -217,6 +235,17 @@ class TestStatus:
         well.change(refreshed_at=well.now() - 77 * DAY)
 
         assert codes(well) == {"nearest_expiry"}
+
+    @pytest.mark.parametrize(("left", "troubles"), [(4 * DAY, set()), (2 * DAY, {"nearest_end"})])
+    def test_a_consent_that_soon_ends_for_good_is_trouble(
+        self, left: int, troubles: set[str], well: World
+    ) -> None:
+        well.change(grant_ends_at=well.now() + left)
+
+        answer = status(well).json_body
+
+        assert answer["accounts"]["nearest_end"] == pytest.approx(left // 1000, abs=10)
+        assert {trouble["code"] for trouble in answer["troubles"]} == troubles
 
     def test_a_connector_that_is_refused_is_trouble_with_its_own_fix(self, well: World) -> None:
         well.connectors_table.refused(well.account.connector, PROBLEM, 0)

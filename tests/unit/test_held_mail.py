@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
-from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.accounts.models import GrantState
+from chalicelib.clock import HOUR, MINUTE, SECOND
 from chalicelib.ids import shard_of
 from chalicelib.mail.models import ClosedReason, State
 from tests.unit.mail_world import post, running_post, world
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from tests.unit.mail_world import World
 
 __all__ = ["post", "running_post", "world"]
-
-RECONNECT = Diagnosis(DiagnosisClass.RECONNECT, "invalid_grant", "The consent is gone.", "Connect again.")
 
 
 def due_at(world: World) -> int | None:
@@ -37,8 +35,9 @@ def looked_at(world: World) -> bool:
 
 
 def test_mail_that_waits_for_an_owner_who_never_comes_expires_and_says_why(world: World) -> None:
-    world.desk.refusal = RECONNECT
+    world.lose_consent()
     short, long = world.accept(expires_in=3600), world.accept(expires_in=7200)
+    world.serve()
     world.serve()
     later = world.accept(expires_in=5400)
     assert {world.record(one)["state"] for one in (short, long, later)} == {"held"}
@@ -70,7 +69,7 @@ def test_mail_that_waits_for_an_owner_who_never_comes_expires_and_says_why(world
 
 
 def test_held_mail_flows_in_order_after_the_reconnect(world: World) -> None:
-    world.desk.refusal = RECONNECT
+    world.lose_consent()
     messages = [world.accept(subject="1"), world.accept(subject="2")]
     world.serve()
     for subject in ("3", "4"):
@@ -104,7 +103,9 @@ def test_one_that_expires_first_is_found_behind_many(world: World) -> None:
         )
     world.ahead = SECOND
     hasty = world.accept(expires_in=3600)
+    world.change(grant_state=GrantState.NEEDS_RECONNECT)
     world.lane.close(world.account_id, ClosedReason.NEEDS_RECONNECT)
+    world.serve()
     assert due_at(world) == expiry(world, hasty)
 
     world.ahead = HOUR + MINUTE
@@ -118,16 +119,9 @@ def test_one_that_expires_first_is_found_behind_many(world: World) -> None:
 @pytest.mark.parametrize("reason", ClosedReason)
 def test_each_reason_for_holding_mail_is_told_when_it_expires(world: World, reason: ClosedReason) -> None:
     message = world.accept(expires_in=3600)
-    world.lane.close(world.account_id, reason)
+    world.change(grant_state=GrantState.NEEDS_RECONNECT, paused_by="key_1")
     world.ahead = HOUR + SECOND
-    row = world.lane.state(world.account_id)
-    world.lanes_table.close(
-        world.account_id,
-        reason,
-        now=world.now(),
-        due_at=world.now(),
-        probe_at=row.probe_at and world.now() + DAY,
-    )
+    world.lane.close(world.account_id, reason)
 
     world.serve()
 

@@ -24,6 +24,7 @@ LAYERS: dict[str, int] = {
     "metrics": 0,
     "network": 0,
     "reading": 0,
+    "records": 0,
     "models": 1,
     "providers": 2,
     "transports": 2,

@@ -239,6 +239,7 @@ def test_a_lane_that_was_only_looked_at_was_not_used(world: World) -> None:
 def test_a_closed_lane_is_due_when_its_first_message_expires(world: World) -> None:
     world.accept(expires_in=7200)
     world.lane.close(world.account.id, ClosedReason.NEEDS_RECONNECT)
+    world.lane.put_off_closed(world.lane.state(world.account.id))
     first = world.lane.state(world.account.id).next_due_at
     later = world.lane.ring(world.account.id, expires_at=world.now() + DAY)
     world.lane.ring(world.account.id, expires_at=world.now() + HOUR)

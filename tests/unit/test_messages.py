@@ -234,7 +234,23 @@ def test_a_person_decides_what_nobody_knows(world: World, word: str, state: str)
     assert record["resolved_by"] == world.caller.id
     assert not world.messages_table.finish(claimed, outcomes.accepted(claimed, OK, world.now(), {}))
     with pytest.raises(Conflict):
-        world.outbox.resolve(world.caller, message, word)
+        world.outbox.resolve(replace(world.caller, id="key_other"), message, word)
+
+
+def test_a_word_that_was_written_and_not_rung_is_rung_when_it_is_given_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = world.accept(on_unknown="keep")
+    world.post.client.inject("DOT", "drop")
+    assert world.serve() == {"unknown": 1}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.lane, "announce", lambda _: None)
+        world.outbox.resolve(world.caller, message, "resend")
+    assert world.serve() == {}
+    world.outbox.resolve(world.caller, message, "resend")
+
+    assert world.serve() == {"sent": 1}
 
 
 def test_an_unknown_word_and_a_caller_without_the_right_decide_nothing(world: World) -> None:
@@ -263,7 +279,7 @@ def test_a_list_is_newest_first_and_goes_on_where_it_stopped(world: World) -> No
             break
 
     assert seen == ids[::-1]
-    assert page.to_json()["cursor"] is None
+    assert page.record().cursor is None
 
 
 @pytest.mark.parametrize(("limit", "cursor"), [(0, None), (101, None), (10, "x"), (10, "W10="), (10, "ä")])

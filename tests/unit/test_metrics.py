@@ -117,6 +117,7 @@ def test_alarms_watch_figures_that_there_are() -> None:
         "Unknown",
         "RefreshFailures",
         "AccountsNeedOwner",
+        "NearestExpiry",
     }
     for one in own.values():
         dimensions = tuple(dimension["Name"] for dimension in one["Dimensions"])

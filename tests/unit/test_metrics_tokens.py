@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.clock import DAY, MINUTE
 from chalicelib.errors import Conflict, Diagnosed
+from chalicelib.providers.base import token_set
 from tests.unit.accounts_world import world
 from tests.unit.log_lines import lines
 
@@ -46,6 +47,31 @@ def test_a_refusal_counts_as_failed_and_says_how_long_the_grant_lives(world: Wor
     assert figures.keys() == {"RefreshFailures", "NearestExpiry"}
     assert figures["RefreshFailures"] == 1
     assert figures["NearestExpiry"] == pytest.approx(60 * DAY / 1000, abs=60)
+
+
+def test_a_grant_with_a_known_end_tells_it_once_a_day(world: World, lines: Lines) -> None:
+    world.control.set_lifetime(refresh=7 * DAY // 1000)
+    account = world.connected("google")
+    world.control.set_lifetime(refresh=90 * DAY // 1000)
+    grant = world.grants_table.get(account.id)
+    assert grant is not None
+    assert grant.ends_at == world.read(account).grant_ends_at
+    assert grant.refresh_due_at == pytest.approx(world.now() + DAY, abs=0.11 * DAY)
+    world.later += 2 * DAY
+
+    world.tokens.refresh([account.id], until=world.now() + MINUTE)
+
+    figures = dict(lines.figures())
+    assert figures.keys() == {"Refreshed", "NearestExpiry"}
+    assert figures["NearestExpiry"] == pytest.approx(5 * DAY / 1000, abs=60)
+    assert world.read(account).grant_ends_at == grant.ends_at
+
+
+@pytest.mark.parametrize("seconds", [True, 0, -1, "604800", 1e5, 10**12, None])
+def test_what_is_no_end_of_a_consent_is_none(seconds: object) -> None:
+    answer = {"access_token": "token", "refresh_token_expires_in": seconds}
+
+    assert token_set(answer, now=0, scopes=()).ends_at is None
 
 
 def test_a_refresh_that_could_not_be_begun_counts_as_failed(world: World, lines: Lines) -> None:

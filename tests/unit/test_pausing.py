@@ -145,9 +145,50 @@ def test_a_resume_at_the_moment_when_a_worker_stops_is_not_lost(
         patched.setattr(world.lane, "close", overtaken)
         world.serve()
 
+    world.serve()
     assert world.lane.state(world.account_id).closed is None
     assert world.serve() == {"sent": 1}
     assert world.record(message)["state"] == "sent"
+
+
+def test_a_resume_between_the_two_steps_of_a_pause_is_not_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = world.accept()
+    close = world.lane.close
+
+    def overtaken(*arguments: Any) -> None:
+        world.pausing.resume(world.account)
+        close(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.lane, "close", overtaken)
+        pause(world)
+    assert world.lane.state(world.account_id).closed is ClosedReason.PAUSED
+
+    world.serve()
+    assert world.serve() == {"sent": 1}
+    assert world.record(message)["state"] == "sent"
+
+
+def test_a_pause_between_the_two_steps_of_a_resume_is_not_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = world.accept()
+    pause(world)
+    release = world.lane.release
+
+    def overtaken(*arguments: Any) -> None:
+        pause(world)
+        release(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.lane, "release", overtaken)
+        world.pausing.resume(world.account)
+
+    assert world.serve() == {}
+    assert world.lane.state(world.account_id).closed is ClosedReason.PAUSED
+    assert world.record(message)["state"] == "held"
 
 
 def test_a_long_visit_looks_at_the_account_every_ten_seconds_and_no_oftener(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib import ids
+from chalicelib.accounts.models import GrantState
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
-from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import ConfigurationError, Unavailable
 from chalicelib.ids import shard_of
 from chalicelib.mail import delivery, outcomes, schedule
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from tests.unit.mail_world import World
 
 __all__ = ["post", "running_post", "world"]
-
-RECONNECT = Diagnosis(DiagnosisClass.RECONNECT, "invalid_grant", "The consent is gone.", "Connect again.")
 
 
 def test_an_accepted_message_arrives_byte_for_byte(world: World) -> None:
@@ -140,7 +138,7 @@ def test_a_blocked_lane_is_probed_and_opens_when_the_server_lets_it_in(world: Wo
 
 
 def test_a_lost_consent_holds_the_mail_until_the_lane_is_opened(world: World) -> None:
-    world.desk.refusal = RECONNECT
+    world.lose_consent()
     message = world.accept()
     world.serve()
     assert world.record(message)["state"] == "held"
@@ -155,26 +153,27 @@ def test_a_lost_consent_holds_the_mail_until_the_lane_is_opened(world: World) ->
 
 
 def test_a_reconnect_between_refusal_and_closing_is_not_overlooked(world: World) -> None:
-    world.desk.refusal = RECONNECT
+    world.lose_consent()
     message = world.accept()
     close = world.lanes_table.close
 
     def reconnected_meanwhile(*arguments: object, **named: object) -> None:
-        world.change(connected_at=world.now() + 1)
+        world.change(grant_state=GrantState.ACTIVE)
         world.desk.refusal = None
         world.lane.open(world.account.id)
         close(*arguments, **named)  # type: ignore[arg-type]
 
     world.lanes_table.close = reconnected_meanwhile  # type: ignore[method-assign]
-    world.serve()
+    for _ in ("closes", "opens", "sends"):
+        world.serve()
 
-    world.serve()
     assert world.record(message)["state"] == "sent"
 
 
 def test_held_mail_expires_on_time(world: World) -> None:
-    world.desk.refusal = RECONNECT
+    world.lose_consent()
     message = world.accept(expires_in=3600)
+    world.serve()
     world.serve()
     assert (
         world.lane.state(world.account.id).next_due_at
@@ -624,6 +623,7 @@ def test_a_worker_that_died_in_committing_is_noticed_while_the_lane_is_closed(wo
     )
     assert claimed.row is not None
     world.messages_table.commit(claimed.row, until=now + 5 * MINUTE)
+    world.change(grant_state=GrantState.NEEDS_RECONNECT)
     world.lane.close(world.account.id, ClosedReason.NEEDS_RECONNECT)
 
     for _ in range(3):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.wiring import ALWAYS_NEEDED, Gateway
+from chalicelib.wiring import ALWAYS_NEEDED, BESIDE, Gateway
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,6 +22,8 @@ ENVIRONMENT = {
     "BUCKET": "unit",
     "RELAY_QUEUE_URL": "https://sqs.example/relay",
 }
+
+UNREADABLE = "-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n"
 
 NOT_NEEDED = ("boto3", "msal", "google.auth", "requests", "jinja2", "chalicelib.web.routes")
 
@@ -63,7 +65,19 @@ def test_settings_that_cannot_be_used_are_told_by_the_first_invocation() -> None
     assert "botocore.client" not in modules
 
 
+@pytest.mark.parametrize(("authorities", "said"), [("", "True"), (UNREADABLE, "False")])
+def test_relay_has_read_the_authorities_unless_they_cannot_be_read(authorities: str, said: str) -> None:
+    script = "import app; print('tls' in app.gateway().__dict__)"
+    environment = {**ENVIRONMENT, "_HANDLER": "app.relay", "EXTRA_CA": authorities}
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert (done.stdout.strip(), done.stderr) == (said, "")
+
+
 @pytest.mark.parametrize("function", ALWAYS_NEEDED)
 def test_what_is_prepared_is_a_part_of_the_gateway(function: str) -> None:
-    for part in ALWAYS_NEEDED[function]:
+    for part in (*ALWAYS_NEEDED[function], *BESIDE.get(function, ())):
         assert hasattr(Gateway, part.partition(".")[0])

@@ -140,6 +140,25 @@ def test_a_grant_that_changes_while_it_is_drained_is_looked_at_again(
     world.clients.sqs.purge_queue(QueueUrl=world.settings.rescue_queue_url)
 
 
+def test_a_rescued_token_that_cannot_be_saved_yet_is_not_passed_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = world.connected("microsoft")
+    grant, now = world.grants_table.get(account.id), world.now()
+    assert grant is not None
+    assert world.grants_table.lease(grant, owner="dead", now=now, until=now + MINUTE)
+    world.keeper.rescue(received(world, grant, "newer", 2), until=now)
+    world.later = MINUTE + SECOND
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.grants_table, "save_rescued", lambda _: False)
+        with pytest.raises(Unavailable):
+            world.tokens.ensure(account.id, failed_version=1)
+
+    assert world.refreshes(account) == 0
+    world.clients.sqs.purge_queue(QueueUrl=world.settings.rescue_queue_url)
+
+
 @pytest.mark.parametrize("error", [Unavailable("No.", fix="Do."), ConfigurationError("denied")], ids=repr)
 def test_R12_a_broken_rescue_queue_keeps_nobody_from_being_refreshed(
     world: World, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -14,6 +14,7 @@ from chalicelib.web import bodies
 from tests.unit.web_services import (
     ACCOUNT,
     CONNECTOR,
+    MESSAGE,
     OTHER_ACCOUNT,
     PUBLIC_URL,
     FakeServices,
@@ -264,13 +265,13 @@ def test_a_list_shows_only_the_callers_own_accounts(http: Client, services: Fake
 
 def test_a_message_is_handed_on_as_it_came(http: Client, services: FakeServices) -> None:
     """202 with its id; the key of the header goes along."""
-    services.laid.answers["accept"] = {"id": "msg_1", "state": "queued"}
+    services.laid.answers["accept"] = {"id": MESSAGE, "state": "queued"}
     headers = {**bearer(services.key(Scope.SEND)), "Idempotency-Key": "k-1"}
 
     response = http.http.post("/v1/messages", headers=headers, body=b'{"account": "sales"}')
 
     assert response.status_code == 202
-    assert response.json_body == {"id": "msg_1", "state": "queued"}
+    assert response.json_body == {"id": MESSAGE, "state": "queued"}
     assert services.laid.asked == [("accept", (b'{"account": "sales"}', "k-1"))]
 
 
@@ -370,6 +371,16 @@ def test_a_role_is_revoked_by_query(http: Client, services: FakeServices) -> Non
 
     assert response.status_code == 200
     assert response.json_body["revoked_at"] is not None
+
+
+def test_an_alias_is_allowed_once(http: Client, services: FakeServices) -> None:
+    """Its rights are not changed behind its back."""
+    body = {"kind": "lambda", "name": "shop", "scopes": ["send"], "accounts": ["*"], "alias": "shop"}
+
+    made, again = (post(http, "/v1/callers", services.key(), body) for _ in range(2))
+
+    assert made.status_code == 201
+    assert error_of(again)["code"] == "caller_exists"
 
 
 def test_an_administrator_of_one_account_makes_no_callers(http: Client, services: FakeServices) -> None:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from chalice.app import Chalice
-from chalice.test import Client
+from chalice.test import Client, HTTPResponse, TestHTTPClient
 
 from chalicelib import ids
 from chalicelib.accounts.models import Account, Connector, GrantState
@@ -22,6 +22,7 @@ from chalicelib.errors import NotFound
 from chalicelib.mail.models import Envelope, LaneRow, Message, State
 from chalicelib.settings import Settings
 from chalicelib.web import register
+from tests.contract import judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,9 @@ CONNECTOR = "con_" + "c" * ids.SHORT
 AUTHORIZATION = ids.authorization_id("the state")
 MESSAGE = f"msg_{'a' * ids.SHORT}_{'b' * ids.LONG}"
 PUBLIC_URL = "https://mail.example"
+
+DONE: dict[str, Any] = {"check_secret": {"ok": True}, "accept": {"id": MESSAGE, "state": "queued"}}
+"""What is answered where a test lays out nothing."""
 
 
 class DictionaryStore:
@@ -69,7 +73,7 @@ class Laid:
     accounts: dict[str, Account] = field(default_factory=dict)
     outcomes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
-    answers: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=lambda: dict(DONE))
 
     def answer(self, what: str, asked: Any) -> Any:
         """Notes the question; raises the laid out answer if it is an error, else returns it."""
@@ -177,9 +181,22 @@ def application(services: FakeServices) -> Chalice:
     return app
 
 
+class JudgedHTTPClient(TestHTTPClient):
+    """Holds each answer against the description of the API."""
+
+    def request(
+        self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
+    ) -> HTTPResponse:
+        answer = super().request(method, path, headers, body)
+        judge(method, path, answer.status_code, answer.headers, answer.body)
+        return answer
+
+
 def client(services: FakeServices) -> Client:
-    """A client of an application that has these services."""
-    return Client(application(services))
+    """A client of an application that has these services, whose answers are judged."""
+    made = Client(application(services))
+    made._http_client = JudgedHTTPClient(made._app, made._chalice_config)
+    return made
 
 
 def message() -> Message:

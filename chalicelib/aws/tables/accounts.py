@@ -215,6 +215,7 @@ def _row(account: Account) -> Row:
         "asked_by": account.asked_by,
         "token_expires_at": account.token_expires_at,
         "refreshed_at": account.refreshed_at,
+        "grant_ends_at": account.grant_ends_at,
         "transport_block": _json(account.transport_block),
         "signs_in_as": account.signs_in_as or None,
         "from_policy": account.from_policy,

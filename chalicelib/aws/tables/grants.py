@@ -139,6 +139,7 @@ class GrantsTable:
             "grant_state": GrantState.NONE,
             "problem": None,
             "token_expires_at": None,
+            "grant_ends_at": None,
             "refreshed_at": None,
             "transport_block": None,
             "disconnection": disconnection_row(ended),
@@ -238,6 +239,7 @@ def _active(grant: Grant, token: SealedToken) -> Row:
         "grant_state": GrantState.ACTIVE,
         "problem": None,
         "refreshed_at": grant.refreshed_at,
+        "grant_ends_at": grant.ends_at,
         **shown,
     }
 

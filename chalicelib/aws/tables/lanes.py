@@ -50,13 +50,14 @@ class LanesTable:
             account, put=_due(account, due_at), add={"rung": 1}, when="attribute_not_exists(closed)"
         )
 
-    def hold(self, account: str, *, due_at: int) -> Written:
-        """The earlier of two due times stays."""
+    def hold(self, row: LaneRow, *, due_at: int) -> Written:
+        """It counts even where the due time stays: who finds that time has not seen the mail yet."""
         return self._write(
-            account,
-            put=_due(account, due_at),
-            when="attribute_exists(closed) AND (attribute_not_exists(next_due_at) OR next_due_at > :due)",
-            values={":due": due_at},
+            row.account,
+            put=_due(row.account, due_at),
+            add={"rung": 1},
+            when=f"attribute_exists(closed) AND {_as_seen(row)}",
+            values={":seen": row.next_due_at},
         )
 
     def take(self, account: str, number: int, *, owner: str, now: int, until: int) -> Written:
@@ -125,11 +126,9 @@ class LanesTable:
             values={":owner": slot.owner},
         )
 
-    def close(
-        self, account: str, reason: ClosedReason, *, now: int, due_at: int, probe_at: int | None
-    ) -> None:
+    def close(self, account: str, reason: ClosedReason, *, now: int, probe_at: int | None) -> None:
         """Only a lane that is there: an account without mail has nothing to hold."""
-        put = {**_due(account, due_at), "closed": reason, "closed_at": now, "probe_at": probe_at}
+        put = {**_due(account, now), "closed": reason, "closed_at": now, "probe_at": probe_at}
         self._write(
             account,
             put={name: value for name, value in put.items() if value is not None},
@@ -148,14 +147,14 @@ class LanesTable:
             when="attribute_exists(account)",
         )
 
-    def put_off(self, account: str, *, seen: int | None, due_at: int | None) -> Written:
-        """Replaces the due time, if it still is what was seen."""
+    def put_off(self, row: LaneRow, *, due_at: int | None) -> Written:
+        """As in give_back, what was seen in the row is the proof that nothing came since."""
         return self._write(
-            account,
-            put=_due(account, due_at),
+            row.account,
+            put=_due(row.account, due_at),
             drop=_never(due_at),
-            when="attribute_not_exists(next_due_at)" if seen is None else "next_due_at = :seen",
-            values={} if seen is None else {":seen": seen},
+            when=f"rung = :rung AND {_as_seen(row)}",
+            values={":rung": row.rung, ":seen": row.next_due_at},
         )
 
     def due(self, shard: str, now: int, limit: int) -> list[str]:
@@ -212,6 +211,10 @@ def _expression(
 
 def _due(account: str, at: int | None) -> dict[str, Any]:
     return {} if at is None else {"next_due_at": at, "due_shard": shard_of(account)}
+
+
+def _as_seen(row: LaneRow) -> str:
+    return "attribute_not_exists(next_due_at)" if row.next_due_at is None else "next_due_at = :seen"
 
 
 def _never(at: int | None) -> tuple[str, ...]:

@@ -1,0 +1,114 @@
+"""An example of everything that is asked. Each is sent by a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.web import accounts, callers, connectors, messages
+
+if TYPE_CHECKING:
+    from chalicelib.web.api import ApiView
+
+JsonObject = dict[str, Any]
+
+CONNECTOR = "con_4n8q2r7t1v5w9x3y6z0a"
+ACCOUNT = "acc_7h2k9m4p1r6t3w8y5b0d"
+MESSAGE = f"msg_{ACCOUNT.removeprefix('acc_')}_2c5f8h1k4n7q0s3v6y9b2e5g8j"
+CALLER = "key_3e6g9j2m5p8r1t4w7z0c"
+ROLE = "arn:aws:iam::123456789012:role/reports"
+ADDRESS = "sales@example.com"
+
+PATH = {"connector": CONNECTOR, "account": ACCOUNT, "message": MESSAGE, "caller": CALLER}
+QUERY: Mapping[ApiView, Mapping[str, str]] = {
+    messages.listed: {"account": ACCOUNT, "limit": "10"},
+    callers.revoke_by_query: {"id": f"role:{ROLE}"},
+}
+"""View → a query, where it needs one."""
+
+REQUESTS: Mapping[ApiView, Mapping[str, JsonObject]] = {
+    connectors.create: {
+        "Microsoft": {
+            "provider": "microsoft",
+            "name": "Our tenant",
+            "client_id": "1b6e0c9a-52d4-4f38-9e71-c0a4b7d6e2f5",
+            "client_secret": "secret-from-the-portal",
+            "tenant": "contoso.com",
+        },
+        "Google": {
+            "provider": "google",
+            "name": "Workspace",
+            "client_id": "4711.apps.googleusercontent.com",
+            "client_secret": "secret-from-the-console",
+        },
+    },
+    connectors.change: {"Another name": {"name": "Our tenant in Europe"}},
+    connectors.replace_secret: {"A new secret": {"client_secret": "new-secret-from-the-portal"}},
+    accounts.create: {
+        "A mailbox": {
+            "connector": CONNECTOR,
+            "address": ADDRESS,
+            "name": "sales",
+            "display_name": "Example Sales",
+        }
+    },
+    accounts.change: {"Another name": {"name": "sales-europe", "display_name": "Sales in Europe"}},
+    accounts.pause: {"With a reason": {"reason": "The team is on holiday."}},
+    messages.accept: {
+        "Text": {
+            "account": ACCOUNT,
+            "to": ["ada@example.net"],
+            "subject": "Your order",
+            "text": "It is on its way.",
+        },
+        "HTML with an attachment": {
+            "account": ACCOUNT,
+            "to": [{"address": "ada@example.net", "name": "Ada Lovelace"}],
+            "cc": ["charles@example.net"],
+            "reply_to": [ADDRESS],
+            "subject": "Your invoice",
+            "text": "You find it in the attachment.",
+            "html": "<p>You find it in the attachment.</p>",
+            "attachments": [
+                {
+                    "filename": "invoice.txt",
+                    "content": "NDcxMTogOSBFVVIK",
+                    "content_type": "text/plain",
+                }
+            ],
+            "headers": {"X-Order": "4711"},
+            "idempotency_key": "invoice-4711",
+            "on_unknown": "keep",
+            "expires_in": 3600,
+        },
+        "A whole message": {
+            "account": ACCOUNT,
+            "raw": "RnJvbTogc2FsZXNAZXhhbXBsZS5jb20NClRvOiBhZGFAZXhhbXBsZS5uZXQNCg0KSGVsbG8uDQo=",
+        },
+    },
+    messages.resolve: {"It was sent": {"as": "sent"}},
+    callers.create: {
+        "An API key": {
+            "kind": "key",
+            "name": "shop",
+            "scopes": ["send"],
+            "accounts": [ACCOUNT],
+            "expires_in": 7776000,
+        },
+        "An IAM role": {
+            "kind": "role",
+            "name": "reports",
+            "scopes": ["read"],
+            "accounts": ["*"],
+            "arn": ROLE,
+        },
+        "An alias of send": {
+            "kind": "lambda",
+            "name": "billing",
+            "scopes": ["send"],
+            "accounts": ["*"],
+            "alias": "billing",
+        },
+    },
+}
+"""View → its requests by name. The ids in them are those above."""

@@ -1,0 +1,236 @@
+"""What the API answers, but for messages: types only; shown.py fills them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from chalicelib.accounts.models import AuthMode, Revocation
+from chalicelib.accounts.models import Status as AccountStatus
+from chalicelib.callers.models import CallerKind, Scope
+from chalicelib.mail.models import ClosedReason
+from chalicelib.records import (
+    AccountId,
+    CallerId,
+    ConnectorId,
+    Diagnosis,
+    Record,
+    Time,
+    format_of,
+    says,
+)
+
+LinkUrl = Annotated[
+    str,
+    format_of("uri", "https://mail.example.com/connect/EXAMPLE"),
+    says("For the owner only; it works until it is used, or ends."),
+]
+Withdraw = Annotated[list[str], says("The provider's pages where the owner can take it back by hand.")]
+Cursor = Annotated[str | None, says("For the next page; null on the last.")]
+
+
+class Connector(Record, frozen=True):
+    """Our OAuth client as it is registered at a provider; never its secret."""
+
+    id: ConnectorId
+    provider: Literal["microsoft", "google"]
+    name: str
+    client_id: Annotated[str, says("The client's id at the provider.")]
+    tenant: Annotated[str, says("Microsoft's directory; empty for Google.")]
+    redirect_uri: Annotated[
+        str, Meta(description="To be registered at the provider, character by character.")
+    ]
+    created_at: Time
+    secret_saved_at: Annotated[Time | None, says("When its secret was last replaced.")]
+    problem: Annotated[Diagnosis | None, says("Why the provider refuses the client, if it does.")]
+
+
+class ConnectorList(Record, frozen=True):
+    """Every connector, the oldest first."""
+
+    connectors: list[Connector]
+
+
+class SecretCheck(Record, frozen=True):
+    """Whether the provider takes a client secret."""
+
+    ok: Annotated[bool | None, says("Null where the provider was not, or could not be asked.")]
+    diagnosis: Annotated[Diagnosis | UnsetType, says("What it has against it.")] = UNSET
+
+
+class CheckedConnector(Connector, frozen=True):
+    """A new connector, and whether its client and secret are right."""
+
+    check: SecretCheck
+
+
+class ReplacedSecret(Connector, frozen=True):
+    """A connector whose secret was replaced."""
+
+    check: SecretCheck
+    previous_kept: Annotated[bool, says("AWS keeps the secret before it (AWSPREVIOUS).")]
+
+
+class AccountInBrief(Record, frozen=True):
+    """An account in the list of its connector."""
+
+    id: AccountId
+    name: str
+    address: str
+    status: AccountStatus
+
+
+class ConnectorWithAccounts(Connector, frozen=True):
+    """A connector, and a page of those of its accounts that the caller may use."""
+
+    accounts: list[AccountInBrief]
+    cursor: Cursor
+
+
+class DeletedConnector(Record, frozen=True):
+    """A connector that is gone."""
+
+    id: ConnectorId
+    deleted: Literal[True]
+    secret_recoverable_until: Annotated[Time, says("Until then AWS can restore its secret.")]
+
+
+class Paused(Record, frozen=True):
+    """By whom an account was paused, when and why."""
+
+    by: CallerId
+    at: Time
+    reason: str
+
+
+class Disconnection(Record, frozen=True):
+    """How an account was last disconnected."""
+
+    by: Annotated[str, says("A caller's id, or `owner`.")]
+    at: Time
+    revocation: Revocation
+
+
+class Lane(Record, frozen=True):
+    """What an account's mail waits for."""
+
+    closed: Annotated[ClosedReason | None, says("Why its mail is held; null while it flows.")]
+    closed_at: Time | None
+    next_due_at: Annotated[Time | None, says("When it is looked at next; null when nothing waits.")]
+    rests_until: Annotated[Time | None, says("Until when its mail server is left alone.")]
+
+
+class Account(Record, frozen=True):
+    """One mailbox that may be sent as."""
+
+    id: AccountId
+    name: Annotated[str, says("Unique, whatever its case; may stand wherever an account is named.")]
+    address: Annotated[str, format_of("email", "sales@example.com")]
+    display_name: Annotated[str, says("The name beside the address in From.")]
+    connector: ConnectorId
+    auth_mode: Annotated[AuthMode, says("How it proves itself: by its owner's consent.")]
+    status: Annotated[AccountStatus, says("What it can do at this moment.")]
+    created_at: Time
+    connected_at: Annotated[Time | None, says("When its owner last consented.")]
+    token_expires_at: Annotated[
+        Time | None, says("When its access token ends; a new one is fetched by itself.")
+    ]
+    refreshed_at: Annotated[Time | None, says("When the provider last gave it a token.")]
+    problem: Annotated[Diagnosis | None, says("The most telling of what is wrong.")]
+    paused: Paused | None
+    disconnected: Annotated[
+        Disconnection | None, says("The last time; it may have been connected again since.")
+    ]
+    lane: Annotated[Lane | UnsetType, says("Left out in lists.")] = UNSET
+
+
+class AccountPage(Record, frozen=True):
+    """A page of accounts."""
+
+    accounts: list[Account]
+    cursor: Cursor
+
+
+class ConnectLink(Record, frozen=True):
+    """A link by which the mailbox's owner connects an account."""
+
+    id: AccountId
+    connect_link: LinkUrl
+    connect_link_expires_at: Time
+
+
+class AccountWithLink(Account, kw_only=True, frozen=True):
+    """An account, and the link by which its owner connects it."""
+
+    connect_link: LinkUrl
+    connect_link_expires_at: Time
+
+
+class DisconnectedAccount(Account, kw_only=True, frozen=True):
+    """An account after it was disconnected."""
+
+    revocation: Annotated[Revocation, says("What became of the consent at the provider.")]
+    withdraw: Withdraw
+    diagnosis: Annotated[Diagnosis | UnsetType, says("Why the provider did not withdraw it.")] = UNSET
+
+
+class DeletedAccount(Record, frozen=True):
+    """An account that is deleted, and can be restored for 7 days."""
+
+    id: AccountId
+    name: str
+    deleted: Literal[True]
+    restorable_until: Time
+    revocation: Annotated[Revocation, says("What became of the consent at the provider.")]
+    withdraw: Withdraw
+
+
+class Step(Record, frozen=True):
+    """One step of signing in to a mail server."""
+
+    step: Annotated[str, says("Its name: `token`, `connect`, `ehlo`, `starttls`, `auth`, `quit` and others.")]
+    ok: bool
+    said: Annotated[str, says("What the server said.")]
+    ms: Annotated[int, says("How long it took, in milliseconds.")]
+
+
+class Verification(Record, frozen=True):
+    """Whether mail could be handed over now, by what was seen at each step."""
+
+    ok: bool
+    steps: list[Step]
+    diagnosis: Annotated[Diagnosis | UnsetType, says("What is wrong, if something is.")] = UNSET
+
+
+class Caller(Record, frozen=True):
+    """Who may use the API or the function `send`; never its key."""
+
+    id: CallerId
+    kind: CallerKind
+    name: str
+    scopes: list[Scope]
+    accounts: Annotated[list[str], says('Ids of the accounts that it may use, or `"*"` for all.')]
+    created_at: Time
+    expires_at: Annotated[Time | None, says("Null for one that lives until it is revoked.")]
+    revoked_at: Time | None
+
+
+class CreatedCaller(Caller, frozen=True):
+    """A new caller."""
+
+    key: Annotated[
+        str | UnsetType, says("The text of a new API key, in this answer only; roles and aliases have none.")
+    ] = UNSET
+
+
+class CallerList(Record, frozen=True):
+    """Every caller, also the revoked ones, the oldest first."""
+
+    callers: list[Caller]
+
+
+class WhoAmI(Caller, frozen=True):
+    """The caller that asks."""
+
+    stage: Annotated[str, says("The installation's stage.")]
