@@ -18,6 +18,8 @@ Address = IPv4Address | IPv6Address
 
 NAT64 = IPv6Network("64:ff9b::/96")
 """RFC 6052: the last 32 bits are an IPv4 address."""
+CA_LIMIT = 16_384
+"""Characters of a connector's own authorities."""
 PORTS = frozenset({443, 465, 587, 993, 995, 2525, 8443})
 """Where web and mail servers listen. Others are for services that nobody should reach through us."""
 
@@ -54,6 +56,16 @@ def tls_context(extra_ca: str = "") -> ssl.SSLContext:
         except ssl.SSLError as error:
             raise ConfigurationError("EXTRA_CA is not a list of PEM certificates") from error
     return context
+
+
+def are_authorities(extra_ca: str) -> bool:
+    """Whether the text is PEM of certificates, and not longer than some."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cadata=extra_ca)
+    except (ssl.SSLError, ValueError):
+        return False
+    return len(extra_ca) <= CA_LIMIT
 
 
 def resolve(host: str, port: int, allowed_private_networks: Iterable[Network] = ()) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -10,12 +9,20 @@ from typing import Any, Final
 import click
 
 from cli.api import Api, part
-from cli.commands import YES, Commands, agree, asking, fall_short
+from cli.commands import YES, Commands, agree, asking
 from cli.completion import account_argument
-from cli.completion import connectors as complete_connectors
-from cli.exits import DONE, FELL_SHORT
+from cli.doctor import doctor_of
 from cli.output import Out, moment
-from cli.shown import called, consent, quoted, say_whose_turn_it_is, show_account
+from cli.shown import (
+    called,
+    consent,
+    has_owner,
+    how_to_connect,
+    quoted,
+    say_whose_turn_it_is,
+    show_account,
+    show_steps,
+)
 
 POLL = 2.0
 """Seconds between two looks at an account that is being connected."""
@@ -37,24 +44,6 @@ def accounts() -> None:
       mailgrant accounts list
       mailgrant accounts add --connector con_q3vd0r8m2xkz5t7w1ybn ada@contoso.com
     """
-
-
-@accounts.command("add")
-@click.option("--connector", required=True, shell_complete=complete_connectors, help="A connector's id.")
-@click.option("--name", default="", help="What you call it; its address when left out.")
-@click.option("--display-name", default="", help="The name in the From of its mail.")
-@click.argument("address")
-@asking
-def add(api: Api, out: Out, **body: str) -> None:
-    r"""Make an account. Its connect link is printed: its owner opens it.
-
-    \b
-    Example:
-      mailgrant accounts add --connector con_q3vd0r8m2xkz5t7w1ybn ada@contoso.com
-    """
-    made = api.post("accounts", {name: value for name, value in body.items() if value})
-    show_account(out, made)
-    say_whose_turn_it_is(out, made)
 
 
 @accounts.command("list")
@@ -83,42 +72,7 @@ def show(api: Api, out: Out, account: str) -> None:
     found = api.get(f"accounts/{part(account)}")
     show_account(out, found)
     if found["status"] in NEEDS_OWNER:
-        out.say(f"\n`mailgrant connect {quoted(found)}` prints a link by which its owner connects it.")
-
-
-@click.command()
-@account_argument
-@click.option("--wait", is_flag=True, help="Wait until the owner has connected it.")
-@click.option(
-    "--timeout", type=click.IntRange(0), default=600, show_default=True, help="Seconds to wait at most."
-)
-@asking
-def connect(api: Api, out: Out, account: str, *, wait: bool, timeout: int) -> int:
-    r"""Print a new connect link for an account, to connect or to reconnect it.
-
-    \b
-    Examples:
-      mailgrant connect sales --wait
-      mailgrant accounts reconnect sales
-    """
-    path = f"accounts/{part(account)}"
-    before = api.get(path)["connected_at"] if wait else None
-    link = api.post(f"{path}/connect-link", {})
-    if not wait:
-        out.answer(link, link["connect_link"])
-        return DONE
-    out.tell(link["connect_link"])
-    found = wait_for(api, path, before, timeout)
-    if found is None:
-        fix = f"The link still works: `mailgrant connect {shlex.quote(account)} --wait` waits with a new one."
-        fall_short("not_in_time", f"It was not connected within {timeout} s.", fix, as_json=out.as_json)
-        return FELL_SHORT
-    out.answer(found, f"{found['address']} is connected.")
-    return DONE
-
-
-accounts.add_command(connect)
-accounts.add_command(connect, "reconnect")
+        out.say(f"\n{how_to_connect(found)}")
 
 
 @accounts.command("rename")
@@ -172,19 +126,35 @@ def resume(api: Api, out: Out, account: str) -> None:
 
 @accounts.command("verify")
 @account_argument
+@click.option(
+    "--protocol",
+    type=click.Choice(["smtp", "imap", "pop", "graph", "gmail"]),
+    help="Another way than the one it sends by.",
+)
 @asking
-def verify(api: Api, out: Out, account: str) -> int:
+def verify(api: Api, out: Out, account: str, protocol: str | None) -> int:
     r"""Sign in to the account's mail server and send nothing: exit code 0 if it works, 4 if not.
 
     \b
-    Example:
+    Examples:
       mailgrant accounts verify sales && echo "It can send."
+      mailgrant accounts verify sales --protocol imap
     """
-    found = api.post(f"accounts/{part(account)}/verify", {})
-    steps = [{**step, "ok": "ok" if step["ok"] else "failed"} for step in found["steps"]]
-    out.table(found, steps, [("step", "STEP"), ("ok", ""), ("ms", "MS"), ("said", "SAID")])
-    out.problem(found.get("diagnosis"))
-    return DONE if found["ok"] else FELL_SHORT
+    query = f"?protocol={protocol}" if protocol else ""
+    return show_steps(out, api.post(f"accounts/{part(account)}/verify{query}", {}))
+
+
+@accounts.command("doctor")
+@account_argument
+@asking
+def doctor(api: Api, out: Out, account: str) -> int:
+    r"""Look for what is wrong with an account: exit code 1 if something is.
+
+    \b
+    Example:
+      mailgrant accounts doctor sales
+    """
+    return doctor_of(out, api.get(f"accounts/{part(account)}/doctor"))
 
 
 @accounts.command("disconnect")
@@ -201,7 +171,9 @@ def disconnect(api: Api, out: Out, account: str, *, yes: bool) -> None:
       mailgrant accounts disconnect sales
     """
     path = f"accounts/{part(account)}"
-    agree(out, f"Disconnect {called(api.get(path))}? Only its owner can connect it again.", yes=yes)
+    found = api.get(path)
+    whose = "Only its owner can" if has_owner(found) else "It takes an administrator to"
+    agree(out, f"Disconnect {called(found)}? {whose} connect it again.", yes=yes)
     found = api.post(f"{path}/disconnect", {})
     out.answer(found, f"{found['name']} is disconnected. {consent(found)}")
 
@@ -237,7 +209,10 @@ def restore(api: Api, out: Out, account: str) -> None:
     """
     found = api.post(f"accounts/{part(account)}/restore", {})
     show_account(out, found)
-    say_whose_turn_it_is(out, found)
+    if found.get("connect_link"):
+        say_whose_turn_it_is(out, found)
+    else:
+        out.say(f"\n{how_to_connect(found)}")
 
 
 def wait_for(

@@ -22,6 +22,8 @@ from cli.routes import named
 YES = click.option("--yes", is_flag=True, help="Do not ask.")
 """For commands that cannot be undone; see agree()."""
 
+_NOBODY = "Nobody is there to be asked, and standard input is empty."
+
 
 class Commands(click.Group):
     """A group of commands. Their misuse is told as JSON too where JSON is wanted."""
@@ -127,18 +129,32 @@ def hidden(question: str) -> Callable[[click.Context, click.Parameter, str | Non
     def asked(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
         if value is not None or context.resilient_parsing:
             return value
-        if sys.stdin.isatty():
-            return str(click.prompt(question, hide_input=True, err=True))
-        try:
-            line = sys.stdin.readline().strip()
-        except ValueError as error:
-            raise click.BadParameter("Standard input cannot be read as UTF-8 text.") from error
-        if not line:
-            why = "Nobody is there to be asked, and standard input is empty."
-            raise click.MissingParameter(why, context, parameter)
-        return line
+        if line := _typed(question):
+            return line
+        raise click.MissingParameter(_NOBODY, context, parameter)
 
     return asked
+
+
+def unseen(question: str, option: str | None = None) -> str:
+    """What a person types unseen, or the next line of standard input. Raises UsageError without any.
+
+    `option` is one by which it can be given too.
+    """
+    if line := _typed(question):
+        return line
+    if option is None:
+        raise click.UsageError(f"{question}: {_NOBODY}")
+    raise click.MissingParameter(_NOBODY, param_hint=option, param_type="option")
+
+
+def _typed(question: str) -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt(question, hide_input=True, err=True))
+    try:
+        return sys.stdin.readline().strip()
+    except ValueError as error:
+        raise click.BadParameter("Standard input cannot be read as UTF-8 text.") from error
 
 
 def fall_short(code: str, message: str, fix: str, *, as_json: bool) -> None:

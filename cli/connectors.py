@@ -7,11 +7,13 @@ from typing import Any
 import click
 
 from cli.api import Api, part
-from cli.commands import YES, Commands, agree, asking, hidden
+from cli.commands import YES, Commands, agree, asking
 from cli.completion import connector_argument
+from cli.credentials import with_credential
+from cli.doctor import doctor_of
+from cli.facts import with_facts
 from cli.output import Out
-
-LABELS = {"microsoft": "Microsoft", "google": "Google"}
+from cli.providers import CLOUDS, LABELS
 
 FIELDS = [
     ("id", "id"),
@@ -19,6 +21,12 @@ FIELDS = [
     ("provider", "provider"),
     ("client_id", "client id"),
     ("tenant", "tenant"),
+    ("cloud", "cloud"),
+    ("credential", "credential"),
+    ("certificate", "certificate"),
+    ("service_account", "service account"),
+    ("scopes", "scopes"),
+    ("facts", "own facts"),
     ("created_at", "created"),
     ("secret_saved_at", "secret saved"),
     ("redirect_uri", "redirect URI"),
@@ -28,19 +36,14 @@ NONE_YET = (
     "No connector yet. `mailgrant init` leads from the registration of an app to the first message; "
     "`mailgrant connectors add --help` shows the single step."
 )
+WITHOUT_REDIRECT = frozenset({"service_account", "none"})
+"""Credentials with which nobody comes back from the provider, or where that is not the rule."""
 ACCOUNT_COLUMNS = [("name", "NAME"), ("address", "ADDRESS"), ("status", "STATUS")]
-
-SECRET = click.option(
-    "--client-secret",
-    envvar="MAILGRANT_CLIENT_SECRET",
-    callback=hidden("Client secret"),
-    help="Left out, which keeps it out of the shell's history, it is asked for, or read from standard input.",
-)
 
 
 @click.group(cls=Commands)
 def connectors() -> None:
-    r"""The OAuth clients that are registered at Microsoft and Google.
+    r"""The OAuth clients that are registered at the mailboxes' providers.
 
     \b
     Examples:
@@ -50,24 +53,41 @@ def connectors() -> None:
 
 
 @connectors.command("add")
-@click.option("--provider", type=click.Choice(list(LABELS)), required=True)
+@click.option("--provider", type=click.Choice(list(LABELS)), required=True, help="See `mailgrant providers`.")
 @click.option("--name", required=True, help="What you call it.")
 @click.option(
-    "--client-id", required=True, help="Microsoft's Application (client) ID, or Google's Client ID."
+    "--client-id",
+    default="",
+    help="Microsoft's Application (client) ID, or Google's Client ID. A service account's key has its own.",
 )
-@SECRET
 @click.option("--tenant", default="", help="Microsoft only: a directory id or domain; else common.")
+@click.option("--cloud", type=click.Choice(CLOUDS), help="Microsoft only; global unless it is named.")
+@click.option(
+    "--scope", "scopes", multiple=True, help="What owners are asked for, else the usual; may be repeated."
+)
+@click.option(
+    "--discover",
+    "discovery",
+    default="",
+    help="Of the provider `other`: its issuer, or the URL of its discovery document.",
+)
+@with_credential
+@with_facts
 @asking
-def add(api: Api, out: Out, **body: str) -> None:
+def add(api: Api, out: Out, credential: dict[str, Any], **body: Any) -> None:
     r"""Register an OAuth client. Its redirect URI is printed for copying, and its secret is tried.
 
     \b
-    Example:
+    Examples:
       mailgrant connectors add --provider microsoft --name Ours --client-id ID
+      mailgrant connectors add --provider google --name DWD --service-account-key key.json
+      mailgrant connectors add --provider other --name Host --no-secret --smtp smtp.example.com:587
     """
-    connector = api.post("connectors", {name: value for name, value in body.items() if value})
+    given = {name: value for name, value in body.items() if value}
+    connector = api.post("connectors", {**given, **credential})
     out.record(connector, FIELDS)
-    out.say("\nRegister the redirect URI at the provider, character by character.")
+    if connector.get("credential", "secret") not in WITHOUT_REDIRECT:
+        out.say("\nRegister the redirect URI at the provider, character by character.")
     out.say(checked(connector))
     out.problem(connector["check"].get("diagnosis"))
     out.say(f"\nThen, for each mailbox:\n  mailgrant accounts add --connector {connector['id']} ADDRESS")
@@ -130,11 +150,13 @@ def update(api: Api, out: Out, connector: str, **changes: str | None) -> None:
 
 @connectors.command("secret")
 @connector_argument
-@SECRET
+@with_credential
 @click.option("--unchecked", is_flag=True, help="Save it without asking the provider whether it takes it.")
 @asking
-def replace_secret(api: Api, out: Out, connector: str, *, client_secret: str, unchecked: bool) -> None:
-    r"""Replace a connector's client secret, after the provider has taken the new one.
+def replace_secret(
+    api: Api, out: Out, connector: str, *, credential: dict[str, Any], unchecked: bool
+) -> None:
+    r"""Replace a connector's client secret or certificate, after the provider has taken the new one.
 
     The accounts that live by it are listed before. One that the provider refuses changes nothing. The former
     one stays in Secrets Manager as AWSPREVIOUS.
@@ -144,10 +166,22 @@ def replace_secret(api: Api, out: Out, connector: str, *, client_secret: str, un
       mailgrant connectors secret con_q3vd0r8m2xkz5t7w1ybn
     """
     _tell_whom_it_concerns(api, out, connector)
-    body: dict[str, Any] = {"client_secret": client_secret, "check": not unchecked}
-    answer = api.put(f"connectors/{part(connector)}/secret", body)
+    answer = api.put(f"connectors/{part(connector)}/secret", {**credential, "check": not unchecked})
     kept = " The former one is kept as AWSPREVIOUS." if answer.get("previous_kept") else ""
     out.answer(answer, f"The secret is replaced.{kept} {checked(answer)}")
+
+
+@connectors.command("doctor")
+@connector_argument
+@asking
+def doctor(api: Api, out: Out, connector: str) -> int:
+    r"""Look for what is wrong with a connector: exit code 1 if something is.
+
+    \b
+    Example:
+      mailgrant connectors doctor con_q3vd0r8m2xkz5t7w1ybn
+    """
+    return doctor_of(out, api.get(f"connectors/{part(connector)}/doctor"))
 
 
 @connectors.command("delete")
@@ -178,6 +212,8 @@ def delete(api: Api, out: Out, connector: str, *, yes: bool) -> None:
 def checked(connector: dict[str, Any]) -> str:
     """In a sentence, whether the provider takes the secret that was just saved."""
     label = LABELS.get(connector["provider"], connector["provider"])
+    if connector.get("credential") == "none":
+        return "It has no secret that could be tried."
     return {
         True: f"{label} takes it.",
         False: f"{label} does not take this client with this secret yet.",

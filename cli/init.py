@@ -14,11 +14,10 @@ from cli.api import Api, ApiError, Unreachable
 from cli.asker import Asker
 from cli.commands import answering, fall_short, reached
 from cli.config import CONFIGURATION, SANDBOX_DIRECTORY, Config
-from cli.connectors import LABELS
 from cli.console import Console
 from cli.exits import DONE, FELL_SHORT, REFUSED
 from cli.output import visible
-from cli.registration import Given
+from cli.registration import PROVIDERS, Given
 from cli.wizard import Unfinished, Wizard
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ SANDBOX_GONE = "the sandbox has ended; `make demo` starts a new one, which begin
 @click.option(
     "--ca", type=click.Path(exists=True, dir_okay=False), help="The file of a private CA for --url."
 )
-@click.option("--provider", type=click.Choice(list(LABELS)), help="Who has the mailbox.")
+@click.option("--provider", type=click.Choice(list(PROVIDERS)), help="Who has the mailbox.")
 @click.option("--client-id", help="The app's client id; a connector that has it is used again.")
 @click.option(
     "--client-secret", envvar="MAILGRANT_CLIENT_SECRET", help="Better asked for, or in the environment."

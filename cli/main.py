@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.accounts import accounts, connect
+from cli.accounts import accounts
 from cli.api import Api
 from cli.callers import callers, keys
 from cli.commands import Commands, asking
@@ -16,9 +16,12 @@ from cli.exits import MEANINGS
 from cli.init import init
 from cli.login import login
 from cli.messages import messages
+from cli.moving import import_accounts
 from cli.output import Out
+from cli.providers import providers
 from cli.send import send
 from cli.status import status
+from cli.ways import connect
 
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items())
 
@@ -54,8 +57,9 @@ def whoami(api: Api, out: Out) -> None:
     out.record(api.get("whoami"), [(field, field.removesuffix("_at")) for field in fields])
 
 
+accounts.add_command(import_accounts)
 for command in (
-    *(init, login, connectors, accounts, connect, send, messages, keys, callers, status),
+    *(init, login, providers, connectors, accounts, connect, send, messages, keys, callers, status),
     *(deploy, destroy, cost, completion),
 ):
     main.add_command(command)

@@ -30,13 +30,16 @@ COLORS: Final = {
     "connected": "green",
     "sent": "green",
     "ok": "green",
+    "pass": "green",
     "failed": "red",
     "unknown": "red",
     "refused": "red",
+    "fail": "red",
     "misconfigured": "red",
     "blocked": "red",
     "needs_reconnect": "yellow",
     "held": "yellow",
+    "warn": "yellow",
     "deferred": "yellow",
     "paused": "yellow",
     "disconnected": "yellow",
@@ -204,5 +207,7 @@ def _cell(field: str, value: Any) -> Text:
         return Text("yes" if value else "no")
     if isinstance(value, list):
         return Text(visible(", ".join(str(one) for one in value)))
+    if isinstance(value, dict):
+        return Text(visible(", ".join(f"{name}={one}" for name, one in value.items())))
     text = moment(str(value)) if field.endswith("_at") else visible(str(value))
     return Text(text, COLORS.get(text, ""))

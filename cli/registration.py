@@ -11,11 +11,12 @@ from cli import guide
 from cli.accounts import NEEDS_OWNER
 from cli.api import REFUSED, Api, ApiError, part
 from cli.asker import Asker
-from cli.connectors import LABELS, checked
+from cli.connectors import checked
 from cli.console import Console
 from cli.output import Out
+from cli.providers import LABELS
 
-PROVIDERS: Final = tuple(LABELS)
+PROVIDERS: Final = tuple(guide.WHERE)
 CREDENTIALS: Final = ("client_id", "tenant", "client_secret")
 
 

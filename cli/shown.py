@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
+from cli.exits import DONE, FELL_SHORT
 from cli.output import moment
+from cli.routes import named
 
 if TYPE_CHECKING:
     from cli.output import Out
@@ -17,6 +19,12 @@ FIELDS = [
     ("display_name", "display name"),
     ("status", "status"),
     ("connector", "connector"),
+    ("auth_mode", "auth mode"),
+    ("signs_in_as", "signs in as"),
+    ("smtp_user", "SMTP user"),
+    ("from_policy", "other From"),
+    ("from_addresses", "may be From"),
+    ("always_name", "always its name"),
     ("connected_at", "connected"),
     ("token_expires_at", "token expires"),
     ("refreshed_at", "refreshed"),
@@ -60,6 +68,49 @@ def say_whose_turn_it_is(out: Out, invited: dict[str, Any]) -> None:
     """Says who opens the connect link that was just shown."""
     out.say(f"\nThe owner of {invited['address']} opens the connect link. This shows when it is done:")
     out.say(f"  mailgrant accounts show {quoted(invited)}")
+
+
+def has_owner(account: dict[str, Any]) -> bool:
+    """Whether a person consents, who can be sent a connect link."""
+    return bool(account["auth_mode"] == "authorization_code")
+
+
+def how_to_connect(account: dict[str, Any]) -> str:
+    """Which command connects an account that is not connected."""
+    if has_owner(account):
+        return f"`mailgrant connect {quoted(account)}` prints a link by which its owner connects it."
+    again = f"`mailgrant accounts connect {quoted(account)} --auth-mode {account['auth_mode']}`"
+    return f"{again} connects it again."
+
+
+def show_steps(out: Out, seen: dict[str, Any]) -> int:
+    """Shows what was seen on the way into a mail server, and what is wrong; the exit code."""
+    steps = [{**step, "ok": "ok" if step["ok"] else "failed"} for step in seen["steps"]]
+    out.table(seen, steps, [("step", "STEP"), ("ok", ""), ("ms", "MS"), ("said", "SAID")])
+    out.problem(seen.get("diagnosis"))
+    return DONE if seen["ok"] else FELL_SHORT
+
+
+def show_connection(out: Out, answer: dict[str, Any], *, shown: bool = False) -> int:
+    """Shows how an account was connected at once, or why not; the exit code.
+
+    With `shown` the answer itself was shown before.
+    """
+    found = answer.get("connection", answer)
+    if out.as_json:
+        if not shown:
+            out.answer(answer, "")
+        return DONE if found["ok"] else FELL_SHORT
+    if shown and found["steps"]:
+        out.say("")
+    code = show_steps(out, found)
+    if found["connected"]:
+        out.say("It is connected." if found["ok"] else "It is connected, but cannot send yet.")
+    else:
+        out.say("It is not connected. What it had before stays.")
+    if found.get("next"):
+        out.say(named(found["next"]))
+    return code
 
 
 def show_account(out: Out, account: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ both are checked at the sandbox's provider. A mailbox comes into being when some
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
-from sandbox.processes import Child, ChildError, free_port
+from sandbox.processes import Child, free_port
 
 if TYPE_CHECKING:
     from sandbox.certs import ServerCertificate
@@ -117,7 +118,7 @@ class Dovecot:
         return "" if there else "Dovecot is not installed (apt-get install dovecot-imapd dovecot-pop3d)"
 
     def start(self) -> Self:
-        """Start it and wait until it listens. Raises ChildError."""
+        """Start it and wait until it listens. Raises ChildError if it does not."""
         # Not below a directory of the caller's: paths of sockets are short, and another user reads them.
         self._directory = directory = Path(tempfile.mkdtemp(prefix="mg-dovecot-"))
         directory.chmod(0o755)
@@ -187,7 +188,7 @@ def _users(mail: Path) -> dict[str, object]:
     mail.mkdir()
     if os.geteuid() != 0:
         me = pwd.getpwuid(os.getuid()).pw_name
-        group = str(os.getgid())
+        group = grp.getgrgid(os.getgid()).gr_name
         users: dict[str, object] = {"internal_user": me, "login_user": me, "group": group}
         return users | {"uid": os.getuid(), "gid": os.getgid(), "chroot": "chroot ="}
     nobody = pwd.getpwnam("nobody")
@@ -200,6 +201,3 @@ def _listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-__all__ = ["PROTOCOLS", "ChildError", "Dovecot"]

@@ -13,6 +13,7 @@ from tests.helpers import USUAL_LIFE
 if TYPE_CHECKING:
     from chalicelib.wiring import Gateway
     from sandbox.cast import Cast
+    from sandbox.dovecot import Dovecot
     from sandbox.stack import Sandbox
     from tests.canary.watch import Watch
 
@@ -67,6 +68,18 @@ def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
     shared_sandbox.mail.clear_faults()
     shared_sandbox.provider.clear_faults()
     shared_sandbox.provider.set_lifetime(access=USUAL_LIFE)
+
+
+@pytest.fixture(scope="session")
+def dovecot(shared_sandbox: Sandbox) -> Iterator[Dovecot]:
+    """A server of IMAP and POP3 that takes the tokens and app passwords of the sandbox's provider."""
+    from sandbox.dovecot import Dovecot
+
+    if missing := Dovecot.missing():
+        pytest.skip(missing)
+    certificate = shared_sandbox.authority.issue("dovecot")
+    with Dovecot(certificate, shared_sandbox.provider_url, shared_sandbox.authority.cafile) as server:
+        yield server
 
 
 @pytest.fixture

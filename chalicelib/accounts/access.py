@@ -55,9 +55,7 @@ class AccessTokens:
         self._memory = memory
         self._remembered: OrderedDict[tuple[str, str], tuple[SealedToken, int]] = OrderedDict()
 
-    def fresh(
-        self, account: str, *, failed_version: int | None = None, resource: str = MAIL
-    ) -> AccessToken:
+    def fresh(self, account: str, *, failed_version: int | None = None, resource: str = MAIL) -> AccessToken:
         """A token that a session can be begun with; newer than `failed_version`, which a server has refused.
 
         Raises Diagnosed when there is none to be had and says who can mend it; Unavailable when unsure.

@@ -13,6 +13,7 @@ from chalicelib.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chalicelib.accounts.models import Connector
     from chalicelib.accounts.ports import Secrets
     from chalicelib.accounts.refreshing import Mailbox
 
@@ -45,7 +46,7 @@ def asking(
     account, connector, provider = mailbox.account, mailbox.connector, mailbox.provider
     if account.auth_mode is AuthMode.PASSWORD:
         return lambda password: _password(password, now(), refused=refused)
-    credential = credential_of(mailbox, secrets)
+    credential = credential_of(connector, secrets)
     if account.auth_mode.has_owner:
         return lambda token: provider.refresh(connector, credential, token, resource)
     return lambda _nothing: provider.obtain(connector, credential, account, resource)
@@ -57,7 +58,6 @@ def _password(password: Secret, now: int, *, refused: bool) -> TokenSet:
     return TokenSet(access_token=password, expires_at=now + PASSWORD_LIFE)
 
 
-def credential_of(mailbox: Mailbox, secrets: Secrets) -> Secret:
+def credential_of(connector: Connector, secrets: Secrets) -> Secret:
     """The connector's credential; an empty one where there is nothing to store."""
-    connector = mailbox.connector
     return secrets.get(connector.id) if connector.credential.is_stored else Secret("")

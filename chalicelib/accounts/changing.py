@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
 from chalicelib.accounts import checks
 from chalicelib.accounts.models import Account, Connector, GrantState
+from chalicelib.accounts.scopes import own_facts
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.ids import is_id
+from chalicelib.providers.facts import ADDRESSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from chalicelib.accounts.ports import AccountStore, ConnectorStore
+    from chalicelib.providers.catalogue import Catalogue
 
+OF_SCOPES = frozenset({"scopes", "required_scopes", "scopes_in_words"})
+"""Facts that follow from a choice of scopes."""
 PAGE = 100
 NAMED = 10
 """How many accounts a refusal names."""
 
 
 class Changing:
-    """Changes what connectors and accounts are called, and removes connectors that nobody uses."""
+    """Changes connectors and accounts, and removes connectors that nobody uses.
+
+    `checked` refuses a connector whose facts do not go together.
+    """
 
     def __init__(
-        self, connectors: ConnectorStore, accounts: AccountStore, now: clock.Clock = clock.now
+        self,
+        connectors: ConnectorStore,
+        accounts: AccountStore,
+        catalogue: Catalogue,
+        checked: Callable[[Connector], Connector],
+        now: clock.Clock = clock.now,
     ) -> None:
         self._connectors = connectors
         self._accounts = accounts
+        self._catalogue = catalogue
+        self._checked = checked
         self._now = now
 
     def accounts_of(
@@ -50,24 +65,27 @@ class Changing:
         name: str | None = None,
         client_id: str | None = None,
         tenant: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+        scopes: Sequence[str] = (),
     ) -> Connector:
         """The connector with what is given in the place of what was. Raises InvalidInput.
 
-        Raises Conflict (code ``connector_in_use``) for another client while accounts are connected: their
-        consents were given to the old one.
+        `facts` stand in the place of all of its own ones; `scopes` are asked for from the next consent on.
+        Raises Conflict (code ``connector_in_use``) for another client, or another provider behind it, while
+        accounts are connected: their consents were given to the old one.
         """
         changed = replace(
             connector,
             name=connector.name if name is None else checks.name(name),
             client_id=connector.client_id if client_id is None else checks.client_id(client_id),
             tenant=connector.tenant if tenant is None else checks.tenant(connector.provider, tenant),
+            facts=self._facts(connector, facts, scopes),
         )
+        if changed.facts != connector.facts:
+            self._checked(changed)
         if _client(changed) != _client(connector):
             self._require_nobody_connected(connector)
-        done = self._connectors.describe(
-            connector, name=changed.name, client_id=changed.client_id, tenant=changed.tenant
-        )
-        if not done:
+        if not self._connectors.describe(connector, changed):
             raise _changed_meanwhile()
         return changed
 
@@ -80,22 +98,16 @@ class Changing:
         """Deletes the row, after the credential was deleted."""
         self._connectors.delete(connector.id)
 
-    def change_account(
-        self, account: Account, *, name: str | None = None, display_name: str | None = None
-    ) -> Account:
+    def change_account(self, account: Account, **given: Any) -> Account:
         """The account with what is given in the place of what was; its id and its mail stay with it.
 
-        Raises InvalidInput, and Conflict (code ``name_taken``).
+        A user name at the mail server that was found out for another person is forgotten. Raises
+        InvalidInput, and Conflict (code ``name_taken``).
         """
-        changed = replace(
-            account,
-            name=account.name if name is None else checks.account_name(name),
-            display_name=_display_name(account, display_name),
-        )
-        described = self._accounts.describe(
-            account, name=changed.name, display_name=changed.display_name, now=self._now()
-        )
-        if not described:
+        changed = replace(account, **checks.description(**given))
+        if changed.signs_in_as != account.signs_in_as and "smtp_user" not in given:
+            changed = replace(changed, smtp_user="")
+        if not self._accounts.describe(account, changed, now=self._now()):
             raise self._not_described(changed)
         return changed
 
@@ -123,6 +135,16 @@ class Changing:
                 "The account was deleted too long ago.", fix="Create a new one.", code="not_restorable"
             )
         return replace(found, deleted_at=None, deleted_by=None)
+
+    def _facts(
+        self, connector: Connector, given: Mapping[str, Any] | None, scopes: Sequence[str]
+    ) -> Mapping[str, Any]:
+        if given is None and not scopes:
+            return connector.facts
+        kept = connector.facts if given is None else given
+        if scopes:
+            kept = {name: value for name, value in kept.items() if name not in OF_SCOPES}
+        return own_facts(self._catalogue.of(replace(connector, facts={})), kept, scopes)
 
     def _counts(self, account: Account) -> bool:
         """Whether the account is there, or may come back."""
@@ -154,14 +176,10 @@ class Changing:
         )
 
 
-def _client(connector: Connector) -> tuple[str, str]:
-    return connector.client_id, connector.tenant
-
-
-def _display_name(account: Account, wanted: str | None) -> str:
-    if wanted is None:
-        return account.display_name
-    return checks.printable("display_name", wanted) if wanted else ""
+def _client(connector: Connector) -> tuple[str, str, dict[str, Any]]:
+    """To whom consents are given."""
+    addresses = {name: value for name, value in connector.facts.items() if name in ADDRESSES}
+    return connector.client_id, connector.tenant, addresses
 
 
 def _require_none(accounts: Iterable[Account], relation: str, fix: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock, ids
-from chalicelib.accounts import callback, outcomes, rules
+from chalicelib.accounts import callback, checks, outcomes, rules
 from chalicelib.accounts.asking import credential_of
 from chalicelib.accounts.consent import Signed
 from chalicelib.accounts.models import AuthMode, Purpose
@@ -45,7 +45,7 @@ log = logger("connect")
 
 
 class Connect:
-    """Begins and completes sign-ins, and saves connectors' secrets. Answers never hold a token."""
+    """Begins and completes sign-ins. Answers never hold a token."""
 
     def __init__(
         self,
@@ -73,6 +73,7 @@ class Connect:
         mailbox = self._mailbox(link.account)
         if not mailbox.connector.has_credential:
             raise _without_secret()
+        checks.auth_mode(mailbox.connector, mailbox.provider.facts, AuthMode.AUTHORIZATION_CODE)
         authorize_url, cookie = self._sign_ins.begin(mailbox, link, cookie)
         return {"authorize_url": authorize_url, "cookie": cookie}
 
@@ -137,7 +138,7 @@ class Connect:
         if code is None:
             return _refused(answer, mailbox)
         flow = self._sign_ins.flow(authorization)
-        secret = credential_of(mailbox, self._secrets)
+        secret = credential_of(mailbox.connector, self._secrets)
         tokens = mailbox.provider.redeem(mailbox.connector, secret, flow, code=code.reveal())
         owner = is_owner(tokens.identity, self._stores.grants.get(mailbox.account.id))
         return outcomes.visited(mailbox.account, is_owner=owner)
@@ -147,10 +148,11 @@ class Connect:
         code = _code(answer, mailbox)
         if code is None:
             return _refused(answer, mailbox)
-        secret = credential_of(mailbox, self._secrets)
+        secret = credential_of(mailbox.connector, self._secrets)
         prepared = self._consents.prepare(mailbox.account.id)
         flow = self._sign_ins.flow(authorization)
         tokens = provider.redeem(connector, secret, flow, code=code.reveal())
+        tokens = self._consents.proved(mailbox, tokens)
         stored = self._stores.grants.get(mailbox.account.id)
         objection = outcomes.objection(mailbox.account, provider.facts, tokens, stored)
         if objection is not None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chalicelib import clock
-from chalicelib.accounts import rules
+from chalicelib.accounts import outcomes, rules
 from chalicelib.accounts.keeping import Kept
-from chalicelib.accounts.models import UNDO, Grant, Previous
-from chalicelib.errors import Unavailable
+from chalicelib.accounts.models import UNDO, UNKNOWN_PERSON, AuthMode, Grant, Identity, Previous
+from chalicelib.diagnosis import DiagnosisClass
+from chalicelib.errors import Diagnosed, Unavailable
 from chalicelib.logs import logger
 
 if TYPE_CHECKING:
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
     from chalicelib.accounts.outcomes import Outcome
     from chalicelib.accounts.ports import ConnectorStore, GrantStore
     from chalicelib.accounts.refreshing import Mailbox
+    from chalicelib.accounts.verifying import Probe
     from chalicelib.secret import Secret
 
 SAVE_TIME = 20 * clock.SECOND
+PROOF_SECONDS = 10.0
+"""For the mail server that shows whose mailbox a token opens: a browser waits, for 29 s at the longest."""
 
 log = logger("consent")
 
@@ -36,7 +40,10 @@ class Signed:
 
 
 class Consents:
-    """Saves consents. `on_connected` is told the account afterwards: its lane is opened."""
+    """Saves consents. `on_connected` is told the account afterwards: its lane is opened.
+
+    `probe` signs in to an account's mail server.
+    """
 
     def __init__(
         self,
@@ -44,12 +51,14 @@ class Consents:
         connectors: ConnectorStore,
         keeper: Keeper,
         on_connected: Callable[[str], None],
+        probe: Probe,
         now: clock.Clock = clock.now,
     ) -> None:
         self._grants = grants
         self._connectors = connectors
         self._keeper = keeper
         self._on_connected = on_connected
+        self._probe = probe
         self._now = now
 
     def prepare(self, account: str) -> Prepared:
@@ -59,6 +68,24 @@ class Consents:
     def reveal(self, grant: Grant) -> Secret:
         """What a stored grant holds."""
         return self._keeper.reveal(grant)
+
+    def proved(self, mailbox: Mailbox, tokens: TokenSet) -> TokenSet:
+        """The tokens with whose mailbox they open: where the provider does not say, the mail server does.
+
+        Raises Diagnosed when the mail server does not take them as the owner's.
+        """
+        facts, owner = mailbox.provider.facts, mailbox.account.owner_address
+        is_named = tokens.identity is not None and bool(tokens.identity.addresses)
+        if is_named or facts.speaks != "openid" or not facts.smtp_host:
+            return tokens
+        as_owner = replace(mailbox.account, auth_mode=AuthMode.AUTHORIZATION_CODE, smtp_user=owner)
+        _, refused = self._probe(as_owner, mailbox.connector, tokens.access_token, PROOF_SECONDS)
+        if refused is not None:
+            found = refused.diagnosis
+            is_of_token = found.class_ is DiagnosisClass.RECONNECT
+            raise Diagnosed(replace(outcomes.MAILBOX_UNPROVEN, text=found.text) if is_of_token else found)
+        identity = tokens.identity or Identity(mailbox.connector.provider, UNKNOWN_PERSON, ())
+        return replace(tokens, identity=replace(identity, addresses=(owner,)))
 
     def save(
         self,

@@ -17,9 +17,9 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
-from chalicelib.accounts import outcomes
+from chalicelib.accounts import checks, outcomes
 from chalicelib.accounts.asking import asking
-from chalicelib.accounts.models import AuthMode, Identity
+from chalicelib.accounts.models import UNKNOWN_PERSON, AuthMode, Identity
 from chalicelib.accounts.refreshing import mailbox_of
 from chalicelib.errors import Conflict, Diagnosed, InvalidInput, MalformedRequest, NotFound
 from chalicelib.logs import logger
@@ -39,13 +39,8 @@ if TYPE_CHECKING:
     from chalicelib.providers import Providers
     from chalicelib.transports.smtp.probe import Step
 
-CREDENTIAL_LIMIT = 8_192
-"""Characters of a password or refresh token. Microsoft names no bound for its tokens."""
 SECONDS = 20.0
 """For the mail server; who asked by HTTP waits for 29 s at the longest."""
-
-UNKNOWN_PERSON = ""
-"""The subject of a grant whose provider did not say who consented."""
 
 log = logger("direct")
 
@@ -111,11 +106,12 @@ class Direct:
             tokens = asking(mailbox, self._secrets, now=self._now)(held)
         except Diagnosed as refused:
             return _answer(refused.diagnosis)
-        complete = _complete(mailbox, tokens, held, known)
+        said = tokens.identity if tokens.identity and tokens.identity.addresses else known
+        complete = _complete(mailbox, tokens, held, said)
         objection = _objection(mailbox.account, complete)
         if objection is not None:
             return _answer(objection)
-        is_vouched_for = mailbox.account.auth_mode.has_owner and complete.identity != _nobody(mailbox)
+        is_vouched_for = mailbox.account.auth_mode.has_owner and said not in (None, _nobody(mailbox))
         if is_vouched_for:
             self._save(mailbox, complete, prepared, before)
         steps, stopped = self._probe(mailbox.account, mailbox.connector, tokens.access_token, SECONDS)
@@ -140,12 +136,7 @@ class Direct:
         """The account as it is to be, with connector and provider. Raises InvalidInput."""
         switched = replace(account, auth_mode=mode, smtp_user=smtp_user)
         mailbox = mailbox_of(switched, self._stores.connectors, self._providers)
-        if not mailbox.provider.facts.allows(mode):
-            raise InvalidInput(
-                f"{mailbox.provider.facts.label} has no accounts with the auth mode {mode}.",
-                fix=f"Use one of {', '.join(mailbox.provider.facts.auth_modes)}.",
-                field="auth_mode",
-            )
+        checks.auth_mode(mailbox.connector, mailbox.provider.facts, mode)
         return mailbox
 
 
@@ -181,21 +172,21 @@ def _held(mode: AuthMode, password: str, refresh_token: str) -> Secret:
         AuthMode.AUTHORIZATION_CODE: ("refresh_token", refresh_token),
     }
     field, value = wanted.get(mode, ("", ""))
-    if field and not 1 <= len(value) <= CREDENTIAL_LIMIT:
+    if field and not 1 <= len(value) <= checks.CREDENTIAL_LIMIT:
         raise MalformedRequest(
-            f"The auth mode {mode} needs a {field} of 1 to {CREDENTIAL_LIMIT} characters.",
+            f"The auth mode {mode} needs a {field} of 1 to {checks.CREDENTIAL_LIMIT} characters.",
             fix=f"Give the {field}, or make a connect link for the owner.",
             field=field,
         )
     return Secret(value)
 
 
-def _complete(mailbox: Mailbox, tokens: TokenSet, held: Secret, known: Identity | None) -> TokenSet:
+def _complete(mailbox: Mailbox, tokens: TokenSet, held: Secret, said: Identity | None) -> TokenSet:
     """With all that a grant needs, where the provider says neither whose token it is nor sends a new one."""
     return replace(
         tokens,
         refresh_token=tokens.refresh_token or held,
-        identity=tokens.identity or known or _nobody(mailbox),
+        identity=said or _nobody(mailbox),
         scopes=tokens.scopes or frozenset(mailbox.provider.facts.required_scopes),
     )
 

@@ -17,8 +17,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
+from chalicelib.accounts.asking import credential_of
 from chalicelib.accounts.models import Disconnection, GrantState, Revocation
-from chalicelib.errors import ConfigurationError, Diagnosed, NotFound, Unavailable
+from chalicelib.errors import ConfigurationError, Conflict, Diagnosed, NotFound, Unavailable
 from chalicelib.logs import logger
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from chalicelib.accounts.keeping import Keeper
     from chalicelib.accounts.models import Account, Grant
+    from chalicelib.accounts.ports import Secrets
     from chalicelib.accounts.stores import Stores
     from chalicelib.diagnosis import Diagnosis
     from chalicelib.providers import Providers
@@ -38,24 +40,24 @@ log = logger("disconnecting")
 
 
 class Disconnecting:
-    """Disconnects accounts. `hold_lane` and `open_lane` are told whose mail shall wait, and whose go on."""
+    """Disconnects accounts. The two of `lanes` are told whose mail shall wait, and whose go on."""
 
     def __init__(
         self,
         stores: Stores,
         providers: Providers,
+        secrets: Secrets,
         keeper: Keeper,
-        hold_lane: Callable[[str], object],
-        open_lane: Callable[[str], object],
+        lanes: tuple[Callable[[str], object], Callable[[str], object]],
         now: clock.Clock = clock.now,
     ) -> None:
         self._accounts = stores.accounts
         self._connectors = stores.connectors
         self._grants = stores.grants
         self._providers = providers
+        self._secrets = secrets
         self._keeper = keeper
-        self._hold_lane = hold_lane
-        self._open_lane = open_lane
+        self._hold_lane, self._open_lane = lanes
         self._now = now
 
     def disconnect(self, account_id: str, *, by: str) -> dict[str, Any]:
@@ -96,16 +98,18 @@ class Disconnecting:
         raise Unavailable("The account's tokens change all the time.", fix="Send the same request again.")
 
     def _revoked(self, account: Account, grant: Grant | None) -> tuple[Revocation, Diagnosis | None]:
-        if grant is None:
+        if grant is None or not account.auth_mode.has_owner:  # a password is no consent
             return Revocation.NOTHING, None
-        provider = self._provider(account)
-        if provider is None or self._is_shared(account, grant):
-            return Revocation.FAILED if provider is None else Revocation.SHARED, None
+        connector = self._connectors.get(account.connector)
+        if connector is None or self._is_shared(account, grant):
+            return Revocation.FAILED if connector is None else Revocation.SHARED, None
+        provider = self._providers.of(connector)
         try:
-            done = provider.revoke(self._keeper.reveal(grant))
+            credential = credential_of(connector, self._secrets)
+            done = provider.revoke(connector, credential, self._keeper.reveal(grant))
         except Diagnosed as refused:
             return Revocation.FAILED, refused.diagnosis
-        except ConfigurationError:
+        except (ConfigurationError, Conflict):
             # What cannot be opened cannot be revoked either, and shall be gone all the same.
             log.exception(
                 "a grant could not be opened to revoke it", extra={"facts": {"account": account.id}}

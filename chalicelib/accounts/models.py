@@ -251,6 +251,10 @@ def status(account: Account, connector: Connector | None) -> Status:
     return Status.CONNECTED
 
 
+UNKNOWN_PERSON = ""
+"""The subject of a grant whose provider did not say who consented."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who consented, by the provider's own word.

@@ -67,6 +67,12 @@ WRONG_MAILBOX = Diagnosis(
     "The token is of another mailbox.",
     "Import the token of this account's mailbox, or make an account for the other one.",
 )
+MAILBOX_UNPROVEN = Diagnosis(
+    DiagnosisClass.RECONNECT,
+    "mailbox_unproven",
+    "The provider does not say who signed in, and the mail server does not take the sign-in as this mailbox.",
+    "Open the connect link again and sign in as this mailbox.",
+)
 SCOPE_LOST = Diagnosis(
     DiagnosisClass.RECONNECT,
     "scope_lost",
@@ -139,9 +145,7 @@ def objection_to_import(account: Account, tokens: TokenSet) -> Diagnosis | None:
     return replace(WRONG_MAILBOX, text=", ".join(identity.addresses)[:TEXT_LIMIT])
 
 
-def changed(
-    grant: Grant, facts: ProviderFacts, tokens: TokenSet, resource: str = MAIL
-) -> Diagnosis | None:
+def changed(grant: Grant, facts: ProviderFacts, tokens: TokenSet, resource: str = MAIL) -> Diagnosis | None:
     """Why what a refresh gave is not the grant that was consented to, or None.
 
     Nobody may send with it then, though the refresh token is kept: the mailbox is held until its owner has
@@ -166,9 +170,14 @@ def _same_mailbox(account: Account, identity: Identity, stored: Grant | None) ->
     """Whether the address is one of the identity's, and a good grant is not replaced by another person's."""
     if account.owner_address not in identity.addresses:
         return False
-    if stored is None or account.grant_state is not GrantState.ACTIVE:
+    if stored is None or account.grant_state is not GrantState.ACTIVE or not _is_of_person(account, stored):
         return True
     return (stored.identity.issuer, stored.identity.subject) == (identity.issuer, identity.subject)
+
+
+def _is_of_person(account: Account, grant: Grant) -> bool:
+    """Whether it is known which person has given the grant."""
+    return account.auth_mode.has_owner and bool(grant.identity.subject)
 
 
 def _outcome(kind: str, account: Account, **facts: Any) -> Outcome:

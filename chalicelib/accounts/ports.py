@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Authorization,
         ConnectLink,
         Connector,
+        CredentialKind,
         Disconnection,
         DueReason,
         Grant,
@@ -38,14 +39,17 @@ class ConnectorStore(Protocol):
     def all(self) -> list[Connector]:
         """Every connector, the oldest first. There are few."""
 
-    def describe(self, connector: Connector, *, name: str, client_id: str, tenant: str) -> bool:
-        """Gives it another name and client; False when it changed meanwhile or does not exist."""
+    def describe(self, connector: Connector, changed: Connector) -> bool:
+        """Gives it another name, client and facts; False when it changed meanwhile or does not exist."""
 
     def delete(self, connector: str) -> bool:
         """Deletes the row; False when there is none."""
 
-    def secret_saved(self, connector: str, at: int) -> bool:
-        """Notes that a credential was saved, forgets the problem; False when there is no such connector."""
+    def secret_saved(self, connector: str, at: int, kind: CredentialKind | None = None) -> bool:
+        """Notes that a credential was saved, forgets the problem; False when there is no such connector.
+
+        `kind` is that of the credential, where it is not the one from before.
+        """
 
     def refused(self, connector: str, problem: Diagnosis, retry_at: int) -> None:
         """Notes that the provider refuses the client itself, and until when nobody asks again."""
@@ -78,8 +82,11 @@ class AccountStore(Protocol):
     def of_connector(self, connector: str, limit: int, after: str | None) -> tuple[list[str], str | None]:
         """At most `limit` ids of accounts of that connector, in their order, and where to go on; may lag."""
 
-    def describe(self, account: Account, *, name: str, display_name: str, now: int) -> bool:
-        """Gives an account another name and display name; False when that name is taken, or it changed."""
+    def describe(self, account: Account, changed: Account, *, now: int) -> bool:
+        """Writes what of its description was changed; False when the name is taken, or was changed since."""
+
+    def found_user(self, account: Account, user: str) -> bool:
+        """Notes by which name it is signed in to at SMTP; False when it changed since it was read."""
 
     def delete(self, account: Account, *, by: str, at: int) -> bool:
         """Notes that the account is deleted; False when it was renamed, connected or deleted meanwhile."""

@@ -8,16 +8,29 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib import clock, ids
 from chalicelib.accounts import checks, outcomes
+from chalicelib.accounts.held import kind_of
 from chalicelib.accounts.links import LINK_LIFE, is_browser, link_id, live_link
-from chalicelib.accounts.models import Account, ConnectLink, Connector, Purpose
+from chalicelib.accounts.models import (
+    Account,
+    AuthMode,
+    Cloud,
+    ConnectLink,
+    Connector,
+    CredentialKind,
+    Purpose,
+)
+from chalicelib.accounts.scopes import own_facts
 from chalicelib.errors import Conflict, NotFound
+from chalicelib.providers.hosts import require_public
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from chalicelib.accounts.models import Authorization
     from chalicelib.accounts.ports import AccountStore, AuthorizationStore, ConnectorStore
+    from chalicelib.network import Resolve
     from chalicelib.providers.catalogue import Catalogue
+    from chalicelib.providers.facts import ProviderFacts
 
 CUT_OFF = 2 * clock.MINUTE
 """After this a sign-in without an outcome has none: `connect` runs for a minute at most."""
@@ -54,32 +67,72 @@ class Registry:
         accounts: AccountStore,
         authorizations: AuthorizationStore,
         catalogue: Catalogue,
+        resolve: Resolve,
         now: clock.Clock = clock.now,
     ) -> None:
         self._connectors = connectors
         self._accounts = accounts
         self._authorizations = authorizations
         self._catalogue = catalogue
+        self._resolve = resolve
         self._now = now
 
-    def new_connector(self, provider: str, name: str, client_id: str, tenant: str = "") -> Connector:
-        """A checked connector with a new id, not written yet. Raises InvalidInput."""
+    def new_connector(  # noqa: PLR0913 - the fields of one request
+        self,
+        provider: str,
+        name: str,
+        client_id: str,
+        tenant: str = "",
+        *,
+        cloud: str = Cloud.GLOBAL,
+        credential: str = CredentialKind.SECRET,
+        facts: Mapping[str, Any] | None = None,
+        scopes: Sequence[str] = (),
+    ) -> Connector:
+        """A checked connector with a new id, not written yet. Raises InvalidInput.
+
+        `facts` are its own ones in the place of the provider's (`ProviderFacts`), `scopes` some of those that
+        the provider offers. The client id may be left out where there is no client.
+        """
+        usual = self._usual(provider, cloud)
+        connector = Connector(
+            id=ids.new_id("con"),
+            provider=provider,
+            name=checks.name(name or usual.label),
+            client_id=checks.client_id(client_id) if client_id or credential != CredentialKind.NONE else "",
+            tenant=checks.tenant(provider, tenant),
+            created_at=self._now(),
+            cloud=Cloud(cloud),
+            credential=kind_of(credential),
+            facts=own_facts(usual, facts or {}, scopes),
+        )
+        return self.checked(connector)
+
+    def checked(self, connector: Connector) -> Connector:
+        """The connector, whose facts go together and name only what may be asked. Raises InvalidInput."""
+        own = self._catalogue.of(connector)
+        checks.coherent(connector, own)
+        require_public(own, connector.facts.keys(), self._resolve)
+        return connector
+
+    def _usual(self, provider: str, cloud: str) -> ProviderFacts:
+        """What is known of a provider in a cloud. Raises InvalidInput."""
         if provider not in self._catalogue:
             checks.refuse(
                 "provider", f"There is no provider {provider[:40]!r}.", f"Use {' or '.join(self._catalogue)}."
             )
-        return Connector(
-            id=ids.new_id("con"),
-            provider=provider,
-            name=checks.name(name or self._catalogue[provider].label),
-            client_id=checks.client_id(client_id),
-            tenant=checks.tenant(provider, tenant),
-            created_at=self._now(),
-        )
+        named = provider if cloud == Cloud.GLOBAL else f"{provider}/{cloud}"
+        if named not in self._catalogue:
+            checks.refuse(
+                "cloud",
+                f"{provider} has no cloud {cloud[:40]!r}.",
+                f"Only Microsoft has: {', '.join(Cloud)}.",
+            )
+        return self._catalogue[named]
 
     def add_connector(self, connector: Connector) -> Connector:
         """Writes a new connector's row, after its credential was saved; returns it as written."""
-        stored = replace(connector, secret_saved_at=self._now())
+        stored = replace(connector, secret_saved_at=self._now() if connector.credential.is_stored else None)
         self._connectors.add(stored)
         return stored
 
@@ -94,20 +147,39 @@ class Registry:
         """Every connector, the oldest first."""
         return self._connectors.all()
 
-    def create_account(self, connector: str, address: str, name: str = "", display_name: str = "") -> Account:
-        """Makes an account, not connected yet. Its name is unique, and is its address where none is given.
+    def new_account(
+        self,
+        connector: str,
+        address: str,
+        name: str = "",
+        auth_mode: AuthMode | None = None,
+        **described: Any,
+    ) -> Account:
+        """A checked account with a new id, not written yet; its name is its address where none is given.
 
-        Raises InvalidInput, NotFound (connector) and Conflict (code ``name_taken``).
+        Its auth mode is the usual one of its connector where none is given. `described` is as for
+        `checks.description`. Raises InvalidInput, and NotFound (connector).
         """
         mailbox = checks.address(address)
-        account = Account(
+        found = self.connector(connector)
+        facts = self._catalogue.of(found)
+        mode = auth_mode or checks.usual_mode(found, facts)
+        checks.auth_mode(found, facts, mode)
+        return Account(
             id=ids.new_id("acc"),
-            name=checks.account_name(name or mailbox.lower()),
             address=mailbox,
-            connector=self.connector(connector).id,
+            connector=found.id,
             created_at=self._now(),
-            display_name=checks.printable("display_name", display_name) if display_name else "",
+            auth_mode=mode,
+            **checks.description(name=name or mailbox.lower(), **described),
         )
+
+    def create_account(self, *asked: Any, **described: Any) -> Account:
+        """Writes a new account, not connected yet; takes and raises what `new_account` does."""
+        return self.add_account(self.new_account(*asked, **described))
+
+    def add_account(self, account: Account) -> Account:
+        """Writes an account with its name, which is unique. Raises Conflict (code ``name_taken``)."""
         if not self._accounts.add(account):
             raise Conflict(
                 f"Another account has the name {account.name}.",
@@ -143,7 +215,12 @@ class Registry:
         return found, rest[limit - 1] if len(rest) > limit else None
 
     def invite(self, account: Account, caller: Inviter) -> tuple[str, int]:
-        """A new connect link: its secret token, and when it ends. Older links of the account stay."""
+        """A new connect link: its secret token, and when it ends. Older links of the account stay.
+
+        Raises InvalidInput (field ``auth_mode``) where nobody can consent with the account's connector.
+        """
+        connector = self.connector(account.connector)
+        checks.auth_mode(connector, self._catalogue.of(connector), AuthMode.AUTHORIZATION_CODE)
         token = secrets.token_urlsafe(24)
         now = self._now()
         link = ConnectLink(link_id(token), account.id, caller.name, now, now + LINK_LIFE)

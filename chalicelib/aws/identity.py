@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib.aws.failures import translated
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import Diagnosed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 AUDIENCE = "api://AzureADTokenExchange"
 """The only audience that Entra takes (Microsoft, "Workload identity federation: considerations")."""
 LIFE = 300
 """Seconds. It is used at once."""
+
+OFF = Diagnosis(
+    DiagnosisClass.ADMIN,
+    "aws_identity_off",
+    "This AWS account does not sign tokens for others.",
+    "Run `aws iam enable-outbound-web-identity-federation` once in this account; it answers the issuer "
+    "that the federated credential in Entra names.",
+)
+DENIED = Diagnosis(
+    DiagnosisClass.ADMIN,
+    "aws_identity_denied",
+    "The function may not have a token signed by AWS.",
+    "Deploy the present version, whose roles may; then look for a service control policy that denies "
+    "sts:GetWebIdentityToken.",
+)
+TOLD = {"OutboundWebIdentityFederationDisabledException": OFF, "AccessDenied": DENIED}
+"""By the code of AWS: what an administrator of the AWS account can mend."""
 
 
 class GivesIdentity(Protocol):
@@ -38,9 +58,23 @@ class WebIdentity:
         self._client = client
 
     def __call__(self) -> str:
-        """A JWT, signed with RS256 as Entra wants it. Raises Unavailable or ConfigurationError."""
-        with translated("The identity service of AWS"):
+        """A JWT, signed with RS256 as Entra wants it. Raises Diagnosed, Unavailable or ConfigurationError."""
+        with translated("The identity service of AWS"), _told():
             answer = self._client().get_web_identity_token(
                 Audience=[AUDIENCE], SigningAlgorithm="RS256", DurationSeconds=LIFE
             )
         return str(answer["WebIdentityToken"])
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turns refusals that somebody can mend into their diagnosis."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        known = TOLD.get(str(error.response.get("Error", {}).get("Code")))
+        if known is None:
+            raise
+        raise Diagnosed(known) from error

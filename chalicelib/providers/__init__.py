@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
+from chalicelib.providers.facts import ADDRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.accounts.models import Connector
+    from chalicelib.network import Resolve, Trust
     from chalicelib.providers.base import Provider
     from chalicelib.providers.catalogue import Catalogue
     from chalicelib.providers.facts import ProviderFacts
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
 class Providers:
     """The providers of a deployment, each spoken to by its own library.
 
-    `web_identity` gives a token that AWS signs for this function's role (sts:GetWebIdentityToken).
+    `web_identity` gives a token that AWS signs for this function's role (sts:GetWebIdentityToken); `resolve`
+    the addresses of hosts that a user has named.
     """
 
     def __init__(
@@ -26,31 +30,49 @@ class Providers:
         catalogue: Catalogue,
         *,
         web_identity: Callable[[], str],
-        extra_ca: str = "",
+        trust: Trust,
+        resolve: Resolve,
         now: clock.Clock = clock.now,
     ) -> None:
         self._catalogue = catalogue
         self._web_identity = web_identity
-        self._extra_ca = extra_ca
+        self._trust = trust
+        self._resolve = resolve
         self._now = now
         self._usual: dict[str, Provider] = {}
 
     def of(self, connector: Connector) -> Provider:
         """The connector's provider, with what is known of it for this connector."""
         facts = self._catalogue.of(connector)
-        return self._speaking(facts) if connector.facts else self.usual(facts.name)
+        if not connector.facts:
+            return self.usual(facts.name)
+        trust = self._trust.also(facts.extra_ca)
+        named = ADDRESSES & connector.facts.keys()
+        return self._speaking(facts, replace(trust, resolve=self._resolve) if named else trust)
 
     def usual(self, name: str) -> Provider:
         """The provider with that name in the catalogue, for connectors without facts of their own."""
         if name not in self._usual:
-            self._usual[name] = self._speaking(self._catalogue[name])
+            self._usual[name] = self._speaking(self._catalogue[name], self._trust)
         return self._usual[name]
 
-    def _speaking(self, facts: ProviderFacts) -> Provider:
+    def discover(self, issuer: str, extra_ca: str = "") -> dict[str, Any]:
+        """What the provider with that issuer says of itself: see discovery.discover. Raises InvalidInput."""
+        from chalicelib.providers.discovery import discover
+        from chalicelib.providers.http import ProviderHttp
+
+        trust = replace(self._trust.also(extra_ca), resolve=self._resolve)
+        return discover(issuer, ProviderHttp("other", trust))
+
+    def _speaking(self, facts: ProviderFacts, trust: Trust) -> Provider:
         if facts.speaks == "microsoft":
             from chalicelib.providers.microsoft import Microsoft
 
-            return Microsoft(facts, web_identity=self._web_identity, extra_ca=self._extra_ca, now=self._now)
-        from chalicelib.providers.google import Google
+            return Microsoft(facts, web_identity=self._web_identity, trust=trust, now=self._now)
+        if facts.speaks == "google":
+            from chalicelib.providers.google import Google
 
-        return Google(facts, extra_ca=self._extra_ca, now=self._now)
+            return Google(facts, trust=trust, now=self._now)
+        from chalicelib.providers.openid import OpenId
+
+        return OpenId(facts, trust=trust, now=self._now)

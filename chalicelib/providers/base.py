@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -70,6 +72,11 @@ class Provider(Protocol):
 
     def is_issuer(self, connector: Connector, issuer: str, /) -> bool:
         """Whether an `iss` parameter of a callback (RFC 9207) names this provider."""
+
+
+def s256(verifier: str) -> str:
+    """The challenge of a PKCE verifier (RFC 7636, section 4.2)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
 
 
 def token_set(

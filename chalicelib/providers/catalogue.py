@@ -121,6 +121,7 @@ GOOGLE = ProviderFacts(
     token="https://oauth2.googleapis.com/token",  # noqa: S106 - an address
     revoke="https://oauth2.googleapis.com/revoke",
     jwks="https://www.googleapis.com/oauth2/v3/certs",
+    gmail="https://gmail.googleapis.com",
     issuer="https://accounts.google.com",
     scopes=("https://mail.google.com/", "openid", "email"),
     required_scopes=("https://mail.google.com/",),

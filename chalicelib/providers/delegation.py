@@ -20,8 +20,8 @@ UNKNOWN_CLIENT = ANY["unauthorized_client"].message
 NOT_DELEGATED = (
     "The Workspace of this mailbox does not let the service account act for its people.",
     (
-        "In the Google Admin console (Security, API controls, Domain-wide delegation), authorise the client id "
-        "{client_id} for exactly this scope: {scope}. It may take a day until that counts."
+        "In the Google Admin console (Security, API controls, Domain-wide delegation), authorise the client "
+        "id {client_id} for exactly this scope: {scope}. It may take a day until that counts."
     ),
 )
 NO_MAILBOX = (
@@ -41,8 +41,8 @@ BAD_KEY = (
 OTHERWISE = (
     "Google does not let the service account act for this mailbox.",
     (
-        "Check in the Google Admin console (Security, API controls, Domain-wide delegation) that the client id "
-        "{client_id} is authorised for the scope {scope}, and in Google Cloud that its key was not deleted."
+        "Check in the Google Admin console (Security, API controls, Domain-wide delegation) that the client "
+        "id {client_id} is authorised for the scope {scope}, and in Google Cloud that its key still exists."
     ),
 )
 

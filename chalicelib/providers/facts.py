@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import date
 from typing import Any
 
 from chalicelib.accounts.models import GRAPH, MAIL, AuthMode
+from chalicelib.network import are_authorities
 
-ADDRESSES = frozenset({"login", "graph", "authorize", "token", "revoke", "jwks", "userinfo", "issuer"})
+ADDRESSES = frozenset(
+    {"login", "graph", "authorize", "token", "revoke", "jwks", "userinfo", "issuer", "gmail"}
+)
 """Facts that are addresses to which secrets are sent, or by which they are judged."""
 CHOICES = {
     "smtp_tls": ("starttls", "implicit"),
@@ -18,8 +22,9 @@ CHOICES = {
 }
 """Facts that are one of a few words."""
 
-_ADDRESS = re.compile(r"https://[^\s/?#@\\]+(/[^\s?#@\\]*)?")
+_ADDRESS = re.compile(r"https://(\[[0-9A-Fa-f:.]+\]|[^\s/?#@\\:\[\]]+)(:[1-9][0-9]{0,4})?(/[^\s?#@\\]*)?")
 """https, and neither user information nor a query or fragment."""
+LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +35,16 @@ class ProviderFacts:
     follow for each tenant; others name their endpoints one by one, and `authorize_parameters` are sent with
     each authorization request. `client_auth` is how our client proves itself at the token endpoint.
     `scopes` are asked for when the owner consents; without all of `required_scopes` nothing is saved.
-    `protocol_scopes` are those to choose from, by protocol, and `protocol_words` what they allow, as owners are
-    told; `app_scope` is that of client credentials. `credentials` are the kinds by which our client can prove
-    itself.
+    `protocol_scopes` are those to choose from, by protocol, and `protocol_words` what they allow, as owners
+    are told; `app_scope` is that of client credentials. `credentials` are the kinds by which our client
+    can prove itself.
     `keep_alive` is how many seconds an idle grant is left alone (half of what the provider allows);
     `doubt` how many seconds pass before a refused refresh token is tried a second time.
     `mistaken_for_secret` is a regular expression for what is copied by mistake in the place of a client
     secret; `withdraw` are the pages on which a mailbox owner can take the permission back by hand.
+    `extra_ca` (PEM) are authorities that the provider's servers are trusted by, besides the usual ones.
+    `graph` and `gmail` are where the mail APIs are. `secret_expires_at` is the day (``2027-01-31``) on
+    which the client secret ends, as the administrator states it: no provider tells.
     """
 
     name: str
@@ -75,6 +83,9 @@ class ProviderFacts:
     issuer: str = ""
     client_auth: str = "post"
     authorize_parameters: Mapping[str, str] = field(default_factory=dict)
+    extra_ca: str = ""
+    gmail: str = ""
+    secret_expires_at: str = ""
 
     def of_resource(self, resource: str) -> tuple[str, ...]:
         """Those of the required scopes that a token of the resource (MAIL, GRAPH) is asked for with."""
@@ -119,10 +130,10 @@ def merged(facts: ProviderFacts, values: Mapping[str, Any]) -> ProviderFacts:
 
 def _fits(name: str, kind: str, value: Any) -> bool:
     """Whether the JSON value is one for the fact of that name, whose type is written as `kind`."""
-    if name in ADDRESSES:
-        return isinstance(value, str) and _ADDRESS.fullmatch(value) is not None
     if name in CHOICES:
         return value in CHOICES[name]
+    if name in CHECKS:
+        return isinstance(value, str) and CHECKS[name](value)
     if kind.startswith("tuple"):
         return isinstance(value, list) and bool(value) and all(_is_text(one) for one in value)
     if kind.startswith("Mapping"):
@@ -131,6 +142,26 @@ def _fits(name: str, kind: str, value: Any) -> bool:
         whole = isinstance(value, int) and not isinstance(value, bool)
         return (whole and value > 0) or (value is None and "None" in kind)
     return _is_text(value)
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _is_address(text: str) -> bool:
+    found = _ADDRESS.fullmatch(text)
+    return found is not None and int((found[2] or ":443")[1:]) <= LAST_PORT
+
+
+CHECKS: dict[str, Callable[[str], bool]] = {
+    **dict.fromkeys(ADDRESSES, _is_address),
+    "extra_ca": are_authorities,
+    "secret_expires_at": _is_day,
+}
+"""Facts whose text is looked at more closely."""
 
 
 def _is_text(value: Any) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -13,7 +11,7 @@ from urllib.parse import urlencode
 from chalicelib import clock
 from chalicelib.accounts.models import MAIL, Identity, TokenSet
 from chalicelib.errors import Diagnosed
-from chalicelib.providers.base import Begun, listed, token_set
+from chalicelib.providers.base import Begun, listed, s256, token_set
 from chalicelib.providers.delegation import delegated
 from chalicelib.providers.http import USUAL, ProviderHttp
 from chalicelib.providers.id_tokens import invalid, read, verify
@@ -66,7 +64,7 @@ class Google:
             "response_type": "code",
             "state": state,
             "nonce": nonce,
-            "code_challenge": _s256(verifier),
+            "code_challenge": s256(verifier),
             "code_challenge_method": "S256",
             **asked,
         }
@@ -191,11 +189,6 @@ def _identity(claims: Mapping[str, Any]) -> Identity:
     verified = isinstance(address, str) and claims.get("email_verified") in (True, "true")
     addresses = (str(address).strip().lower(),) if verified else ()
     return Identity(str(claims["iss"]), str(claims["sub"]), addresses)
-
-
-def _s256(verifier: str) -> str:
-    """RFC 7636, section 4.2."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Diagnosed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ID_TOKEN_INVALID = "id_token_invalid"  # noqa: S105 - a name
 """The code of the diagnosis `invalid`."""
@@ -17,8 +17,15 @@ LEEWAY = 120
 """Seconds by which clocks may differ."""
 
 
-def verify(id_token: object, *, keys: Mapping[str, Any], audience: str, nonce: str) -> dict[str, Any]:
-    """The claims of an ID token whose RS256 signature, audience, expiry and nonce are right.
+def verify(
+    id_token: object,
+    *,
+    keys: Mapping[str, Any],
+    audience: str,
+    nonce: str,
+    algorithms: Sequence[str] = ("RS256",),
+) -> dict[str, Any]:
+    """The claims of an ID token whose signature, audience, expiry and nonce are right.
 
     `keys` is the provider's JWKS. The issuer is left to the caller, because Microsoft's depends on the
     token's own tenant. Raises Diagnosed (class reconnect, code ``id_token_invalid``).
@@ -31,7 +38,7 @@ def verify(id_token: object, *, keys: Mapping[str, Any], audience: str, nonce: s
         claims: dict[str, Any] = jwt.decode(
             id_token,
             _key(id_token, keys),
-            algorithms=["RS256"],
+            algorithms=algorithms,
             audience=audience,
             leeway=LEEWAY,
             options={"require": ["exp", "iat", "aud", "iss", "sub"]},

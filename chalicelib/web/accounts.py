@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from chalicelib.accounts import checks
 from chalicelib.callers.models import ALL_ACCOUNTS, Scope
 from chalicelib.callers.permissions import require, require_everything
 from chalicelib.clock import shown_at
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import MailgrantError
 from chalicelib.web import bodies, records
 from chalicelib.web.bodies import given
 from chalicelib.web.calls import Call, decoded
-from chalicelib.web.queries import Page
+from chalicelib.web.queries import Page, Protocol
 from chalicelib.web.shown import account_record, extended, lane_record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chalicelib.accounts.models import Account
+
+DESCRIBED = ("display_name", "signs_in_as", "smtp_user", "from_policy", "from_addresses", "always_name")
+"""Fields of a new account that describe it."""
+CONNECT = "The account is there and not connected. Mend this, then POST /v1/accounts/{account}/connect."
+VERIFY = (
+    "The account is connected. Mend this, then POST /v1/accounts/{account}/verify shows whether mail goes."
+)
 
 
 def create(call: Call) -> records.AccountWithLink:
-    """Makes an account and the link by which its owner connects it."""
+    """Makes an account: the link by which its owner connects it, or what became of connecting it.
+
+    One whose auth mode needs no owner, or that comes with a refresh token, is connected at once. When that
+    does not succeed, the account stays, and can be connected by `POST /accounts/{account}/connect`.
+    """
     require_everything(call.caller)
     asked = call.body(bodies.NewAccount)
-    account = call.services.registry.create_account(
-        asked.connector, asked.address, asked.name, asked.display_name
-    )
-    return _with_link(call, account)
+    described = {name: getattr(asked, name) for name in DESCRIBED}
+    registry, mode = call.services.registry, asked.named_mode
+    account = registry.new_account(asked.connector, asked.address, asked.name, mode, **described)
+    consents = account.auth_mode.has_owner and not asked.refresh_token
+    checks.held(account.auth_mode, asked.held, needed=not consents)
+    registry.add_account(account)
+    if consents:
+        return _with_link(call, account)
+    connection = _connected_at_last(call, account, asked.held)
+    return extended(_again(call, account), records.AccountWithLink, connection=connection)
 
 
 def listed(call: Call) -> records.AccountPage:
@@ -51,6 +73,29 @@ def change(call: Call, account: str) -> records.Account:
     return _account(call, call.services.changing.change_account(found, **given(asked)))
 
 
+def connect(call: Call, account: str) -> records.ConnectedAccount:
+    """Connects an account without its owner's browser, also in another auth mode than before.
+
+    By the connector's application or service account, by a password, or by a refresh token that another
+    system has got for the same client. The mail server is asked first; what it does not take is not saved.
+    What the account used in another auth mode is kept for 7 days.
+    """
+    asked = call.body(bodies.DirectConnection)
+    found = call.account(decoded(account), Scope.ADMIN)
+    mode = asked.named_mode or found.auth_mode
+    checks.held(mode, asked.held)
+    how = {"account_id": found.id, "auth_mode": mode, **asked.held}
+    seen = call.services.functions.connect("connect_directly", how)
+    return extended(_again(call, found), records.ConnectedAccount, connection=_connection(found, seen))
+
+
+def roll_back(call: Call, account: str) -> records.ConnectedAccount:
+    """Connects an account as it was before its auth mode was switched, within 7 days of that."""
+    found = call.account(decoded(account), Scope.ADMIN)
+    seen = call.services.functions.connect("roll_back", {"account_id": found.id})
+    return extended(_again(call, found), records.ConnectedAccount, connection=_connection(found, seen))
+
+
 def renew_link(call: Call, account: str) -> records.ConnectLink:
     """A new connect link for the same account: to connect it at last, or to reconnect it."""
     found = call.account(decoded(account), Scope.ADMIN)
@@ -71,9 +116,13 @@ def resume(call: Call, account: str) -> records.Account:
 
 
 def verify(call: Call, account: str) -> records.Verification:
-    """Signs in to the account's mail server, sends nothing, and tells each step."""
+    """Signs in to the account's mail server, sends nothing, and tells each step.
+
+    Of a shared mailbox it finds out by whose name the server lets in, and keeps that as `smtp_user`.
+    """
     found = call.account(decoded(account), Scope.ADMIN)
-    seen = call.services.functions.connect("verify", {"account_id": found.id})
+    protocol = call.query(Protocol).protocol or ""
+    seen = call.services.functions.connect("verify", {"account_id": found.id, "protocol": protocol})
     return msgspec.convert(seen, records.Verification)
 
 
@@ -81,7 +130,7 @@ def disconnect(call: Call, account: str) -> records.DisconnectedAccount:
     """Withdraws the owner's consent and deletes its tokens; mail that waits is held."""
     found = call.account(decoded(account), Scope.ADMIN)
     done = call.services.functions.connect("disconnect", {"account_id": found.id, "by": call.caller.id})
-    ended = _account(call, call.services.registry.account(found.id))
+    ended = _again(call, found)
     return msgspec.convert({**ended.to_json(), **done}, records.DisconnectedAccount)
 
 
@@ -102,16 +151,46 @@ def delete(call: Call, account: str) -> records.DeletedAccount:
 
 
 def restore(call: Call, account: str) -> records.AccountWithLink:
-    """Takes a deletion back. Its consent is gone, so the owner has to connect it again: here is the link."""
+    """Takes a deletion back. Its consent is gone, so the owner has to connect it again: here is the link.
+
+    One without an owner has no link: `POST /accounts/{account}/connect` connects it again.
+    """
     require_everything(call.caller)
     restored = call.services.changing.restore_account(decoded(account))
-    return _with_link(call, restored)
+    if restored.auth_mode.has_owner:
+        return _with_link(call, restored)
+    return extended(_account(call, restored), records.AccountWithLink)
 
 
 def _account(call: Call, account: Account) -> records.Account:
     connector = call.services.registry.connector(account.connector)
     lane = call.services.lane.state(account.id)
     return msgspec.structs.replace(account_record(account, connector), lane=lane_record(lane))
+
+
+def _again(call: Call, account: Account) -> records.Account:
+    """The account as it is now."""
+    return _account(call, call.services.registry.account(account.id))
+
+
+def _connected_at_last(call: Call, account: Account, held: Mapping[str, str]) -> records.Connection:
+    """What became of connecting a new account, which stays whatever that is."""
+    how = {"account_id": account.id, "auth_mode": account.auth_mode, **held}
+    try:
+        seen = call.services.functions.connect("connect_directly", how)
+    except MailgrantError as error:
+        class_ = DiagnosisClass.RETRY if error.retryable else DiagnosisClass.ADMIN
+        found = Diagnosis(class_, error.error_code, error.message, error.fix)
+        seen = {"ok": False, "connected": False, "steps": [], "diagnosis": found.to_json()}
+    return _connection(account, seen)
+
+
+def _connection(account: Account, seen: Mapping[str, Any]) -> records.Connection:
+    found = msgspec.convert(seen, records.Connection)
+    if found.ok:
+        return found
+    word = VERIFY if found.connected else CONNECT
+    return msgspec.structs.replace(found, next=word.format(account=account.id))
 
 
 def _with_link(call: Call, account: Account) -> records.AccountWithLink:

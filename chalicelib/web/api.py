@@ -10,7 +10,7 @@ from chalice.app import Authorizer, Blueprint, Response
 
 from chalicelib import logs
 from chalicelib.records import Record
-from chalicelib.web import accounts, callers, connectors, messages, status
+from chalicelib.web import accounts, callers, connectors, messages, providers, status
 from chalicelib.web.calls import Call
 from chalicelib.web.errors import answering
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ApiView = Callable[..., Record]
 
 ROUTES: tuple[tuple[str, str, ApiView], ...] = (
+    ("GET", "/providers", providers.listed),
     ("POST", "/connectors", connectors.create),
     ("GET", "/connectors", connectors.listed),
     ("GET", "/connectors/{connector}", connectors.show),
@@ -32,6 +33,8 @@ ROUTES: tuple[tuple[str, str, ApiView], ...] = (
     ("GET", "/accounts/{account}", accounts.show),
     ("PATCH", "/accounts/{account}", accounts.change),
     ("POST", "/accounts/{account}/connect-link", accounts.renew_link),
+    ("POST", "/accounts/{account}/connect", accounts.connect),
+    ("POST", "/accounts/{account}/rollback", accounts.roll_back),
     ("POST", "/accounts/{account}/pause", accounts.pause),
     ("POST", "/accounts/{account}/resume", accounts.resume),
     ("POST", "/accounts/{account}/verify", accounts.verify),

@@ -5,21 +5,77 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from chalicelib import ids
-from chalicelib.accounts.checks import CLIENT_ID, NAME_LIMIT, SECRET_LIMIT
+from chalicelib.accounts.checks import (
+    CLIENT_ID,
+    CREDENTIAL_LIMIT,
+    HELD,
+    MOST_ADDRESSES,
+    NAME_LIMIT,
+    SECRET_LIMIT,
+)
+from chalicelib.accounts.held import CERTIFICATE_LIMIT
+from chalicelib.accounts.models import AuthMode, Cloud, CredentialKind, FromPolicy
 from chalicelib.callers.models import CallerKind, Scope
+from chalicelib.providers.service_accounts import LIMIT as KEY_LIMIT
 from chalicelib.records import format_of, limits, says
 
 LONGEST_LIFE = 10 * 365 * 24 * 3600
 """Seconds that a key may live at most; one without an expiry lives until it is revoked."""
 
 Name = Annotated[str, limits(minLength=1, maxLength=NAME_LIMIT)]
+Provider = Literal["microsoft", "google", "yahoo", "aol", "fastmail", "yandex", "mailru", "other"]
+
+
+def hidden(meaning: str, length: int) -> Meta:
+    """A text that goes in and never comes back."""
+    return Meta(description=meaning, extra_json_schema={"maxLength": length, "writeOnly": True})
+
+
 ClientSecret = Annotated[
+    str, hidden("For the credential `secret`. Goes to Secrets Manager, and never comes back.", SECRET_LIMIT)
+]
+ServiceAccountKey = Annotated[
     str,
-    limits(minLength=1, maxLength=SECRET_LIMIT, writeOnly=True),
-    says("Goes to Secrets Manager, and never comes back."),
+    hidden(
+        "For the credential `service_account`: the text of the JSON key that Google Cloud made.", KEY_LIMIT
+    ),
+]
+Password = Annotated[str, hidden("For the auth mode `password`: mostly an app password.", CREDENTIAL_LIMIT)]
+RefreshToken = Annotated[
+    str,
+    hidden(
+        "For the auth mode `authorization_code`: one that another system has got for the same client.",
+        CREDENTIAL_LIMIT,
+    ),
+]
+OwnFacts = Annotated[
+    dict[str, Any],
+    says(
+        "What differs from the provider's usual facts, or all of them for `other`: `authorize`, `token`, "
+        "`jwks`, `issuer`, `userinfo`, `revoke`, `client_auth`, `smtp_host`, `smtp_port`, `smtp_tls`, "
+        "`imap_host`, `pop_host`, `auth_modes`, `scopes`, `required_scopes`, `extra_ca` and others. "
+        "Hosts must be public."
+    ),
+]
+Person = Annotated[
+    str,
+    says(
+        "The address of the person who signs in, where that is not the mailbox itself: for a shared mailbox, "
+        "somebody who may use it. Empty: the mailbox signs in."
+    ),
+]
+SmtpUser = Annotated[
+    str,
+    limits(maxLength=NAME_LIMIT),
+    says("The user name at the mail server. Empty: the address, or what `verify` finds to work."),
+]
+FromAddresses = Annotated[
+    list[Annotated[str, limits(format="email")]],
+    limits(maxItems=MOST_ADDRESSES),
+    says("Addresses that messages may come from, besides its own."),
 ]
 
 
@@ -34,16 +90,77 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return f"{type(self).__name__}(…)"
 
 
-class NewConnector(Request, frozen=True, kw_only=True):
-    """An OAuth client that was registered at a provider."""
+class Certificate(Request, frozen=True, kw_only=True):
+    """A certificate with its private key, in one of two forms."""
 
-    provider: Literal["microsoft", "google"]
-    name: Annotated[str, limits(maxLength=NAME_LIMIT), says("Left empty, the provider's name.")]
-    client_id: Annotated[str, limits(pattern=f"^{CLIENT_ID}$"), says("The client's id at the provider.")]
-    client_secret: ClientSecret
-    tenant: Annotated[
-        str, says("Microsoft's directory, by id or domain; `common` where none is named. Not for Google.")
+    pem: Annotated[str, hidden("Both, one after the other, as PEM.", CERTIFICATE_LIMIT)] = ""
+    pfx: Annotated[str, hidden("A PFX or PKCS #12 file, in Base64.", CERTIFICATE_LIMIT)] = ""
+    passphrase: Annotated[str, hidden("With which the private key is encrypted.", SECRET_LIMIT)] = ""
+
+
+class Credential(Request, frozen=True, kw_only=True):
+    """What our client proves itself with, by its kind."""
+
+    credential: Annotated[
+        CredentialKind | UnsetType,
+        says("Its kind. Left out: that of what is given, else `secret`."),
+    ] = UNSET
+    client_secret: ClientSecret = ""
+    certificate: Annotated[Certificate | None, says("For the credential `certificate`.")] = None
+    service_account_key: ServiceAccountKey = ""
+
+    @property
+    def named_kind(self) -> CredentialKind | None:
+        """The kind that is named, or follows from what is given."""
+        if self.credential is not UNSET:
+            return self.credential
+        if self.certificate is not None:
+            return CredentialKind.CERTIFICATE
+        if self.service_account_key:
+            return CredentialKind.SERVICE_ACCOUNT
+        return CredentialKind.SECRET if self.client_secret else None
+
+    def to_save(self) -> dict[str, Any]:
+        """What is given, as `connect` takes it."""
+        certificate = self.certificate and {
+            name: value for name, value in msgspec.structs.asdict(self.certificate).items() if value
+        }
+        return {
+            "secret": self.client_secret,
+            "certificate": certificate,
+            "service_account_key": self.service_account_key,
+        }
+
+
+class NewConnector(Credential, frozen=True, kw_only=True):
+    """An OAuth client that was registered at a provider, or a provider whose mailboxes have passwords."""
+
+    provider: Annotated[Provider, says("`GET /providers` tells what each can do.")]
+    name: Annotated[str, limits(maxLength=NAME_LIMIT), says("Left empty, the provider's name.")] = ""
+    client_id: Annotated[
+        str,
+        limits(pattern=f"^({CLIENT_ID})?$"),
+        says(
+            "The client's id at the provider. Left out with the credential `none` where there is no client, "
+            "and with a service account's key, which holds it."
+        ),
     ] = ""
+    tenant: Annotated[
+        str, says("Microsoft's directory, by id or domain; `common` where none is named. For no other.")
+    ] = ""
+    cloud: Annotated[Cloud, says("Microsoft's cloud; each needs a client of its own.")] = Cloud.GLOBAL
+    scopes: Annotated[
+        list[str],
+        says(
+            "What owners are asked for, chosen from the provider's `protocol_scopes`. Empty: the usual, "
+            "which is sending over SMTP."
+        ),
+    ] = []
+    discovery: Annotated[
+        str,
+        says("For `other`: its issuer, or the URL of its discovery document. Endpoints follow from it."),
+    ] = ""
+    facts: OwnFacts = {}
 
 
 class ConnectorChange(Request, frozen=True, kw_only=True):
@@ -54,19 +171,51 @@ class ConnectorChange(Request, frozen=True, kw_only=True):
         str | UnsetType, limits(pattern=f"^{CLIENT_ID}$"), says("Only while no account is connected with it.")
     ] = UNSET
     tenant: Annotated[str | UnsetType, says("Only while no account is connected with it.")] = UNSET
+    scopes: Annotated[
+        list[str] | UnsetType, limits(minItems=1), says("What owners are asked for from now on.")
+    ] = UNSET
+    facts: Annotated[
+        dict[str, Any] | UnsetType,
+        says("In the place of all that it has of its own; endpoints only while no account is connected."),
+    ] = UNSET
 
 
-class NewSecret(Request, frozen=True):
-    """Another client secret."""
+class NewSecret(Credential, frozen=True, kw_only=True):
+    """Another credential: of the same kind, or of another one that belongs to the same client."""
 
-    client_secret: ClientSecret
     check: Annotated[
-        bool, says("The provider is asked first; a secret that it does not take is not saved.")
+        bool, says("The provider is asked first; a credential that it does not take is not saved.")
     ] = True
 
 
-class NewAccount(Request, frozen=True, kw_only=True):
-    """A mailbox to be connected."""
+class Held(Request, frozen=True, kw_only=True):
+    """What an account proves itself with, where that is not its owner's sign-in in a browser."""
+
+    auth_mode: Annotated[
+        AuthMode | None,
+        says("How it proves itself. Left out: what `password` or `refresh_token` say, else the usual one."),
+    ] = None
+    password: Password = ""
+    refresh_token: RefreshToken = ""
+
+    @property
+    def named_mode(self) -> AuthMode | None:
+        """The mode that is named, or follows from what is given."""
+        implied = AuthMode.PASSWORD if self.password else None
+        return self.auth_mode or (AuthMode.AUTHORIZATION_CODE if self.refresh_token else implied)
+
+    @property
+    def held(self) -> dict[str, str]:
+        """Password and refresh token, as `connect` takes them."""
+        return {name: getattr(self, name) for name in HELD.values()}
+
+
+class NewAccount(Held, frozen=True, kw_only=True):
+    """A mailbox to be connected.
+
+    The usual auth mode is its owner's consent, where the connector is good for that. By any other, and with
+    a refresh token, it is connected at once.
+    """
 
     connector: Annotated[str, limits(pattern=f"^{ids.shape('con')}$"), says("The connector's id.")]
     address: Annotated[str, format_of("email", "sales@example.com"), says("The mailbox's own address.")]
@@ -78,10 +227,17 @@ class NewAccount(Request, frozen=True, kw_only=True):
     display_name: Annotated[
         str, limits(maxLength=NAME_LIMIT), says("The name beside the address in From.")
     ] = ""
+    signs_in_as: Person = ""
+    smtp_user: SmtpUser = ""
+    from_policy: Annotated[
+        FromPolicy, says("What becomes of a message from an address that it may not use.")
+    ] = FromPolicy.REJECT
+    from_addresses: FromAddresses = []
+    always_name: Annotated[bool, says("Its messages bear its display name, whatever they ask for.")] = False
 
 
 class AccountChange(Request, frozen=True, kw_only=True):
-    """What is left out stays as it is."""
+    """What is left out stays as it is. `POST …/connect` changes the auth mode and the password."""
 
     name: Name | UnsetType = UNSET
     display_name: Annotated[
@@ -89,6 +245,19 @@ class AccountChange(Request, frozen=True, kw_only=True):
         limits(maxLength=NAME_LIMIT),
         says("The name beside the address in From; may be empty."),
     ] = UNSET
+    signs_in_as: Person | UnsetType = UNSET
+    smtp_user: SmtpUser | UnsetType = UNSET
+    from_policy: Annotated[
+        FromPolicy | UnsetType, says("What becomes of a message from an address that it may not use.")
+    ] = UNSET
+    from_addresses: FromAddresses | UnsetType = UNSET
+    always_name: Annotated[
+        bool | UnsetType, says("Its messages bear its display name, whatever they ask for.")
+    ] = UNSET
+
+
+class DirectConnection(Held, frozen=True, kw_only=True):
+    """How an account is connected without its owner's browser. The usual auth mode is its own."""
 
 
 class Pause(Request, frozen=True):
@@ -130,6 +299,6 @@ class NewCaller(Request, frozen=True, kw_only=True):
     ] = None
 
 
-def given(change: ConnectorChange | AccountChange) -> dict[str, Any]:
-    """The fields of a change that the request names."""
+def given(change: Request) -> dict[str, Any]:
+    """The fields that the request names."""
     return msgspec.to_builtins(change)  # type: ignore[no-any-return]

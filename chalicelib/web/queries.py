@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +24,15 @@ class Page(Query, frozen=True, kw_only=True):
         int, Meta(ge=1, le=LARGEST_PAGE, description="How many entries the page has at most.")
     ] = PAGE
     cursor: Annotated[str | None, says("Where to go on: the `cursor` of the page before.")] = None
+
+
+class Protocol(Query, frozen=True, kw_only=True):
+    """By which protocol an account is to be verified."""
+
+    protocol: Annotated[
+        Literal["smtp", "imap", "pop", "graph", "gmail"] | None,
+        says("At which of its servers to sign in; left out, the one that it sends by."),
+    ] = None
 
 
 class MessagesOf(Page, frozen=True, kw_only=True):

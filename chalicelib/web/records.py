@@ -1,12 +1,12 @@
-"""What the API answers, but for messages: types only; shown.py fills them."""
+"""What the API answers of accounts and callers: types only; shown.py fills them."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
-from chalicelib.accounts.models import AuthMode, Revocation
+from chalicelib.accounts.models import AuthMode, FromPolicy, Revocation
 from chalicelib.accounts.models import Status as AccountStatus
 from chalicelib.callers.models import CallerKind, Scope
 from chalicelib.mail.models import ClosedReason
@@ -28,72 +28,6 @@ LinkUrl = Annotated[
 ]
 Withdraw = Annotated[list[str], says("The provider's pages where the owner can take it back by hand.")]
 Cursor = Annotated[str | None, says("For the next page; null on the last.")]
-
-
-class Connector(Record, frozen=True):
-    """Our OAuth client as it is registered at a provider; never its secret."""
-
-    id: ConnectorId
-    provider: Literal["microsoft", "google"]
-    name: str
-    client_id: Annotated[str, says("The client's id at the provider.")]
-    tenant: Annotated[str, says("Microsoft's directory; empty for Google.")]
-    redirect_uri: Annotated[
-        str, Meta(description="To be registered at the provider, character by character.")
-    ]
-    created_at: Time
-    secret_saved_at: Annotated[Time | None, says("When its secret was last replaced.")]
-    problem: Annotated[Diagnosis | None, says("Why the provider refuses the client, if it does.")]
-
-
-class ConnectorList(Record, frozen=True):
-    """Every connector, the oldest first."""
-
-    connectors: list[Connector]
-
-
-class SecretCheck(Record, frozen=True):
-    """Whether the provider takes a client secret."""
-
-    ok: Annotated[bool | None, says("Null where the provider was not, or could not be asked.")]
-    diagnosis: Annotated[Diagnosis | UnsetType, says("What it has against it.")] = UNSET
-
-
-class CheckedConnector(Connector, frozen=True):
-    """A new connector, and whether its client and secret are right."""
-
-    check: SecretCheck
-
-
-class ReplacedSecret(Connector, frozen=True):
-    """A connector whose secret was replaced."""
-
-    check: SecretCheck
-    previous_kept: Annotated[bool, says("AWS keeps the secret before it (AWSPREVIOUS).")]
-
-
-class AccountInBrief(Record, frozen=True):
-    """An account in the list of its connector."""
-
-    id: AccountId
-    name: str
-    address: str
-    status: AccountStatus
-
-
-class ConnectorWithAccounts(Connector, frozen=True):
-    """A connector, and a page of those of its accounts that the caller may use."""
-
-    accounts: list[AccountInBrief]
-    cursor: Cursor
-
-
-class DeletedConnector(Record, frozen=True):
-    """A connector that is gone."""
-
-    id: ConnectorId
-    deleted: Literal[True]
-    secret_recoverable_until: Annotated[Time, says("Until then AWS can restore its secret.")]
 
 
 class Paused(Record, frozen=True):
@@ -129,10 +63,15 @@ class Account(Record, frozen=True):
     address: Annotated[str, format_of("email", "sales@example.com")]
     display_name: Annotated[str, says("The name beside the address in From.")]
     connector: ConnectorId
-    auth_mode: Annotated[AuthMode, says("How it proves itself: by its owner's consent.")]
+    auth_mode: Annotated[AuthMode, says("How it proves itself.")]
+    signs_in_as: Annotated[str, says("Who signs in, where that is not the mailbox itself.")]
+    smtp_user: Annotated[str, says("The user name at the mail server, where it is not the address.")]
+    from_policy: Annotated[FromPolicy, says("What becomes of messages from other addresses.")]
+    from_addresses: Annotated[list[str], says("Addresses that messages may come from, besides its own.")]
+    always_name: Annotated[bool, says("Its messages bear its display name, whatever they ask for.")]
     status: Annotated[AccountStatus, says("What it can do at this moment.")]
     created_at: Time
-    connected_at: Annotated[Time | None, says("When its owner last consented.")]
+    connected_at: Annotated[Time | None, says("When it was last connected.")]
     token_expires_at: Annotated[
         Time | None, says("When its access token ends; a new one is fetched by itself.")
     ]
@@ -160,11 +99,42 @@ class ConnectLink(Record, frozen=True):
     connect_link_expires_at: Time
 
 
-class AccountWithLink(Account, kw_only=True, frozen=True):
-    """An account, and the link by which its owner connects it."""
+class Step(Record, frozen=True):
+    """One step of signing in to a mail server."""
 
-    connect_link: LinkUrl
-    connect_link_expires_at: Time
+    step: Annotated[str, says("Its name: `token`, `connect`, `ehlo`, `starttls`, `auth`, `quit` and others.")]
+    ok: bool
+    said: Annotated[str, says("What the server said.")]
+    ms: Annotated[int, says("How long it took, in milliseconds.")]
+
+
+class Connection(Record, frozen=True):
+    """What was seen when an account was connected without its owner's browser."""
+
+    ok: Annotated[bool, says("It is connected, and mail could be handed over now.")]
+    connected: Annotated[
+        bool, says("It is connected; with `ok` false its token is kept and the mail server does not take it.")
+    ]
+    steps: list[Step]
+    diagnosis: Annotated[Diagnosis | UnsetType, says("What is wrong, if something is.")] = UNSET
+    next: Annotated[str | UnsetType, says("How to go on, where it did not succeed.")] = UNSET
+
+
+class ConnectedAccount(Account, kw_only=True, frozen=True):
+    """An account, and what became of connecting it."""
+
+    connection: Connection
+
+
+class AccountWithLink(Account, kw_only=True, frozen=True):
+    """An account, and the link by which its owner connects it.
+
+    One that needs no consent has no link: `connection` says what became of connecting it.
+    """
+
+    connect_link: LinkUrl | UnsetType = UNSET
+    connect_link_expires_at: Time | UnsetType = UNSET
+    connection: Connection | UnsetType = UNSET
 
 
 class DisconnectedAccount(Account, kw_only=True, frozen=True):
@@ -186,19 +156,12 @@ class DeletedAccount(Record, frozen=True):
     withdraw: Withdraw
 
 
-class Step(Record, frozen=True):
-    """One step of signing in to a mail server."""
-
-    step: Annotated[str, says("Its name: `token`, `connect`, `ehlo`, `starttls`, `auth`, `quit` and others.")]
-    ok: bool
-    said: Annotated[str, says("What the server said.")]
-    ms: Annotated[int, says("How long it took, in milliseconds.")]
-
-
 class Verification(Record, frozen=True):
     """Whether mail could be handed over now, by what was seen at each step."""
 
     ok: bool
+    protocol: Annotated[str, says("At which of its servers: `smtp`, `imap`, `pop`, `graph` or `gmail`.")]
+    smtp_user: Annotated[str, says("The user name at the mail server.")]
     steps: list[Step]
     diagnosis: Annotated[Diagnosis | UnsetType, says("What is wrong, if something is.")] = UNSET
 

@@ -40,7 +40,7 @@ class AccountServices(Shared):
         from chalicelib.accounts.registry import Registry
 
         tables = (self.connectors_table, self.accounts_table, self.authorizations_table)
-        return Registry(*tables, self.catalogue, self.clock)
+        return Registry(*tables, self.catalogue, self.resolve, self.clock)
 
     @cached_property
     def connect(self) -> Connect:
@@ -101,7 +101,8 @@ class AccountServices(Shared):
         """Changes of connectors and accounts."""
         from chalicelib.accounts.changing import Changing
 
-        return Changing(self.connectors_table, self.accounts_table, self.clock)
+        tables = (self.connectors_table, self.accounts_table)
+        return Changing(*tables, self.catalogue, self.registry.checked, self.clock)
 
     @cached_property
     def pausing(self) -> Pausing:
@@ -123,17 +124,18 @@ class AccountServices(Shared):
         from chalicelib.accounts.disconnecting import Disconnecting
 
         lanes = (self._hold_disconnected, self._open_lane)
-        return Disconnecting(self._stores, self.providers, self.keeper, *lanes, self.clock)
+        return Disconnecting(self._stores, self.providers, self.secrets, self.keeper, lanes, self.clock)
 
     @cached_property
     def verifying(self) -> Verifying:
         """Trying an account out. The function that does it refreshes tokens by itself: it holds both keys."""
         from chalicelib.accounts.access import AccessTokens
         from chalicelib.accounts.verifying import Verifying
+        from chalicelib.wiring.probes import probes
 
         opened = self.access_tokens_vault.open
         tokens = AccessTokens(self.access_tokens_table, opened, self._refresh_here, self.clock)
-        return Verifying(self._stores, tokens, self._probe)
+        return Verifying(self._stores, tokens, probes(self, self._probe), self.catalogue.of)
 
     @cached_property
     def access_tokens(self) -> AccessTokens:
@@ -146,10 +148,15 @@ class AccountServices(Shared):
     @cached_property
     def providers(self) -> Providers:
         """The providers, spoken to by their own libraries."""
+        from chalicelib.network import Trust
         from chalicelib.providers import Providers
 
         return Providers(
-            self.catalogue, web_identity=self.web_identity, extra_ca=self.settings.extra_ca, now=self.clock
+            self.catalogue,
+            web_identity=self.web_identity,
+            trust=Trust(self.settings.extra_ca),
+            resolve=self.resolve,
+            now=self.clock,
         )
 
     @cached_property
@@ -165,7 +172,8 @@ class AccountServices(Shared):
     def _consents(self) -> Consents:
         from chalicelib.accounts.consent import Consents
 
-        return Consents(self.grants_table, self.connectors_table, self.keeper, self._open_lane, self.clock)
+        told = (self._open_lane, self._probe)
+        return Consents(self.grants_table, self.connectors_table, self.keeper, *told, self.clock)
 
     @cached_property
     def _stores(self) -> Stores:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chalicelib.callers.registry import Callers
     from chalicelib.mail.lane import Lane
     from chalicelib.providers.catalogue import Catalogue
+    from chalicelib.providers.facts import ProviderFacts
     from chalicelib.transports.smtp.session import SmtpSession
 
 
@@ -48,9 +49,21 @@ class Shared(Aws):
 
         return tls_context(self.settings.extra_ca)
 
+    def tls_of(self, facts: ProviderFacts) -> ssl.SSLContext:
+        """How the mail servers of a provider are trusted."""
+        from chalicelib.network import Trust, tls_context
+
+        trust = Trust(self.settings.extra_ca).also(facts.extra_ca)
+        return tls_context(trust.extra_ca) if facts.extra_ca else self.tls
+
+    def resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a host that may be connected to."""
+        from chalicelib.network import resolve
+
+        return resolve(host, port, self.settings.allowed_private_networks)
+
     def _open_session(self, account: Account, connector: Connector, **heard: Any) -> SmtpSession:
         from chalicelib.accounts.models import AuthMode
-        from chalicelib.network import resolve
         from chalicelib.transports.smtp.sasl import Login
         from chalicelib.transports.smtp.session import Server, SmtpSession
 
@@ -58,7 +71,7 @@ class Shared(Aws):
         return SmtpSession(
             Server(facts.smtp_host, facts.smtp_port, implicit_tls=facts.smtp_tls == "implicit"),
             Login(account.user, by_password=account.auth_mode is AuthMode.PASSWORD),
-            tls=self.tls,
-            resolve=lambda host, port: resolve(host, port, self.settings.allowed_private_networks),
+            tls=self.tls_of(facts),
+            resolve=self.resolve,
             **heard,
         )

@@ -5,8 +5,9 @@ Bottom to top:
 - ``temperaments``, ``models``: values. ``store``: everything the provider remembers, in memory.
 - ``refusals``: why a request is refused. ``dialect``: what differs between the providers that are played,
   with ``microsoft``, ``google`` and ``openid`` as its implementations.
-- ``assertions``, ``applications``: JWTs that are signed by a client's key, and Microsoft's rules for them.
-- ``requests``, ``grants``, ``oauth``: Authlib's authorization server over that memory.
+- ``clouds``, ``assertions``, ``applications``: Microsoft's clouds, JWTs that clients sign, and Microsoft's
+  rules for them.
+- ``requests``, ``grants``, ``own_grants``, ``oauth``: Authlib's authorization server over that memory.
 - ``faults``: failures that a test orders. ``pages``, ``interactions``: what a person sees and clicks.
 - ``control``: the API by which tests arrange things and look behind the scenes.
 - ``urls``, ``answers``, ``web``: addresses and what they answer.

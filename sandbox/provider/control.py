@@ -205,11 +205,11 @@ class Control:
         value = form if form is not None else _read(request, TokenOrder).token
         token = self._store.access_token(value)
         if token is None:
-            return {"active": False, "reason": "unknown"}
+            return _unusable("unknown")
         reason = self._inactive(token)
         client = self._store.client(token.client_id)
         if reason or client is None:
-            return {"active": False, "reason": reason or "client unknown"}
+            return _unusable(reason or "client unknown")
         user = self._store.user(token.user)
         return {
             "active": True,
@@ -235,7 +235,7 @@ class Control:
         value = form if form is not None else _read(request, TokenOrder).token
         user = next((user for user in self._store.users() if value and user.app_password == value), None)
         if user is None:
-            return {"active": False, "reason": "unknown"}
+            return _unusable("unknown")
         return {"active": True, "reason": "", "user": user.address, "username": user.address}
 
     def reset(self, request: Request) -> Json:
@@ -262,6 +262,10 @@ def _read(request: Request, kind: type[T]) -> T:
         return msgspec.json.decode(request.get_data(), type=kind)
     except msgspec.DecodeError as error:
         raise BadRequest(str(error)) from error
+
+
+def _unusable(reason: str) -> Json:
+    return {"active": False, "reads_mail": False, "reason": reason}
 
 
 def _public(value: Client | User | AccessToken | RefreshToken) -> Json:

@@ -10,13 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from authlib.common.urls import add_params_to_uri
-from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, InvalidRequestError, grants
+from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError, grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core import UserInfo
 from authlib.oidc.core.grants import OpenIDCode
 
-from sandbox.provider.assertions import Assertion
-from sandbox.provider.models import Client, Code, Grant, RefreshToken, User
+from sandbox.provider.models import Client, Code, RefreshToken, User
 from sandbox.provider.refusals import Reason, Refusal
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
 
     from sandbox.provider.dialect import Dialect
-    from sandbox.provider.google import Google
-    from sandbox.provider.microsoft import Microsoft
     from sandbox.provider.oauth import OAuthServer
     from sandbox.provider.requests import ProviderRequest
 
@@ -40,13 +37,9 @@ class ClientCheck(grants.BaseGrant):
 
     def authenticate_token_endpoint_client(self) -> Client:
         """Return the client that the request authenticates; raise ``Refusal``."""
-        dialect = self.server.dialect
-        try:
-            client = self.server.authenticate_client(self.request, dialect.auth_methods)
-        except InvalidClientError as error:
-            raise self.server.client_refusal(self.request) from error
-        dialect.check_tenant(cast("Client", client), self.request.tenant)
-        return cast("Client", client)
+        client = self.server.authenticated(self.request)
+        self.server.dialect.check_tenant(client, self.request.tenant)
+        return client
 
 
 class CodeGrant(ClientCheck, grants.AuthorizationCodeGrant):
@@ -181,68 +174,6 @@ class RefreshGrant(ClientCheck, grants.RefreshTokenGrant):
         temperament = cast("Client", self.request.client).temperament
         if temperament.rotates and not temperament.old_stays_valid:
             self.server.store.end_refresh_token(refresh_token)
-
-
-class AppGrant(ClientCheck, grants.ClientCredentialsGrant):
-    """The client credentials grant (RFC 6749 section 4.4), as Microsoft has it."""
-
-    def validate_token_request(self) -> None:
-        """Check client, tenant and scope; raise ``Refusal``."""
-        dialect = cast("Microsoft", self.server.dialect)
-        scopes = dialect.app_scopes(self.request.payload.scope or "", self.request.tenant)
-        client = self.authenticate_token_endpoint_client()
-        self.request.client = client
-        self.request.own_grant = _own_grant(client, "", scopes, self.server)
-
-    def create_token_response(self) -> Any:
-        """Issue an access token; the answer names no scope."""
-        return _issue(self)
-
-
-class ServiceAccountGrant(grants.BaseGrant, grants.TokenEndpointMixin):
-    """The JWT bearer grant (RFC 7523 section 2.1), as Google has it for service accounts."""
-
-    GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-    request: ProviderRequest
-    server: OAuthServer
-
-    def validate_token_request(self) -> None:
-        """Check signature and delegation; raise ``Refusal``."""
-        dialect, store = cast("Google", self.server.dialect), self.server.store
-        assertion = read(self.request.form.get("assertion", ""))
-        account = store.service_account(assertion.claim("iss"))
-        client = store.client(account.client_id) if account else None
-        if account is None or client is None:
-            raise Refusal(Reason.ASSERTION_CLIENT)
-        dialect.check_account(account, assertion, store.clock())
-        scopes = dialect.scopes(assertion.claim("scope"))
-        subject = assertion.claim("sub")
-        user = dialect.check_delegation(account, subject, scopes).address if subject else account.email
-        self.request.client = client
-        self.request.own_grant = _own_grant(client, user, scopes, self.server)
-
-    def create_token_response(self) -> Any:
-        """Issue an access token; the answer names no scope."""
-        return _issue(self)
-
-
-def read(text: str) -> Assertion:
-    """Return an assertion; raise ``Refusal`` for what is none."""
-    try:
-        return Assertion.read(text)
-    except ValueError as error:
-        raise Refusal(Reason.ASSERTION_MALFORMED, detail="") from error
-
-
-def _own_grant(client: Client, user: str, scopes: tuple[str, ...], server: OAuthServer) -> Grant:
-    return Grant(f"own-{client.client_id}-{user}", client.client_id, user, scopes, server.store.clock())
-
-
-def _issue(grant: AppGrant | ServiceAccountGrant) -> Any:
-    scope = " ".join(grant.request.parent.scopes)
-    token = grant.generate_token(scope=scope, include_refresh_token=False)
-    grant.save_token(token)
-    return 200, {name: value for name, value in token.items() if name != "scope"}, grant.TOKEN_RESPONSE_HEADER
 
 
 class RequiredChallenge(CodeChallenge):

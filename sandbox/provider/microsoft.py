@@ -7,11 +7,11 @@ import base64
 import json
 import re
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sandbox.provider.applications import check_certificate, check_federation
+from sandbox.provider.clouds import CLOUDS, Cloud
 from sandbox.provider.dialect import IDENTITY_SCOPES, Dialect, ErrorAnswer, Json, ScopeRow, random_text
 from sandbox.provider.microsoft_errors import ERRORS, NAMED
 from sandbox.provider.refusals import Reason, Refusal
@@ -44,33 +44,6 @@ _TEXTS = {
     "Mail.Send": "Send mail as you",
     "User.Read": "Sign you in and read your profile",
 }
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """A national cloud with a login host of its own, which is a path here. ``graphs`` has its usual first."""
-
-    name: str
-    path: str
-    outlooks: tuple[str, ...]
-    graphs: tuple[str, ...]
-
-
-CLOUDS = (
-    Cloud(
-        "global",
-        "",
-        ("https://outlook.office.com", "https://outlook.office365.com"),
-        ("https://graph.microsoft.com",),
-    ),
-    Cloud(
-        "us",
-        "/us",
-        ("https://outlook.office365.us", "https://outlook-dod.office365.us"),
-        ("https://graph.microsoft.us", "https://dod-graph.microsoft.us"),
-    ),
-    Cloud("cn", "/cn", ("https://partner.outlook.cn",), ("https://microsoftgraph.chinacloudapi.cn",)),
-)
 
 
 class Microsoft(Dialect):

@@ -14,9 +14,9 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError, OAut
 from werkzeug.wrappers import Response
 
 from sandbox.provider.assertions import CLIENT_ASSERTION
-from sandbox.provider.grants import CodeGrant, IdentityToken, RefreshGrant, RequiredChallenge, read
+from sandbox.provider.grants import CodeGrant, IdentityToken, RefreshGrant, RequiredChallenge
 from sandbox.provider.models import AccessToken, Client, Code, Grant, RefreshToken, User
-from sandbox.provider.refusals import Reason, Refusal
+from sandbox.provider.refusals import Reason, Refusal, assertion_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +107,7 @@ class OAuthServer(AuthorizationServer):
         client_id = request.form.get("client_id")
         if not text or request.form.get("client_assertion_type") != CLIENT_ASSERTION:
             return None
-        assertion = read(text)
+        assertion = assertion_of(text)
         client = query_client(client_id or assertion.claim("sub"))
         if client is not None:
             endpoint = request.uri.partition("?")[0]
@@ -145,13 +145,7 @@ class OAuthServer(AuthorizationServer):
 
     def revoke(self, request: ProviderRequest) -> bool:
         """End the grant of a token, whichever of its tokens is named; say whether there was one."""
-        if self.dialect.revokes_unknown:
-            try:
-                client = self.authenticate_client(request, self.dialect.auth_methods)
-            except InvalidClientError as error:
-                raise self.client_refusal(request) from error
-        else:
-            client = None
+        client = self.authenticated(request) if self.dialect.revokes_unknown else None
         value = request.payload.data.get("token", "")
         token = self.store.refresh_token(value) or self.store.access_token(value)
         foreign = token is not None and client is not None and token.client_id != client.client_id
@@ -161,7 +155,14 @@ class OAuthServer(AuthorizationServer):
         self.store.end_access_tokens(token.grant_id)
         return True
 
-    def client_refusal(self, request: ProviderRequest) -> Refusal:
+    def authenticated(self, request: ProviderRequest) -> Client:
+        """Return the client that the request authenticates; raise ``Refusal``."""
+        try:
+            return cast("Client", self.authenticate_client(request, self.dialect.auth_methods))
+        except InvalidClientError as error:
+            raise self._client_refusal(request) from error
+
+    def _client_refusal(self, request: ProviderRequest) -> Refusal:
         """Say why a client could not be authenticated: unknown, without a secret, or with a wrong one."""
         basic_id, basic_secret = request.basic_credentials
         client_id = request.form.get("client_id") or basic_id or ""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from authlib.oauth2.rfc6749 import OAuth2Error
 
+from sandbox.provider.assertions import Assertion
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -85,3 +87,11 @@ def reason_of(error: OAuth2Error) -> tuple[Reason, Mapping[str, str]]:
         return error.reason, error.details
     reason = _AUTHLIB_REASONS.get(str(error.error), Reason.PARAMETER)
     return reason, {"detail": str(error.get_error_description() or error.error)}
+
+
+def assertion_of(text: str) -> Assertion:
+    """Return an assertion; raise ``Refusal`` for what is none."""
+    try:
+        return Assertion.read(text)
+    except ValueError as error:
+        raise Refusal(Reason.ASSERTION_MALFORMED, detail="") from error

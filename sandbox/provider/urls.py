@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from werkzeug.routing import Map, Rule, RuleFactory, Submount
 
-from sandbox.provider.microsoft import CLOUDS
+from sandbox.provider.clouds import CLOUDS
 from sandbox.provider.openid import PATH
 
 

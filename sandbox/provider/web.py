@@ -13,15 +13,16 @@ from werkzeug.wrappers import Request, Response
 
 from sandbox.provider.answers import as_json, error_page, fault_answer, outcome, without
 from sandbox.provider.assertions import Assertion
+from sandbox.provider.clouds import CLOUDS
 from sandbox.provider.control import Control
 from sandbox.provider.faults import Fault, FaultBook, RequestFacts
 from sandbox.provider.google import Google
-from sandbox.provider.grants import AppGrant, ServiceAccountGrant
 from sandbox.provider.interactions import Interactions
-from sandbox.provider.microsoft import CLOUDS, Microsoft
+from sandbox.provider.microsoft import Microsoft
 from sandbox.provider.models import TokenRequest
 from sandbox.provider.oauth import OAuthServer
 from sandbox.provider.openid import OpenId
+from sandbox.provider.own_grants import AppGrant, ServiceAccountGrant
 from sandbox.provider.refusals import Refusal
 from sandbox.provider.requests import ProviderRequest
 from sandbox.provider.urls import URLS

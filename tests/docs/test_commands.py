@@ -53,7 +53,7 @@ def test_the_commands_of_a_page_exist(page: Path) -> None:
     [
         "./mailgrant acounts list",
         "./mailgrant accounts list --jsn",
-        "./mailgrant connectors add --provider yahoo",
+        "./mailgrant connectors add --provider zoho",
         "./mailgrant status && make tset",
         "cat letter.txt | ./mailgrant send --acount sales",
     ],

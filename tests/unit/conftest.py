@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from tests.unit.accounts_world import people
 from tests.unit.aws_tables import aws
-from tests.unit.mailing_world import mail, mail_server, mailing
+from tests.unit.mailing_world import dovecot, mail, mail_server, mailing
 
-__all__ = ["aws", "mail", "mail_server", "mailing", "people"]
+__all__ = ["aws", "dovecot", "mail", "mail_server", "mailing", "people"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox.dovecot import Dovecot
 from sandbox.mailserver.client import MailServerClient
 from sandbox.mailserver.server import MailServer
 from tests.unit.accounts_world import World
@@ -26,6 +27,16 @@ def mail_server(people: tuple[Provider, ControlClient, Authority]) -> Iterator[M
     provider, _, authority = people
     certificate = authority.issue("mail")
     with MailServer(certificate.certfile, certificate.keyfile, provider.url, authority.cafile) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dovecot(people: tuple[Provider, ControlClient, Authority]) -> Iterator[Dovecot]:
+    """A server of IMAP and POP3 that takes the provider's tokens and app passwords."""
+    if missing := Dovecot.missing():
+        pytest.skip(missing)
+    provider, _, authority = people
+    with Dovecot(authority.issue("dovecot"), provider.url, authority.cafile) as server:
         yield server
 
 

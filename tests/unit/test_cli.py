@@ -26,6 +26,7 @@ ACCOUNT = {
     "id": "acc_" + "a" * 20,
     "name": "sales",
     "address": "sales@mail.example",
+    "auth_mode": "authorization_code",
     "status": "needs_reconnect",
     "connected_at": "2026-01-01T00:00:00.000Z",
     "token_expires_at": None,

@@ -85,7 +85,7 @@ def test_an_idempotency_key_that_cannot_stand_in_a_header(key: str) -> None:
         ((*SEND, "--text", "@/nowhere"), "/nowhere"),
         (("send", "--to", "a@example.net"), "--account"),
         (("keys", "create", "x", "--scope", "all", "--account", "*"), "--scope"),
-        (("connectors", "add", "--provider", "yahoo", "--name", "x", "--client-id", "x"), "--provider"),
+        (("connectors", "add", "--provider", "zoho", "--name", "x", "--client-id", "x"), "--provider"),
         (("acounts", "list"), "acounts"),
     ],
 )

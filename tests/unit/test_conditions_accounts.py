@@ -128,7 +128,7 @@ def test_a_name_that_is_taken_stays_with_its_account(stores: Gateway) -> None:
 
 def renamed(stores: Gateway, account: Account, name: str, *, now: int = NOW) -> bool:
     """Gives the account as it was read another name."""
-    return stores.accounts_table.describe(account, name=name, display_name="", now=now)
+    return stores.accounts_table.describe(account, replace(account, name=name), now=now)
 
 
 def test_an_account_that_was_renamed_meanwhile_is_not_renamed(stores: Gateway) -> None:
@@ -214,9 +214,9 @@ def test_no_secret_is_noted_of_a_connector_that_does_not_exist(stores: Gateway) 
 def test_a_connector_whose_client_changed_meanwhile_stays(stores: Gateway) -> None:
     connector = new_connector(stores)
     table = stores.connectors_table
-    assert table.describe(connector, name="first", client_id="other", tenant="")
+    assert table.describe(connector, replace(connector, name="first", client_id="other"))
 
-    assert not table.describe(connector, name="second", client_id="third", tenant="")
+    assert not table.describe(connector, replace(connector, name="second", client_id="third"))
     assert getattr(table.get(connector.id), "name", "") == "first"
 
 

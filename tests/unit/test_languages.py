@@ -55,7 +55,7 @@ def meanings() -> Iterator[str]:
     for diagnosis in (invalid("x"), outcomes.WRONG_ISSUER, outcomes.NO_REFRESH_TOKEN):
         yield from (diagnosis.message, diagnosis.fix)
     for facts in (GOOGLE, MICROSOFT):
-        yield from facts.scopes_in_words
+        yield from (*facts.scopes_in_words, *facts.protocol_words.values())
     yield from connect.BOXES.values()
 
 

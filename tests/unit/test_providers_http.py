@@ -12,6 +12,7 @@ import pytest
 
 from chalicelib.diagnosis import DiagnosisClass
 from chalicelib.errors import Diagnosed
+from chalicelib.network import Trust
 from chalicelib.providers.http import LIMIT, ProviderHttp, retry_after
 from sandbox.certs import Authority
 
@@ -82,7 +83,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_a_json_object_is_given(server: Server) -> None:
-    reply = ProviderHttp("google", server.authority.pem).post(f"{server.url}/good", {"a": "b"})
+    reply = ProviderHttp("google", Trust(server.authority.pem)).post(f"{server.url}/good", {"a": "b"})
 
     assert reply.values == {"access_token": "abc"}
     assert "abc" not in repr(reply)
@@ -105,7 +106,7 @@ def test_O18_an_answer_that_says_nothing_of_the_mailbox_is_tried_later(
     server.asked.clear()
 
     with pytest.raises(Diagnosed) as refused:
-        ProviderHttp("google", server.authority.pem).post(f"{server.url}{path}", {})
+        ProviderHttp("google", Trust(server.authority.pem)).post(f"{server.url}{path}", {})
 
     assert refused.value.diagnosis.class_ is DiagnosisClass.RETRY
     assert refused.value.diagnosis.code == code
@@ -115,7 +116,7 @@ def test_O18_an_answer_that_says_nothing_of_the_mailbox_is_tried_later(
 @pytest.mark.parametrize(("path", "seconds"), [("/429", 7), ("/429-without", 60), ("/500", None)])
 def test_r14_retry_after_is_kept(server: Server, path: str, seconds: int | None) -> None:
     with pytest.raises(Diagnosed) as refused:
-        ProviderHttp("google", server.authority.pem).post(f"{server.url}{path}", {})
+        ProviderHttp("google", Trust(server.authority.pem)).post(f"{server.url}{path}", {})
 
     assert refused.value.diagnosis.retry_after == seconds
 
@@ -124,14 +125,14 @@ def test_O18_a_redirect_is_not_followed(server: Server) -> None:
     server.asked.clear()
 
     with pytest.raises(Diagnosed):
-        ProviderHttp("google", server.authority.pem).get(f"{server.url}/redirect")
+        ProviderHttp("google", Trust(server.authority.pem)).get(f"{server.url}/redirect")
 
     assert server.asked == ["/redirect"]
 
 
 def test_a_refusal_is_diagnosed(server: Server) -> None:
     with pytest.raises(Diagnosed) as refused:
-        ProviderHttp("google", server.authority.pem).post(f"{server.url}/refused", {})
+        ProviderHttp("google", Trust(server.authority.pem)).post(f"{server.url}/refused", {})
 
     assert refused.value.diagnosis.class_ is DiagnosisClass.RECONNECT
 

@@ -1,14 +1,19 @@
-"""Verifying an account: what its mail server says to a sign-in, and that nothing is sent."""
+"""Verifying an account: what its servers say to a sign-in, and that nothing is sent."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
 
 from chalicelib.accounts import verifying
-from chalicelib.errors import NotFound
+from chalicelib.accounts.models import Account
+from chalicelib.errors import InvalidInput, NotFound
 from chalicelib.ids import new_id
+from chalicelib.providers.catalogue import GOOGLE, MICROSOFT, OTHER, YANDEX
+from chalicelib.providers.facts import merged
+from sandbox.dovecot import Dovecot
 from sandbox.mailserver.client import MailServerClient
 from tests.unit.accounts_world import World
 from tests.unit.api_world import Api
@@ -156,3 +161,155 @@ def test_an_account_without_a_usable_consent_ends_at_its_token(world: World, mai
 def test_an_account_that_does_not_exist_is_not_verified(world: World) -> None:
     with pytest.raises(NotFound):
         world.functions.connect("verify", {"account_id": new_id("acc")})
+
+
+def test_O11_a_shared_mailbox_is_opened_by_the_name_that_works_and_that_is_kept(
+    world: World, mail: MailServerClient
+) -> None:
+    account = shared(world, mail)
+    mail.settings("microsoft", smtp_user="mailbox")
+
+    answer = verify(world, account.id)
+
+    assert answer["ok"] is True
+    assert [step["ok"] for step in answer["steps"] if step["step"] == "auth"] == [False, True]
+    assert world.read(account).smtp_user == account.address
+    assert world.refreshes(account) == 0
+
+    mail.settings("microsoft", smtp_user="signed_in")
+    again = verify(world, account.id)
+
+    assert again["ok"] is True
+    assert world.read(account).smtp_user == account.signs_in_as
+    assert [step["ok"] for step in verify(world, account.id)["steps"] if step["step"] == "auth"] == [True]
+
+
+def test_no_name_is_kept_where_none_works(world: World, mail: MailServerClient) -> None:
+    account = shared(world, mail)
+    mail.inject("AUTH", "reply", code=535, text="5.7.3 Authentication unsuccessful", times=None)
+
+    answer = verify(world, account.id)
+
+    assert answer["diagnosis"]["code"] == "smtp_535_5.7.3"
+    assert len([step for step in answer["steps"] if step["step"] == "auth"]) == 4  # two names, two tokens
+    assert world.read(account).smtp_user == ""
+
+
+def test_a_server_that_is_busy_is_not_tried_by_another_name(world: World, mail: MailServerClient) -> None:
+    account = shared(world, mail)
+    mail.inject("AUTH", "reply", code=454, text="4.7.0 Too many login attempts")
+
+    answer = verify(world, account.id)
+
+    assert answer["diagnosis"]["class"] == "pause"
+    assert len([step for step in answer["steps"] if step["step"] == "auth"]) == 1
+
+
+def shared(world: World, mail: MailServerClient) -> Account:
+    """A connected account of a shared mailbox, into which a person signs in."""
+    person = f"{new_id('key')}@mail.example".lower()
+    mailbox = f"info-{person}"
+    connector = world.connector("microsoft")
+    world.control.register_user(person, provider="microsoft")
+    mail.mailbox(mailbox, full_access=[person], send_as=[person])
+    account = Account(new_id("acc"), mailbox, mailbox, connector.id, world.now(), signs_in_as=person)
+    assert world.accounts_table.add(account)
+    assert world.sign_in(account, person)["outcome"] == "connected"
+    return world.read(account)
+
+
+@pytest.fixture
+def reading(world: World, dovecot: Dovecot) -> World:
+    """The services of a deployment whose Google has a server of IMAP and POP3, too."""
+    known = world.settings.provider_endpoints
+    hosts = {
+        "imap_host": "127.0.0.1",
+        "imap_port": dovecot.ports["imaps"],
+        "pop_host": "127.0.0.1",
+        "pop_port": dovecot.ports["pop3s"],
+    }
+    world.settings = replace(
+        world.settings, provider_endpoints={**known, "google": {**known["google"], **hosts}}
+    )
+    return world
+
+
+@pytest.mark.parametrize(("protocol", "last"), [("imap", "logout"), ("pop", "quit")])
+def test_a_mailbox_is_signed_in_to_where_it_is_read(
+    reading: World, mail: MailServerClient, protocol: str, last: str
+) -> None:
+    account = reading.connected("google")
+
+    answer = reading.functions.connect("verify", {"account_id": account.id, "protocol": protocol})
+
+    assert answer["ok"] is True
+    assert answer["protocol"] == protocol
+    assert steps(answer) == dict.fromkeys(["token", "connect", "capabilities", "auth", last], True)
+    assert mail.sessions() == []
+    assert reading.access_tokens.fresh(account.id).value.reveal() not in str(answer)
+
+
+@pytest.mark.parametrize("protocol", ["imap", "pop"])
+def test_a_server_of_mail_that_refuses_a_token_gets_one_fresh_one(reading: World, protocol: str) -> None:
+    account = reading.connected("google")
+    reading.control.revoke(account.address, what="access")
+
+    answer = reading.functions.connect("verify", {"account_id": account.id, "protocol": protocol})
+
+    assert answer["ok"] is True
+    assert [step["ok"] for step in answer["steps"] if step["step"] == "auth"] == [False, True]
+    assert reading.refreshes(account) == 1
+
+
+@pytest.mark.parametrize("protocol", ["imap", "pop"])
+@pytest.mark.parametrize("right", [True, False])
+def test_a_password_is_tried_where_mail_is_read(
+    reading: World, mail: MailServerClient, protocol: str, *, right: bool
+) -> None:
+    account = reading.account(reading.connector("google"))
+    reading.control.register_user(account.address, provider="google", app_password="abcd efgh")
+    assert reading.direct.connect(account.id, "password", password="abcd efgh")["ok"] is True
+    if not right:
+        reading.control.register_user(account.address, provider="google", app_password="another one")
+
+    answer = reading.functions.connect("verify", {"account_id": account.id, "protocol": protocol})
+
+    assert answer["ok"] is right
+    assert "abcd" not in str(answer)
+    if not right:
+        assert answer["diagnosis"]["class"] == "reconnect"
+
+
+def test_a_protocol_that_the_provider_does_not_have_is_refused(world: World) -> None:
+    account = world.connected("microsoft")
+
+    for protocol in ("gmail", "nntp"):
+        with pytest.raises(InvalidInput) as refused:
+            world.functions.connect("verify", {"account_id": account.id, "protocol": protocol})
+        assert refused.value.field == "protocol"
+
+
+@pytest.mark.parametrize(
+    ("facts", "required", "protocol"),
+    [
+        (MICROSOFT, (MICROSOFT.protocol_scopes["smtp"],), "smtp"),
+        (MICROSOFT, (MICROSOFT.protocol_scopes["graph"],), "graph"),
+        (MICROSOFT, tuple(MICROSOFT.protocol_scopes.values()), "smtp"),
+        (MICROSOFT, (MICROSOFT.protocol_scopes["imap"],), "imap"),
+        (GOOGLE, GOOGLE.required_scopes, "smtp"),
+        (GOOGLE, (GOOGLE.protocol_scopes["gmail"],), "gmail"),
+        (YANDEX, YANDEX.required_scopes, "smtp"),
+        (OTHER, (), "smtp"),
+    ],
+)
+def test_without_a_word_the_protocol_is_the_one_that_is_used(
+    facts: Any, required: tuple[str, ...], protocol: str
+) -> None:
+    assert verifying.usual_protocol(replace(facts, required_scopes=required)) == protocol
+
+
+@pytest.mark.parametrize("day", ["2027-02-30", "20270131", "soon", 20270131])
+def test_the_end_of_a_secret_is_a_day(day: object) -> None:
+    assert merged(MICROSOFT, {"secret_expires_at": "2027-01-31"}).secret_expires_at == "2027-01-31"
+    with pytest.raises(ValueError, match="secret_expires_at"):
+        merged(MICROSOFT, {"secret_expires_at": day})

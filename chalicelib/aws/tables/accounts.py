@@ -32,6 +32,16 @@ EXISTS = "attribute_exists(#account)"
 LIVES = f"{EXISTS} AND attribute_not_exists(#deleted_at)"
 NAME = "name#"
 BY_CONNECTOR = "by_connector"
+DESCRIBED = (
+    "name",
+    "display_name",
+    "signs_in_as",
+    "smtp_user",
+    "from_policy",
+    "from_addresses",
+    "always_name",
+)
+"""Facts that administrators change."""
 
 
 class AccountsTable:
@@ -103,16 +113,29 @@ class AccountsTable:
         found = [str(from_item(item)["account"]) for item in answer["Items"]]
         return found, found[-1] if found and "LastEvaluatedKey" in answer else None
 
-    def describe(self, account: Account, *, name: str, display_name: str, now: int) -> bool:
-        """Gives an account another name and display name; False when that name is taken, or it changed."""
-        changes = {"name": name, "display_name": display_name}
+    def describe(self, account: Account, changed: Account, *, now: int) -> bool:
+        """Writes what of its description was changed; False when the name is taken, or was changed since."""
+        rows = _row(account), _row(changed)
+        changes = {name: rows[1][name] for name in DESCRIBED if rows[0][name] != rows[1][name]}
         unchanged = f"#name = :known_name AND {LIVES}"
-        part = self._table.update_part({"account": account.id}, changes, unchanged, known_name=account.name)
+        # The name is always written: an update of nothing is none.
+        part = self._table.update_part(
+            {"account": account.id}, {**changes, "name": changed.name}, unchanged, known_name=account.name
+        )
         try:
-            self._table.transact([part, *self._moved(account, name, now)])
+            self._table.transact([part, *self._moved(account, changed.name, now)])
         except ConditionFailed:
             return False
         return True
+
+    def found_user(self, account: Account, user: str) -> bool:
+        """Notes by which name it is signed in to at SMTP.
+
+        False when somebody has written another name since it was read, or switched its auth mode.
+        """
+        unchanged = f"#smtp_user = :known_user AND #auth_mode = :known_mode AND {LIVES}"
+        known = {"known_user": account.smtp_user, "known_mode": account.auth_mode}
+        return self._changed(account.id, {"smtp_user": user}, unchanged, **known)
 
     def delete(self, account: Account, *, by: str, at: int) -> bool:
         """Notes that the account is deleted; DynamoDB removes it when it cannot be restored any more.
@@ -173,9 +196,9 @@ class AccountsTable:
             self._table.delete_part({"account": _holder(account.name)}),
         ]
 
-    def _changed(self, account: str, facts: Row, condition: str) -> bool:
+    def _changed(self, account: str, facts: Row, condition: str, **values: Any) -> bool:
         try:
-            self._table.update({"account": account}, facts, condition)
+            self._table.update({"account": account}, facts, condition, **values)
         except ConditionFailed:
             return False
         return True

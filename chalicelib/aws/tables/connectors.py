@@ -39,9 +39,10 @@ class ConnectorsTable:
             found = [_connector(from_item(item)) for page in pages for item in page["Items"]]
         return sorted(found, key=lambda connector: (connector.created_at, connector.id))
 
-    def describe(self, connector: Connector, *, name: str, client_id: str, tenant: str) -> bool:
-        """Gives it another name and client; False when it changed meanwhile or does not exist."""
-        changes: Row = {"name": name, "client_id": client_id, "tenant": tenant}
+    def describe(self, connector: Connector, changed: Connector) -> bool:
+        """Gives it another name, client and facts; False when it changed meanwhile or does not exist."""
+        row = _row(changed)
+        changes: Row = {name: row[name] for name in ("name", "client_id", "tenant", "facts")}
         known = {"known_client": connector.client_id, "known_tenant": connector.tenant}
         unchanged = "#client_id = :known_client AND #tenant = :known_tenant"
         return self._change(connector.id, changes, unchanged, **known)
@@ -54,9 +55,15 @@ class ConnectorsTable:
             return False
         return True
 
-    def secret_saved(self, connector: str, at: int) -> bool:
-        """Notes that a credential was saved, forgets the problem; False when there is no such connector."""
-        return self._change(connector, {"secret_saved_at": at, "problem": None, "retry_at": None})
+    def secret_saved(self, connector: str, at: int, kind: CredentialKind | None = None) -> bool:
+        """Notes that a credential was saved, forgets the problem; False when there is no such connector.
+
+        `kind` is that of the credential, where it is not the one from before.
+        """
+        changes: Row = {"secret_saved_at": at, "problem": None, "retry_at": None}
+        if kind is not None:
+            changes |= {"credential": kind, "secret_saved_at": at if kind.is_stored else None}
+        return self._change(connector, changes)
 
     def refused(self, connector: str, problem: Diagnosis, retry_at: int) -> None:
         """Notes that the provider refuses the client itself, and until when nobody asks again."""

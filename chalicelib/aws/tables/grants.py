@@ -77,6 +77,8 @@ class GrantsTable:
 
     def of_one_person(self, grant: Grant) -> list[str]:
         """The accounts with a grant of the same subject, this one among them. May lag behind."""
+        if not grant.identity.subject:
+            return [grant.account]
         with translated(self._table.what):
             answer = self._table.client.query(
                 TableName=self._table.name,

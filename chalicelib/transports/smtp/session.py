@@ -239,7 +239,7 @@ _NEEDS_MORE = Verdict(
 )
 
 
-_INTERRUPTIONS: tuple[tuple[type[Exception], str, str], ...] = (
+INTERRUPTIONS: tuple[tuple[type[Exception], str, str], ...] = (
     (ssl.SSLCertVerificationError, "tls_certificate", "The server's certificate is not valid for its name."),
     (ssl.SSLError, "tls_failed", "No secure connection could be made."),
     (TimeoutError, "smtp_timeout", "The server did not answer in time."),
@@ -261,7 +261,7 @@ def _international(envelope: Envelope, body: bytes) -> bool:
 def _interrupted(error: Exception, phase: Phase) -> Verdict:
     if isinstance(error, InvalidInput):
         return _verdict(phase, error.error_code, error.message, error.fix)
-    code, message = next((code, text) for kind, code, text in _INTERRUPTIONS if isinstance(error, kind))
+    code, message = next((code, text) for kind, code, text in INTERRUPTIONS if isinstance(error, kind))
     return _verdict(phase, code, message)
 
 

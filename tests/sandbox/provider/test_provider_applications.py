@@ -269,7 +269,7 @@ def delegated(world: World, key: ServiceAccountKey, subject: str | None, *scopes
     credentials = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
         key.values | {"token_uri": f"{world.provider.url}/token"}, scopes=scopes or [GMAIL], subject=subject
     )
-    credentials.refresh(google.auth.transport.requests.Request(world.http))  # type: ignore[no-untyped-call]
+    credentials.refresh(google.auth.transport.requests.Request(world.http))
     return credentials
 
 
@@ -362,7 +362,7 @@ def test_an_application_in_testing_is_told_how_long_its_refresh_token_lives(worl
         "g-client", "g-client-secret", [CALLBACK], "google", refresh_lifetime=604_800
     )
 
-    tokens = world.google_tokens()
+    tokens: dict[str, Any] = dict(world.google_tokens())
     refreshed = world.refresh("/token", tokens["refresh_token"], "g-client").json()
 
     assert tokens["refresh_token_expires_in"] == 604_800

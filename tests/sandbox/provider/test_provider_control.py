@@ -48,7 +48,11 @@ def test_a_token_of_one_second_turns_inactive(world: World) -> None:
     time.sleep(1.05)
 
     assert int(tokens["expires_in"]) == 1
-    assert world.control.introspect(tokens["access_token"]) == {"active": False, "reason": "expired"}
+    assert world.control.introspect(tokens["access_token"]) == {
+        "active": False,
+        "reads_mail": False,
+        "reason": "expired",
+    }
 
 
 def test_a_refresh_token_expires(world: World) -> None:
@@ -64,7 +68,7 @@ def test_a_refresh_token_expires(world: World) -> None:
 def test_refresh_tokens_and_unknown_tokens_are_inactive(world: World) -> None:
     tokens = world.microsoft_tokens()
 
-    assert world.control.introspect("x") == {"active": False, "reason": "unknown"}
+    assert world.control.introspect("x") == {"active": False, "reads_mail": False, "reason": "unknown"}
     assert world.control.introspect(tokens["refresh_token"])["active"] is False
 
 

@@ -67,7 +67,11 @@ def test_google_auth_reports_a_revoked_grant(world: World) -> None:
     assert revoked.status_code == 200
     with pytest.raises(google.auth.exceptions.RefreshError, match="Token has been expired or revoked"):
         world.google_refresh(creds)
-    assert world.control.introspect(tokens["access_token"]) == {"active": False, "reason": "revoked"}
+    assert world.control.introspect(tokens["access_token"]) == {
+        "active": False,
+        "reads_mail": False,
+        "reason": "revoked",
+    }
     assert world.post("/revoke", {"token": tokens["refresh_token"]}).json()["error"] == "invalid_token"
 
 

@@ -1,0 +1,157 @@
+"""The doctor: what is wrong with a connector or an account, how to mend it, and what cannot be seen from here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from chalicelib import clock
+from chalicelib.accounts import findings, instructions
+from chalicelib.accounts.findings import FAIL, SKIP, Check, OfAccount, OfConnector
+from chalicelib.accounts.models import GRAPH, MAIL, AuthMode
+from chalicelib.errors import Diagnosed, NotFound, Unavailable
+from chalicelib.providers.id_tokens import read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from chalicelib.accounts.access import AccessTokens
+    from chalicelib.accounts.credentials import Credentials
+    from chalicelib.accounts.instructions import Instructions
+    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.stores import Stores
+    from chalicelib.accounts.verifying import Verifying
+    from chalicelib.providers.facts import ProviderFacts
+
+UNSEEN = {
+    "microsoft": (
+        ("app_registration", "Platform and account types of the app registration.",
+         "Entra, App registrations, Authentication: the redirect URI stands under Web, not under "
+         "Single-page application (whose tokens live for a day)."),
+        ("api_permissions", "The API permissions, and whether an administrator has consented.",
+         "Entra, App registrations, API permissions: all scopes of this connector; Grant admin consent."),
+        ("conditional_access", "Conditional Access, and security defaults, for Lambda's changing addresses.",
+         "Entra, Sign-in logs: look for this application; exempt it, or give Lambda a fixed address."),
+    ),
+    "google": (
+        ("audience_status", "Publishing status and test users of the app.",
+         "Google Auth Platform, Audience: In production, or Internal; in Testing, consents end after 7 days."),
+        ("app_access", "Whether a Workspace administrator trusts the app.",
+         "Google Admin console: Security, API controls, App access control: trust the client id."),
+    ),
+    "openid": (
+        ("client_registration", "What the provider has registered for the client.",
+         "Compare redirect URI, scopes and the way of authentication with the provider's console."),
+    ),
+}  # fmt: skip
+"""What cannot be seen from here, by the language that the provider speaks, with where to look."""
+OF_APPLICATIONS = (
+    (
+        "mailbox_permission",
+        "Whether Exchange knows the service principal, and which mailboxes it may use.",
+        "Run the lines of the instructions; Exchange takes up to an hour to act on them.",
+    ),
+)
+OF_DELEGATION = (
+    (
+        "delegation",
+        "Which scopes the domain's administrator has allowed the service account.",
+        "Compare the client id and scopes of the instructions with the Admin console, letter by letter.",
+    ),
+)
+
+
+class Doctor:
+    """Examines. Changes nothing but what Verifying does: a token is refreshed, a user name found."""
+
+    def __init__(  # noqa: PLR0913 - all that it looks at
+        self,
+        stores: Stores,
+        credentials: Credentials,
+        verifying: Verifying,
+        tokens: AccessTokens,
+        facts_of: Callable[[Connector], ProviderFacts],
+        redirect_uri: Callable[[str], str],
+        now: clock.Clock = clock.now,
+    ) -> None:
+        self._stores = stores
+        self._credentials = credentials
+        self._verifying = verifying
+        self._tokens = tokens
+        self._facts_of = facts_of
+        self._redirect_uri = redirect_uri
+        self._now = now
+
+    def connector(self, connector_id: str) -> dict[str, Any]:
+        """``{"ok", "checks": [{"check", "result", "message", "fix"}], "instructions"}``; asks the provider.
+
+        `result` is pass, warn, fail or skip; the last checks are those that cannot be made from here.
+        `instructions` are ``{"title", "where", "lines"}``. Raises NotFound, and Unavailable.
+        """
+        found = self._stores.connectors.get(connector_id)
+        if found is None:
+            raise NotFound("There is no such connector.", fix="List the connectors to see their ids.")
+        facts = self._facts_of(found)
+        asked = self._credentials.check(found.id) if found.has_credential else {}
+        known = OfConnector(found, facts, self._redirect_uri(found.id), asked, self._now())
+        delegated = [instructions.delegation(found, facts)] if found.credential == "service_account" else []
+        beside = OF_DELEGATION if delegated else ()
+        return _report([*findings.of_connector(known), *_unseen(facts, beside)], delegated)
+
+    def account(self, account_id: str, protocol: str = "") -> dict[str, Any]:
+        """As `connector`, of an account, which is signed in with as Verifying does. Raises as that."""
+        account = self._stores.accounts.get(account_id)
+        connector = self._stores.connectors.get(account.connector) if account else None
+        if account is None or connector is None or account.deleted_at is not None:
+            raise NotFound(
+                "There is no such account.", fix="Check the account's id.", code="account_not_found"
+            )
+        facts = self._facts_of(connector)
+        grant = self._stores.grants.get(account.id)
+        known = OfAccount(account, connector, facts, grant, self._now())
+        if grant is not None:
+            known = self._tried(known, protocol)
+        checks = [*findings.of_account(known), *_unseen(facts, _beside(account))]
+        principal = known.claims.get("oid") if account.auth_mode is AuthMode.CLIENT_CREDENTIALS else None
+        known_principal = principal if isinstance(principal, str) else ""
+        return _report(checks, instructions.of_account(account, connector, facts, known_principal))
+
+    def _tried(self, known: OfAccount, protocol: str) -> OfAccount:
+        """With what a sign-in shows, and what is known afterwards: it may have refreshed the token."""
+        verified = self._verifying.verify(known.account.id, protocol)
+        resource = GRAPH if verified["protocol"] == "graph" else MAIL
+        return replace(
+            known,
+            account=self._stores.accounts.get(known.account.id) or known.account,
+            grant=self._stores.grants.get(known.account.id),
+            resource=resource,
+            claims=self._claims(known.account, resource),
+            verified=verified,
+        )
+
+    def _claims(self, account: Account, resource: str) -> Mapping[str, Any]:
+        if account.auth_mode is AuthMode.PASSWORD:
+            return {}
+        try:
+            return read(self._tokens.fresh(account.id, resource=resource).value.reveal())
+        except (Diagnosed, Unavailable):
+            return {}
+
+
+def _report(checks: list[Check], lines: Iterable[Instructions]) -> dict[str, Any]:
+    return {
+        "ok": not any(one.result is FAIL for one in checks),
+        "checks": [one.to_json() for one in checks],
+        "instructions": [one.to_json() for one in lines],
+    }
+
+
+def _beside(account: Account) -> tuple[tuple[str, str, str], ...]:
+    if account.auth_mode is AuthMode.CLIENT_CREDENTIALS:
+        return OF_APPLICATIONS
+    return OF_DELEGATION if account.auth_mode is AuthMode.SERVICE_ACCOUNT else ()
+
+
+def _unseen(facts: ProviderFacts, beside: Iterable[tuple[str, str, str]]) -> list[Check]:
+    rows = (*UNSEEN[facts.speaks], *beside)
+    return [Check(name, SKIP, f"Cannot be seen from here: {what}", fix) for name, what, fix in rows]
