@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urlencode
 
 from chalicelib.errors import Diagnosed
 from chalicelib.network import tls_context
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from ssl import SSLContext
 
-    from urllib3 import BaseHTTPResponse, HTTPSConnectionPool
-    from urllib3.util import Url
+    from requests import Response, Session
 
     from chalicelib.diagnosis import Diagnosis
 
@@ -33,7 +31,6 @@ TOTAL_TIMEOUT = 15.0
 """Seconds after which an answer that still trickles in is given up."""
 LIMIT = 65_536
 """Bytes of an answer that are read."""
-FORM = "application/x-www-form-urlencoded"
 OK = 200
 TOO_MANY = 429
 SERVER_ERROR = 500
@@ -57,39 +54,31 @@ class ProviderHttp:
         self._provider = provider
         self._extra_ca = extra_ca
 
-    def post(
-        self, url: str, data: Mapping[str, str] | bytes, headers: Mapping[str, str] | None = None
-    ) -> Reply:
+    def post(self, url: str, data: Any, headers: Mapping[str, str] | None = None) -> Reply:
         """One POST of a form. Raises Diagnosed for anything but a 200 with a JSON object."""
-        body = data if isinstance(data, bytes) else urlencode(data)
-        return self._call("POST", url, body, {"Content-Type": FORM, **(headers or {})})
+        return self._call("POST", url, data=data, headers=headers)
 
     def get(self, url: str) -> Reply:
         """One GET. Raises Diagnosed for anything but a 200 with a JSON object."""
-        return self._call("GET", url, None, {})
+        return self._call("GET", url)
 
-    def _call(self, method: str, url: str, body: bytes | str | None, headers: Mapping[str, str]) -> Reply:
-        from urllib3.exceptions import HTTPError
-        from urllib3.util import parse_url
+    def _call(self, method: str, url: str, **sent: Any) -> Reply:
+        from requests import RequestException
 
-        once = {"retries": False, "redirect": False, "preload_content": False}
-        headers = {"Accept": "application/json", **headers}
         try:
-            where = parse_url(url)
-            with (
-                _pool(where, self._extra_ca) as pool,
-                pool.urlopen(method, where.request_uri, body, headers, **once) as response,
-            ):
-                return self._read(response)
-        except HTTPError as error:
+            with _session(self._extra_ca) as session:
+                options: dict[str, Any] = {"timeout": TIMEOUTS, "allow_redirects": False, "stream": True}
+                with session.request(method, url, **options, **sent) as response:
+                    return self._read(response)
+        except RequestException as error:
             why = type(error).__name__
             raise Diagnosed(
                 transient("provider_unreachable", "The provider did not answer.", text=why)
             ) from error
 
-    def _read(self, response: BaseHTTPResponse) -> Reply:
+    def _read(self, response: Response) -> Reply:
         text = _bounded(response)
-        if response.status == TOO_MANY or response.status >= SERVER_ERROR:
+        if response.status_code == TOO_MANY or response.status_code >= SERVER_ERROR:
             self._busy(response)
         try:
             values = json.loads(text)
@@ -97,17 +86,17 @@ class ProviderHttp:
             raise Diagnosed(_not_json(response)) from error
         if not isinstance(values, dict):
             raise Diagnosed(_not_json(response))
-        if response.status != OK:
+        if response.status_code != OK:
             raise Diagnosed(diagnose(self._provider, values))
         return Reply(values, text, dict(response.headers))
 
-    def _busy(self, response: BaseHTTPResponse) -> NoReturn:
-        limited = response.status == TOO_MANY
+    def _busy(self, response: Response) -> NoReturn:
+        limited = response.status_code == TOO_MANY
         message = "The provider limits our requests." if limited else "The provider has a failure of its own."
         wait = retry_after(response.headers.get("Retry-After"))
         if limited and wait is None:
             wait = DEFAULT_RETRY_AFTER
-        raise Diagnosed(transient(f"http_{response.status}", message, retry_after=wait))
+        raise Diagnosed(transient(f"http_{response.status_code}", message, retry_after=wait))
 
 
 def retry_after(header: str | None) -> int | None:
@@ -125,14 +114,16 @@ def _from_now(date: str) -> float:
     return parsedate_to_datetime(date).timestamp() - time.time()
 
 
-def _not_json(response: BaseHTTPResponse) -> Diagnosis:
-    return transient("not_json", f"The provider answered {response.status} with something that is not JSON.")
+def _not_json(response: Response) -> Diagnosis:
+    return transient(
+        "not_json", f"The provider answered {response.status_code} with something that is not JSON."
+    )
 
 
-def _bounded(response: BaseHTTPResponse) -> str:
+def _bounded(response: Response) -> str:
     until = time.monotonic() + TOTAL_TIMEOUT
     body = b""
-    for chunk in response.stream(8192, decode_content=True):
+    for chunk in response.iter_content(8192):
         body += chunk
         if len(body) > LIMIT:
             raise Diagnosed(transient("answer_too_large", "The provider's answer was too large to be one."))
@@ -141,15 +132,26 @@ def _bounded(response: BaseHTTPResponse) -> str:
     return body.decode("utf-8", "replace")
 
 
-def _pool(where: Url, extra_ca: str) -> HTTPSConnectionPool:
-    """For one connection. Nothing of the environment (proxies, authorities) decides whom we trust."""
-    from urllib3 import HTTPSConnectionPool, Timeout
-    from urllib3.exceptions import LocationValueError
+def _session(extra_ca: str) -> Session:
+    import requests
+    from requests.adapters import HTTPAdapter
 
-    if where.scheme != "https" or not where.host:
-        raise LocationValueError("not HTTPS")
-    timeout = Timeout(connect=TIMEOUTS[0], read=TIMEOUTS[1])
-    return HTTPSConnectionPool(where.host, where.port, timeout=timeout, ssl_context=_context(extra_ca))
+    context = _context(extra_ca)
+
+    class VerifiedAdapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, ssl_context=context, **kwargs)
+
+        def cert_verify(self, conn: Any, *_: Any) -> None:
+            # Verification is the context's; requests would read the bundle again for every connection.
+            conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
+
+    session = requests.Session()
+    # Otherwise REQUESTS_CA_BUNDLE, proxies and .netrc of the environment would decide whom we trust.
+    session.trust_env = False
+    session.adapters.clear()  # no plain HTTP
+    session.mount("https://", VerifiedAdapter())
+    return session
 
 
 @cache
