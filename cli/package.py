@@ -46,7 +46,7 @@ PACKAGED_LIBRARIES: Final = (
     "jwt",
     "msal",
     "msgspec",
-    "urllib3",
+    "requests",
 )
 SOURCES: Final = ("app.py", "chalicelib", ".chalice", "requirements.txt")
 LEFT_OUT: Final = ("__pycache__", "deployments", "deployed")

@@ -41,8 +41,7 @@ class AccessTokens:
     """Gives access tokens. It can open them and nothing else: it never sees a refresh token.
 
     `open_token` is the vault's `open`; `ask` has the token made fresh by whoever may do so. A row that was
-    read is remembered for `memory` milliseconds: the token in it stays as good as it was, and whether the
-    account may be used at all is asked elsewhere.
+    read is remembered for `memory` milliseconds, for those who know that it is still the newest one.
     """
 
     def __init__(
@@ -55,13 +54,23 @@ class AccessTokens:
         self._memory = memory
         self._remembered: OrderedDict[tuple[str, str], tuple[SealedToken, int]] = OrderedDict()
 
-    def fresh(self, account: str, *, failed_version: int | None = None, resource: str = MAIL) -> AccessToken:
+    def fresh(
+        self,
+        account: str,
+        *,
+        failed_version: int | None = None,
+        ends_at: int | None = None,
+        resource: str = MAIL,
+    ) -> AccessToken:
         """A token that a session can be begun with; newer than `failed_version`, which a server has refused.
 
+        `ends_at` is when the account's newest token ends, as its row says (`Account.token_expires_at`): a
+        remembered token that ends at another time is an older one, maybe of another consent. None reads anew.
         Raises Diagnosed when there is none to be had and says who can mend it; Unavailable when unsure.
         """
         known, read_at = self._remembered.get((account, resource), (None, 0))
-        if known and self._now() - read_at < self._memory and self._will_do(known, failed_version):
+        is_newest = known is not None and known.expires_at == ends_at and self._now() - read_at < self._memory
+        if known and is_newest and self._will_do(known, failed_version):
             return self._opened(known)
         stored = self._read(account, resource)
         if stored and self._will_do(stored, failed_version):

@@ -158,7 +158,8 @@ class Connect:
         if objection is not None:
             return objection
         outcome = outcomes.connected(mailbox.account, connector.provider)
-        delegated = replace(mailbox.account, auth_mode=AuthMode.AUTHORIZATION_CODE, smtp_user="")
+        mode, before = AuthMode.AUTHORIZATION_CODE, mailbox.account
+        delegated = replace(before, auth_mode=mode, smtp_user=before.smtp_user_for(mode))
         self._consents.save(
             replace(mailbox, account=delegated),
             tokens,

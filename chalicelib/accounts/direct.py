@@ -74,7 +74,8 @@ class Direct:
         when our own stores do not answer.
         """
         before = self._account(account_id)
-        mailbox = self._switched(before, _mode(auth_mode), smtp_user="")
+        mode = _mode(auth_mode)
+        mailbox = self._switched(before, mode, smtp_user=before.smtp_user_for(mode))
         held = _held(mailbox.account.auth_mode, password, refresh_token)
         return self._tried(mailbox, held, before)
 

@@ -225,6 +225,10 @@ class Account:
         """Whose sign-in is wanted, in lower case: of a shared mailbox, that of somebody who may use it."""
         return (self.signs_in_as or self.address).strip().lower()
 
+    def smtp_user_for(self, mode: AuthMode) -> str:
+        """The user name that stays when it is connected in that mode: that of another mode does not."""
+        return self.smtp_user if mode is self.auth_mode else ""
+
     @property
     def restorable_until(self) -> int:
         """Until when (ms) an account that is deleted can be had back; 0 for one that is not."""

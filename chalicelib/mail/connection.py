@@ -67,14 +67,14 @@ class Connection:
     def _signed_in(self, until: int) -> Session:
         """The session; a token that is refused is replaced by a fresh one once."""
         if self._session is None:
-            account = self._mailbox[0].id
-            token = self._fresh_token(account)
+            account = self._mailbox[0]
+            token = self._fresh_token(account.id, ends_at=account.token_expires_at)
             try:
                 self._session = self._opened(token, until)
             except Refused as refused:
                 if refused.verdict.concern is not Concern.TOKEN:
                     raise
-                token = self._fresh_token(account, failed_version=token.version)
+                token = self._fresh_token(account.id, failed_version=token.version)
                 self._session = self._opened(token, until)
         self._session.allow((until - self._clock()) / SECOND)
         return self._session

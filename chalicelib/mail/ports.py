@@ -44,8 +44,13 @@ SetTransportBlock = Callable[[str, Diagnosis | None], None]
 class FreshToken(Protocol):
     """Gives an access token; raises Diagnosed when there is none to be had, Unavailable when unsure."""
 
-    def __call__(self, account: str, *, failed_version: int | None = None) -> AccessToken:
-        """`failed_version` names the token that a server has refused; a newer one is returned then."""
+    def __call__(
+        self, account: str, *, failed_version: int | None = None, ends_at: int | None = None
+    ) -> AccessToken:
+        """`failed_version` names the token that a server has refused; a newer one is returned then.
+
+        `ends_at` is when the newest token ends, as far as the account tells.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from chalicelib.accounts.models import AuthMode, Cloud, CredentialKind
 from chalicelib.accounts.models import Status as AccountStatus
 from chalicelib.records import AccountId, ConnectorId, Diagnosis, Record, Time, says
-from chalicelib.web import bodies
+from chalicelib.web.fields import Provider as ProviderName
 from chalicelib.web.records import Cursor
 
 
@@ -39,7 +39,7 @@ class ProviderCloud(Record, frozen=True):
 class Provider(Record, frozen=True):
     """A provider that connectors can be made for."""
 
-    name: bodies.Provider
+    name: ProviderName
     label: Annotated[str, says("What people call it.")]
     auth_modes: Annotated[list[AuthMode], says("How its accounts can prove themselves.")]
     credentials: Annotated[list[CredentialKind], says("What our client can prove itself with.")]
@@ -56,7 +56,7 @@ class Connector(Record, frozen=True):
     """Our OAuth client as it is registered at a provider; never its credential."""
 
     id: ConnectorId
-    provider: bodies.Provider
+    provider: ProviderName
     name: str
     client_id: Annotated[str, says("The client's id at the provider; empty where there is no client.")]
     tenant: Annotated[str, says("Microsoft's directory; empty for all others.")]

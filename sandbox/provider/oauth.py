@@ -96,11 +96,12 @@ class OAuthServer(AuthorizationServer):
         self.store.add_refresh_token(refresh_token)
 
     def _refresh_seconds(self, token: Token, request: ProviderRequest) -> int | None:
-        """How long the client's refresh token lives, be it new or the one that was presented."""
-        parent = request.parent
+        """How long a new refresh token lives, or for a client with a limit the one that was presented."""
+        limit, parent = cast("Client", request.client).refresh_lifetime, request.parent
         if "refresh_token" in token:
-            return cast("Client", request.client).refresh_lifetime or self.store.lifetimes.refresh
-        return int(parent.expires_at - self.store.clock()) if isinstance(parent, RefreshToken) else None
+            return limit or self.store.lifetimes.refresh
+        left = parent.expires_at - self.store.clock() if isinstance(parent, RefreshToken) else 0
+        return int(left) if limit and left else None
 
     def _check_assertion(self, query_client: Callable[[str], Client | None], request: ProviderRequest) -> Any:
         text = request.form.get("client_assertion")

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -48,7 +49,7 @@ def previous(tmp_path: Path, record_property: Callable[[str, object], None]) -> 
     commit = git("rev-parse", "--verify", "--quiet", "HEAD" if git("status", "--porcelain") else "HEAD~1")
     try:
         package = packaged(project=checked_out(commit.decode().strip(), tmp_path)) if commit else None
-    except PackageError:
+    except (PackageError, OSError):
         package = None
     what = f"commit {commit.decode()[:12]}" if package else "this tree with other bytes"
     record_property(MEASURED, f"Upgraded under load from {what}")
@@ -89,7 +90,7 @@ class Operator:
     sandbox: Sandbox
     home: Path
 
-    def run(self, command: str, *options: str) -> dict[str, Any]:
+    def run(self, *command: str) -> dict[str, Any]:
         """What a command answers when all goes well."""
         environment = {
             "PATH": os.environ["PATH"],
@@ -99,7 +100,7 @@ class Operator:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_REGION": REGION,
         }
-        line = [str(PROJECT / "mailgrant"), command, "--stage", STAGE, "--yes", "--json", *options]
+        line = [str(PROJECT / "mailgrant"), *command, "--yes", "--json"]
         done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
@@ -146,7 +147,7 @@ def test_upgraded_under_load_destroyed_and_had_back(operator: Operator) -> None:
     )
 
     with Load(cast, busy["id"]) as load:
-        upgraded = operator.run("deploy")
+        upgraded = operator.run("deploy", "--stage", STAGE)
         sandbox.adopt(packaged())
 
     settings = Settings.from_env(sandbox.environment)
@@ -157,14 +158,13 @@ def test_upgraded_under_load_destroyed_and_had_back(operator: Operator) -> None:
 
     idle = with_expired_token(cast, "microsoft")
     queued, asked = deferred(cast, waiting), len(sandbox.provider.token_requests())
-    kept = operator.run("destroy")["kept"]
+    destroyed = operator.run("destroy", "--stage", STAGE)
     stacks, functions = operator.stacks(), operator.functions()
-    again = operator.run(
-        "deploy", *(f"--parameter={name}={value}" for name, value in sandbox.parameters.items())
-    )
+    _, *command = shlex.split(destroyed["again"])
+    again = operator.run(*command)
     sandbox.adopt(packaged())
 
-    assert any("mailboxes, tokens, messages" in line for line in kept)
+    assert any("mailboxes, tokens, messages" in line for line in destroyed["kept"])
     assert stacks == {data_stack_name(STAGE): "CREATE_COMPLETE"}
     assert functions == []
     assert again["administrator_key"] is None

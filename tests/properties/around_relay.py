@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.accounts.models import AccessToken, Account, Connector, GrantState
 from chalicelib.clock import HOUR
@@ -47,7 +47,7 @@ class Services:
     def mailbox(self, account: str) -> tuple[Account, Connector]:
         return self.world.account, self.world.connector
 
-    def fresh_token(self, account: str, *, failed_version: int | None = None) -> AccessToken:
+    def fresh_token(self, account: str, *, failed_version: int | None = None, **_: Any) -> AccessToken:
         if not self.world.consented:
             self.world.change(grant_state=GrantState.NEEDS_RECONNECT)
             raise Diagnosed(GONE)

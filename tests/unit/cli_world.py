@@ -36,11 +36,12 @@ class Terminal:
     key: str
     home: Path
     asked: list[str]
+    ca: str | None = None
 
     def __call__(self, *arguments: str, stdin: str = "") -> Result:
         """Runs one command."""
         env = {"MAILGRANT_URL": self.url, "MAILGRANT_KEY": self.key, "XDG_CONFIG_HOME": str(self.home)}
-        return CliRunner().invoke(main, arguments, env={**env, "MAILGRANT_CA": None}, input=stdin)
+        return CliRunner().invoke(main, arguments, env={**env, "MAILGRANT_CA": self.ca}, input=stdin)
 
     def says(self, *arguments: str, stdin: str = "") -> str:
         """What a command prints that works."""

@@ -161,7 +161,7 @@ class Tokens:
         self.version = 1
         self.value = desk.issue(user)
 
-    def __call__(self, account: str, *, failed_version: int | None = None) -> AccessToken:
+    def __call__(self, account: str, *, failed_version: int | None = None, **_: Any) -> AccessToken:
         """The token, a new one if this one has failed."""
         self.asked.append(failed_version)
         if self.trouble is not None:

@@ -35,6 +35,11 @@ class Rows:
         self.expires_at = self.now + clock.HOUR
 
 
+def fresh(tokens: AccessTokens, rows: Rows, account: str = "acc_1") -> int:
+    """The version of the token that somebody gets who has read the account at this moment."""
+    return tokens.fresh(account, ends_at=rows.expires_at).version
+
+
 def desk(rows: Rows, memory: int = MEMORY) -> AccessTokens:
     return AccessTokens(rows, lambda *place: place[-1], rows.make_newer, now=lambda: rows.now, memory=memory)
 
@@ -43,7 +48,7 @@ def test_a_row_is_read_once_while_it_is_remembered() -> None:
     rows = Rows()
     tokens = desk(rows)
 
-    found = [tokens.fresh("acc_1").version for _ in range(3)]
+    found = [fresh(tokens, rows) for _ in range(3)]
 
     assert (found, rows.read) == ([1, 1, 1], 1)
 
@@ -52,8 +57,26 @@ def test_a_row_is_read_once_while_it_is_remembered() -> None:
 def test_a_row_is_read_again_when_its_time_is_over(memory: int, later: int) -> None:
     rows = Rows()
     tokens = desk(rows, memory)
-    tokens.fresh("acc_1")
+    fresh(tokens, rows)
     rows.now += later
+    rows.version = 2
+
+    assert fresh(tokens, rows) == 2
+
+
+def test_a_token_of_a_consent_that_was_replaced_is_not_given_from_memory() -> None:
+    rows = Rows()
+    tokens = desk(rows)
+    fresh(tokens, rows)
+    rows.version, rows.expires_at = 2, rows.expires_at + 1
+
+    assert fresh(tokens, rows) == 2
+
+
+def test_who_has_not_looked_at_the_account_gets_nothing_from_memory() -> None:
+    rows = Rows()
+    tokens = desk(rows)
+    fresh(tokens, rows)
     rows.version = 2
 
     assert tokens.fresh("acc_1").version == 2
@@ -62,21 +85,21 @@ def test_a_row_is_read_again_when_its_time_is_over(memory: int, later: int) -> N
 def test_a_token_that_a_server_has_refused_is_not_given_from_memory() -> None:
     rows = Rows()
     tokens = desk(rows)
-    tokens.fresh("acc_1")
+    fresh(tokens, rows)
     rows.version = 2
 
-    assert tokens.fresh("acc_1", failed_version=1).version == 2
-    assert tokens.fresh("acc_1").version == 2
+    assert tokens.fresh("acc_1", failed_version=1, ends_at=rows.expires_at).version == 2
+    assert fresh(tokens, rows) == 2
     assert (rows.read, rows.asked) == (2, 0)
 
 
 def test_a_remembered_token_that_ends_soon_is_replaced() -> None:
     rows = Rows(expires_at=BORN + clock.MINUTE)
     tokens = desk(rows)
-    tokens.fresh("acc_1")
+    fresh(tokens, rows)
     rows.now += 50 * clock.SECOND
 
-    assert tokens.fresh("acc_1").version == 2
+    assert fresh(tokens, rows) == 2
     assert rows.asked == 1
 
 
@@ -84,11 +107,11 @@ def test_no_more_rows_are_remembered_than_there_is_room_for() -> None:
     rows = Rows()
     tokens = desk(rows)
     for number in range(ROWS_REMEMBERED + 1):
-        tokens.fresh(f"acc_{number}")
+        fresh(tokens, rows, f"acc_{number}")
     before = rows.read
 
-    tokens.fresh("acc_1")
-    tokens.fresh("acc_0")
+    fresh(tokens, rows, "acc_1")
+    fresh(tokens, rows, "acc_0")
 
     assert rows.read - before == 1
 

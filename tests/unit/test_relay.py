@@ -437,7 +437,7 @@ def test_a_token_that_was_refreshed_for_a_visit_is_older_than_its_last_use(world
     fresh = world.desk.__call__
     refreshed: list[int] = []
 
-    def slowly(account: str, *, failed_version: int | None = None) -> AccessToken:
+    def slowly(account: str, *, failed_version: int | None = None, **_: Any) -> AccessToken:
         time.sleep(0.02)
         refreshed.append(world.now())
         return fresh(account, failed_version=failed_version)
@@ -552,7 +552,7 @@ def test_no_final_dot_is_written_without_the_time_to_wait_for_its_answer(world: 
     until = world.now() + 5 * MINUTE
     fresh = world.desk.__call__
 
-    def slowly(account: str, *, failed_version: int | None = None) -> AccessToken:
+    def slowly(account: str, *, failed_version: int | None = None, **_: Any) -> AccessToken:
         world.ahead = 2 * MINUTE
         return fresh(account, failed_version=failed_version)
 
