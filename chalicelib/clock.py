@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 Clock = Callable[[], int]
 """Returns the present time in milliseconds since 1970-01-01 UTC."""
@@ -15,9 +16,40 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 
+WRONG = 30 * SECOND
+"""By less than this a clock is right: a Date has whole seconds, and takes its time on the way."""
+QUICK = 5 * SECOND
+"""An answer that took longer tells no time: whoever asked may have been frozen meanwhile."""
+
+
+class _Correction:
+    """How far the clock of this machine is behind the time that others have (ms); 0 where it is right."""
+
+    behind = 0
+
+
 def now() -> int:
     """The present time in milliseconds; the Clock of a deployment."""
+    return own() + _Correction.behind
+
+
+def own() -> int:
+    """What the clock of this machine shows, in milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def heard(date: str, *, asked_at: int) -> None:
+    """Corrects `now` by a Date (RFC 9110, section 6.6.1) in the answer to what was asked at `asked_at` (own).
+
+    A worker with a wrong clock would take leases that are held, and find tokens ended that live.
+    """
+    if own() - asked_at > QUICK:
+        return
+    try:
+        behind = int(parsedate_to_datetime(date).timestamp()) * SECOND - asked_at
+    except ValueError:
+        return
+    _Correction.behind = behind if abs(behind) > WRONG else 0
 
 
 def shown(milliseconds: int | None) -> str | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # every function imports this module, and each needs only one
     from chalicelib.accounts.credentials import Credentials
     from chalicelib.accounts.direct import Direct
     from chalicelib.accounts.disconnecting import Disconnecting
+    from chalicelib.accounts.doctor import Doctor
     from chalicelib.accounts.tokens import Tokens
     from chalicelib.accounts.verifying import Verifying
     from chalicelib.callers.models import Caller
@@ -39,13 +40,15 @@ log = logger("operations")
 class ConnectOperations:
     """The function `connect`: one operation a call, named by ``op``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all that it does
         self,
         connect: Connect,
         direct: Direct,
         credentials: Credentials,
         disconnecting: Disconnecting,
         verifying: Verifying,
+        doctor: Doctor,
+        discover: Callable[..., dict[str, Any]],
     ) -> None:
         self._operations: dict[str, Callable[..., Mapping[str, Any] | None]] = {
             "save_secret": credentials.save,
@@ -59,6 +62,9 @@ class ConnectOperations:
             "roll_back": direct.roll_back,
             "disconnect": disconnecting.disconnect,
             "verify": verifying.verify,
+            "doctor_connector": doctor.connector,
+            "doctor_account": doctor.account,
+            "discover": discover,
         }
 
     def run(self, event: Event) -> dict[str, Any]:

@@ -36,8 +36,8 @@ NONE_YET = (
     "No connector yet. `mailgrant init` leads from the registration of an app to the first message; "
     "`mailgrant connectors add --help` shows the single step."
 )
-WITHOUT_REDIRECT = frozenset({"service_account", "none"})
-"""Credentials with which nobody comes back from the provider, or where that is not the rule."""
+MODES = {"none": " --password", "service_account": " --auth-mode service_account"}
+"""Credential with which nobody signs in at the provider → the option by which accounts are made."""
 ACCOUNT_COLUMNS = [("name", "NAME"), ("address", "ADDRESS"), ("status", "STATUS")]
 
 
@@ -80,17 +80,21 @@ def add(api: Api, out: Out, credential: dict[str, Any], **body: Any) -> None:
     \b
     Examples:
       mailgrant connectors add --provider microsoft --name Ours --client-id ID
-      mailgrant connectors add --provider google --name DWD --service-account-key key.json
-      mailgrant connectors add --provider other --name Host --no-secret --smtp smtp.example.com:587
+      mailgrant connectors add --provider google --name Robot \\
+        --service-account-key key.json
+      mailgrant connectors add --provider other --name Host --no-secret \\
+        --smtp smtp.example.com:587
     """
     given = {name: value for name, value in body.items() if value}
     connector = api.post("connectors", {**given, **credential})
-    out.record(connector, FIELDS)
-    if connector.get("credential", "secret") not in WITHOUT_REDIRECT:
+    out.record(connector, _fields(connector))
+    if _comes_back(connector):
         out.say("\nRegister the redirect URI at the provider, character by character.")
     out.say(checked(connector))
     out.problem(connector["check"].get("diagnosis"))
-    out.say(f"\nThen, for each mailbox:\n  mailgrant accounts add --connector {connector['id']} ADDRESS")
+    mode = "" if _comes_back(connector) else MODES[connector["credential"]]
+    make = f"mailgrant accounts add --connector {connector['id']}{mode} ADDRESS"
+    out.say(f"\nThen, for each mailbox:\n  {make}")
 
 
 @connectors.command("list")
@@ -118,7 +122,7 @@ def show(api: Api, out: Out, connector: str) -> None:
       mailgrant connectors show con_q3vd0r8m2xkz5t7w1ybn
     """
     found = _with_accounts(api, connector)
-    out.record(found, FIELDS)
+    out.record(found, _fields(found))
     out.say("")
     _show_accounts(out, found, "Accounts:")
     if not found["accounts"]:
@@ -207,6 +211,17 @@ def delete(api: Api, out: Out, connector: str, *, yes: bool) -> None:
     deleted = api.delete(f"connectors/{part(connector)}")
     until = deleted["secret_recoverable_until"][:10]
     out.answer(deleted, f"{found['name']} is deleted. AWS can restore its secret until {until}.")
+
+
+def _comes_back(connector: dict[str, Any]) -> bool:
+    """Whether people come back from the provider to the redirect URI; a public client has no secret."""
+    return connector["credential"] not in MODES or bool(
+        connector["credential"] == "none" and connector["client_id"]
+    )
+
+
+def _fields(connector: dict[str, Any]) -> list[tuple[str, str]]:
+    return [one for one in FIELDS if one[0] != "redirect_uri" or _comes_back(connector)]
 
 
 def checked(connector: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from chalicelib.health import EVERY
 from chalicelib.mail.models import KEPT
 from chalicelib.mail.send import INLINE
 from chalicelib.metrics import FIGURES, STAGE_AND_PROVIDER
-from chalicelib.providers.catalogue import CATALOGUE
+from chalicelib.providers.catalogue import GOOGLE, MICROSOFT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,10 @@ TRIGGER: Final = 2
 POLLS: Final = 5 * MONTH // (20 * clock.SECOND)
 """Requests a month of a queue's trigger while nothing comes: five pollers, each asking every 20 seconds."""
 
-IDLE_REFRESHES: Final = MONTH / clock.SECOND / min(facts.keep_alive for facts in CATALOGUE)
+PROVIDERS: Final = (MICROSOFT, GOOGLE)
+"""Whose mailboxes are counted. Others, of which less is known, are refreshed once a week."""
+
+IDLE_REFRESHES: Final = MONTH / clock.SECOND / min(facts.keep_alive for facts in PROVIDERS)
 """Refreshes a month of a mailbox of which no mail is sent."""
 
 HOURLY: Final = MONTH // clock.HOUR
@@ -72,7 +75,6 @@ LISTENING: Final = ("relay", "refresh")
 """The queues that wake a function."""
 
 KEYS: Final = 2
-PROVIDERS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Costs:
     def fixed(self) -> dict[str, float]:
         """What a stage with one connector costs in a month in which nothing happens."""
         month = self.prices["month"]
-        metrics = sum(PROVIDERS if by == STAGE_AND_PROVIDER else 1 for _, by in FIGURES.values())
+        metrics = sum(len(PROVIDERS) if by == STAGE_AND_PROVIDER else 1 for _, by in FIGURES.values())
         return {
             "keys": KEYS * month["kms_key"],
             "secret of a connector": month["secret"],

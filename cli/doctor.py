@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.exits import DONE, REFUSED
+from cli.routes import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,10 +18,13 @@ PASSED: Final = "pass"
 
 
 def doctor_of(out: Out, found: Mapping[str, Any]) -> int:
-    """Shows the checks, and what mends those that did not pass; the exit code is 1 when one has failed."""
+    """Shows checks, fixes, and what is to be typed elsewhere; the exit code is 1 when a check has failed."""
     checks = found["checks"]
     out.table(found, checks, COLUMNS)
     for one in checks:
         if one["result"] != PASSED and one.get("fix"):
-            out.say(f"\n{one['check']}: {one['fix']}")
+            out.say(f"\n{one['check']}: {named(one['fix'])}")
+    for one in found.get("instructions", ()):
+        out.say(f"\n{one['title']}\n{one['where']}")
+        out.copy("\n".join(one["lines"]))
     return REFUSED if any(one["result"] == FAIL for one in checks) else DONE

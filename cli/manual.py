@@ -95,6 +95,7 @@ def providers() -> str:
             f"{one.keep_alive * SECOND // DAY} days",
         )
         for one in CATALOGUE
+        if "/" not in one.name  # Microsoft's other clouds have the limits of the usual one
     )
     headings = (
         "provider",

@@ -43,7 +43,7 @@ def import_accounts(api: Api, out: Out, *, connector: str, dry_run: bool, file: 
 
     \b
     Example:
-      mailgrant accounts import export.csv --connector con_q3vd0r8m2xkz5t7w1ybn --dry-run
+      mailgrant accounts import a.csv --connector con_q3vd0r8m2xkz5t7w1ybn
     """
     found = _read(file)
     known = {one["name"].casefold(): one for one in api.pages("accounts", "accounts")}

@@ -126,6 +126,11 @@ class Out:
         if not self.as_json:
             self._print(folded(visible(text), sys.stdout))
 
+    def copy(self, text: str) -> None:
+        """What people copy as it is: its lines are not folded. Programs do not see it."""
+        if not self.as_json:
+            self._print(visible(text))
+
     def tell(self, text: str) -> None:
         """A sentence that is needed while the command goes on, whatever the format of its answer."""
         stream = sys.stderr if self.as_json else sys.stdout

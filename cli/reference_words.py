@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.web import accounts, callers, connectors, messages, status
+from chalicelib.web import accounts, callers, connectors, messages, providers, status
 from chalicelib.web.openapi.examples import ADDRESS, CALLER, CONNECTOR, MESSAGE, ROLE
 
 if TYPE_CHECKING:
     from chalicelib.web.api import ApiView
 
 COMMANDS: Final[dict[ApiView, str]] = {
+    providers.listed: "providers",
     connectors.create: "connectors add --provider microsoft --name 'Our tenant' --client-id 1b6e…",
     connectors.listed: "connectors list",
     connectors.show: f"connectors show {CONNECTOR}",
     connectors.change: f"connectors update {CONNECTOR} --name 'Our tenant in Europe'",
     connectors.delete: f"connectors delete {CONNECTOR}",
     connectors.replace_secret: f"connectors secret {CONNECTOR}",
+    connectors.doctor: f"connectors doctor {CONNECTOR}",
     accounts.create: f"accounts add --connector {CONNECTOR} --name sales {ADDRESS}",
     accounts.listed: "accounts list",
     accounts.show: "accounts show sales",
     accounts.change: "accounts rename sales sales-europe --display-name 'Sales in Europe'",
     accounts.renew_link: "connect sales",
+    accounts.connect: "accounts connect sales --auth-mode client_credentials",
+    accounts.roll_back: "accounts rollback sales",
     accounts.pause: "accounts pause sales --reason 'The team is on holiday.'",
     accounts.resume: "accounts resume sales",
     accounts.verify: "accounts verify sales",
+    accounts.doctor: "accounts doctor sales",
     accounts.disconnect: "accounts disconnect sales",
     accounts.delete: "accounts delete sales",
     accounts.restore: "accounts restore sales",

@@ -44,6 +44,8 @@ COMMANDS: Final[Mapping[str, str]] = {
 }
 """Method and path, without the names of its parameters → the command."""
 
+_ID: Final = re.compile(r"{[^}]*}|\b(?:acc|con|key|msg)_\w+")
+"""The name of a parameter, or an id in its place."""
 _ROUTE: Final = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) /v1(/[\w{}/-]+)")
 
 
@@ -53,5 +55,5 @@ def named(fix: str) -> str:
 
 
 def _command(found: re.Match[str]) -> str:
-    route = f"{found[1]} {re.sub(r'{[^}]*}', '{}', found[2])}"
+    route = f"{found[1]} {_ID.sub('{}', found[2])}"
     return f"`mailgrant {COMMANDS[route]}`" if route in COMMANDS else found[0]

@@ -44,6 +44,7 @@ CONSENT = {
 }
 """What became of the owner's consent, in a sentence."""
 
+USUAL_POLICY: Final = "reject"
 LEFT_TO_THE_OWNER: Final = frozenset({"unsupported", "failed"})
 
 
@@ -79,14 +80,14 @@ def how_to_connect(account: dict[str, Any]) -> str:
     """Which command connects an account that is not connected."""
     if has_owner(account):
         return f"`mailgrant connect {quoted(account)}` prints a link by which its owner connects it."
-    again = f"`mailgrant accounts connect {quoted(account)} --auth-mode {account['auth_mode']}`"
-    return f"{again} connects it again."
+    return f"`mailgrant accounts connect {quoted(account)}` connects it."
 
 
 def show_steps(out: Out, seen: dict[str, Any]) -> int:
     """Shows what was seen on the way into a mail server, and what is wrong; the exit code."""
     steps = [{**step, "ok": "ok" if step["ok"] else "failed"} for step in seen["steps"]]
-    out.table(seen, steps, [("step", "STEP"), ("ok", ""), ("ms", "MS"), ("said", "SAID")])
+    if steps or out.as_json:
+        out.table(seen, steps, [("step", "STEP"), ("ok", ""), ("ms", "MS"), ("said", "SAID")])
     out.problem(seen.get("diagnosis"))
     return DONE if seen["ok"] else FELL_SHORT
 
@@ -96,20 +97,16 @@ def show_connection(out: Out, answer: dict[str, Any], *, shown: bool = False) ->
 
     With `shown` the answer itself was shown before.
     """
-    found = answer.get("connection", answer)
+    found = answer["connection"]
     if out.as_json:
         if not shown:
             out.answer(answer, "")
         return DONE if found["ok"] else FELL_SHORT
-    if shown and found["steps"]:
+    if shown:
         out.say("")
     code = show_steps(out, found)
-    if found["connected"]:
-        out.say("It is connected." if found["ok"] else "It is connected, but cannot send yet.")
-    else:
-        out.say("It is not connected. What it had before stays.")
-    if found.get("next"):
-        out.say(named(found["next"]))
+    usual = "It is connected." if found["connected"] else "It is not connected. What it had before stays."
+    out.say(named(found.get("next") or usual))
     return code
 
 
@@ -121,6 +118,8 @@ def show_account(out: Out, account: dict[str, Any]) -> None:
         "paused": _paused(account),
         "disconnected": _disconnected(account),
         "lane": _mail(account["lane"]),
+        "from_policy": "" if account.get("from_policy") == USUAL_POLICY else account.get("from_policy"),
+        "always_name": account.get("always_name") or None,
     }
     return out.record({**account, **told}, FIELDS)
 

@@ -76,7 +76,8 @@ def type_of(schema: JsonObject) -> str:
     if schema.get("type") == "array":
         return f"list of {type_of(schema['items'])}"
     if schema.get("type") == "object":
-        return f"object of {type_of(schema['additionalProperties'])}"
+        inner = schema.get("additionalProperties")
+        return f"object of {type_of(inner)}" if inner else "object"
     return _scalar(schema)
 
 

@@ -17,7 +17,7 @@ from cli.completion import account_argument
 from cli.completion import connectors as complete_connectors
 from cli.credentials import FILE
 from cli.exits import DONE, FELL_SHORT
-from cli.shown import say_whose_turn_it_is, show_account, show_connection
+from cli.shown import has_owner, say_whose_turn_it_is, show_account, show_connection
 
 if TYPE_CHECKING:
     from cli.output import Out
@@ -84,7 +84,8 @@ def add(
     \b
     Examples:
       mailgrant accounts add --connector con_q3vd0r8m2xkz5t7w1ybn ada@contoso.com
-      mailgrant accounts add --connector con_q3vd0r8m2xkz5t7w1ybn --password ada@example.com
+      mailgrant accounts add --connector con_q3vd0r8m2xkz5t7w1ybn \\
+        --password ada@example.com
     """
     proof = _proof(auth_mode, password=password, refresh_token=refresh_token)
     given = {name: value for name, value in body.items() if value not in (None, "", ())}
@@ -107,7 +108,7 @@ def update(api: Api, out: Out, account: str, **changes: Any) -> None:
 
     \b
     Example:
-      mailgrant accounts update sales --from-policy rewrite --from-address info@contoso.com
+      mailgrant accounts update sales --from-address info@contoso.com
     """
     body = {name: value for name, value in changes.items() if value not in (None, ())}
     if not body:
@@ -144,8 +145,9 @@ def connect(  # noqa: PLR0913 - its options
 ) -> int:
     r"""Print a new connect link for an account, to connect or to reconnect it.
 
-    With --auth-mode, --password or --refresh-token it is connected at once, without its owner, and with
-    --local by a sign-in in a browser of this machine. What worked before can be had back for 7 days: see
+    An account without an owner is connected at once, as before. With --auth-mode, --password or
+    --refresh-token that is how it is connected, and with --local by a sign-in in a browser of this machine.
+    The way before can be had back for 7 days: see
     `accounts rollback`.
 
     \b
@@ -165,9 +167,12 @@ def connect(  # noqa: PLR0913 - its options
         from cli.desk import sign_in  # it loads what speaks to providers, which nothing else needs
 
         return sign_in(api, out, path, redirect_uri, certificate, timeout)
-    if proof:
-        return show_connection(out, api.post(f"{path}/connect", proof))
-    return _link(api, out, path, account, wait=wait, timeout=timeout)
+    if not proof:
+        found = api.get(path)
+        if auth_mode or has_owner(found):
+            return _link(api, out, path, account, found["connected_at"], timeout if wait else None)
+        proof = _own_proof(found)
+    return show_connection(out, api.post(f"{path}/connect", proof))
 
 
 accounts.add_command(connect)
@@ -202,10 +207,16 @@ def _proof(auth_mode: str | None, *, password: bool, refresh_token: bool) -> dic
     return {} if mode in (None, OWNERS) else {"auth_mode": str(mode)}
 
 
-def _link(api: Api, out: Out, path: str, account: str, *, wait: bool, timeout: int) -> int:
-    before = api.get(path)["connected_at"] if wait else None
+def _own_proof(account: dict[str, Any]) -> dict[str, str]:
+    """As _proof, of an account that has no owner and is to be connected as before."""
+    mode = account["auth_mode"]
+    return _proof(mode, password=mode == "password", refresh_token=False)
+
+
+def _link(api: Api, out: Out, path: str, account: str, before: str | None, timeout: int | None) -> int:
+    """Prints a link, and waits for so many seconds; None waits for nobody."""
     link = api.post(f"{path}/connect-link", {})
-    if not wait:
+    if timeout is None:
         out.answer(link, link["connect_link"])
         return DONE
     out.tell(link["connect_link"])

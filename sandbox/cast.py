@@ -150,7 +150,7 @@ class Cast:
 
     def app_password(self, provider: ProviderName, address: str) -> str:
         """Registers a mailbox, and returns an app password that its mail servers take."""
-        password = secrets.token_urlsafe(16)
+        password = secrets.token_urlsafe(24)
         self.mailbox(provider, address, app_password=password)
         return password
 

@@ -80,11 +80,12 @@ class Connect:
     def begin_visit(self, account_id: str, cookie: str | None = None) -> dict[str, Any]:
         """As `begin`, for a visitor who wants to prove to own the account's mailbox.
 
-        Raises NotFound alike for an account that does not exist and for one that nobody has connected.
+        Raises NotFound alike for an account that does not exist and for one that nobody has connected, and
+        Conflict (code ``too_many_visits``).
         """
         known = ids.is_id("acc", account_id) and self._stores.grants.get(account_id) is not None
         account = self._stores.accounts.get(account_id) if known else None
-        if account is None:
+        if account is None or not account.auth_mode.has_owner:
             raise nothing_connected()
         mailbox = mailbox_of(account, self._stores.connectors, self._providers)
         authorize_url, cookie = self._sign_ins.begin_visit(mailbox, cookie)

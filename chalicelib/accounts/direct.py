@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
 from chalicelib.accounts import checks, outcomes
-from chalicelib.accounts.asking import asking
+from chalicelib.accounts.asking import PASSWORD_REFUSED, asking
 from chalicelib.accounts.models import UNKNOWN_PERSON, AuthMode, Identity
 from chalicelib.accounts.refreshing import mailbox_of
 from chalicelib.errors import Conflict, Diagnosed, InvalidInput, MalformedRequest, NotFound
 from chalicelib.logs import logger
 from chalicelib.secret import Secret
+from chalicelib.transports.refusals import Concern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from chalicelib.accounts.verifying import Probe
     from chalicelib.diagnosis import Diagnosis
     from chalicelib.providers import Providers
+    from chalicelib.transports.refusals import Refused
     from chalicelib.transports.smtp.probe import Step
 
 SECONDS = 20.0
@@ -118,7 +120,8 @@ class Direct:
         steps, stopped = self._probe(mailbox.account, mailbox.connector, tokens.access_token, SECONDS)
         if stopped is None and not is_vouched_for:
             self._save(mailbox, complete, prepared, before)
-        return _answer(stopped.diagnosis if stopped else None, steps, connected=is_vouched_for or not stopped)
+        diagnosis = _said(mailbox, stopped) if stopped else None
+        return _answer(diagnosis, steps, connected=is_vouched_for or not stopped)
 
     def _save(self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared, before: Account) -> None:
         self._consents.save(mailbox, tokens, prepared, before=before)
@@ -196,6 +199,14 @@ def _nobody(mailbox: Mailbox) -> Identity:
     """The identity of a grant that no person is known to have given: that of the client, if there is one."""
     subject = UNKNOWN_PERSON if mailbox.account.auth_mode.has_owner else mailbox.connector.client_id
     return Identity(mailbox.connector.provider, subject, (mailbox.account.owner_address,))
+
+
+def _said(mailbox: Mailbox, stopped: Refused) -> Diagnosis:
+    """What the mail server has said. What it says of a token means the password where that is one."""
+    is_password = mailbox.account.auth_mode is AuthMode.PASSWORD
+    if not is_password or stopped.verdict.concern is not Concern.TOKEN:
+        return stopped.diagnosis
+    return replace(PASSWORD_REFUSED, text=stopped.diagnosis.text)
 
 
 def _answer(

@@ -1,4 +1,4 @@
-"""The doctor: what is wrong with a connector or an account, how to mend it, and what cannot be seen from here."""
+"""The doctor: what is wrong with a connector or an account, and how to mend it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
-from chalicelib.accounts import findings, instructions
-from chalicelib.accounts.findings import FAIL, SKIP, Check, OfAccount, OfConnector
+from chalicelib.accounts import account_findings, findings, instructions
+from chalicelib.accounts.account_findings import OfAccount
+from chalicelib.accounts.findings import FAIL, SKIP, Check, OfConnector
 from chalicelib.accounts.models import GRAPH, MAIL, AuthMode
 from chalicelib.errors import Diagnosed, NotFound, Unavailable
 from chalicelib.providers.id_tokens import read
@@ -16,18 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from chalicelib.accounts.access import AccessTokens
-    from chalicelib.accounts.credentials import Credentials
     from chalicelib.accounts.instructions import Instructions
     from chalicelib.accounts.models import Account, Connector
     from chalicelib.accounts.stores import Stores
-    from chalicelib.accounts.verifying import Verifying
     from chalicelib.providers.facts import ProviderFacts
 
 UNSEEN = {
     "microsoft": (
         ("app_registration", "Platform and account types of the app registration.",
-         "Entra, App registrations, Authentication: the redirect URI stands under Web, not under "
-         "Single-page application (whose tokens live for a day)."),
+         "Entra, App registrations, Authentication: the redirect URI has to stand under Web, not under SPA."),
         ("api_permissions", "The API permissions, and whether an administrator has consented.",
          "Entra, App registrations, API permissions: all scopes of this connector; Grant admin consent."),
         ("conditional_access", "Conditional Access, and security defaults, for Lambda's changing addresses.",
@@ -35,7 +33,7 @@ UNSEEN = {
     ),
     "google": (
         ("audience_status", "Publishing status and test users of the app.",
-         "Google Auth Platform, Audience: In production, or Internal; in Testing, consents end after 7 days."),
+         "Google Auth Platform, Audience: In production, or Internal. In Testing, consents live for 7 days."),
         ("app_access", "Whether a Workspace administrator trusts the app.",
          "Google Admin console: Security, API controls, App access control: trust the client id."),
     ),
@@ -62,24 +60,28 @@ OF_DELEGATION = (
 
 
 class Doctor:
-    """Examines. Changes nothing but what Verifying does: a token is refreshed, a user name found."""
+    """Examines. Changes nothing but what Verifying does: a token is refreshed, a user name found.
+
+    `check` is Credentials.check, `verify` Verifying.verify.
+    """
 
     def __init__(  # noqa: PLR0913 - all that it looks at
         self,
         stores: Stores,
-        credentials: Credentials,
-        verifying: Verifying,
+        check: Callable[[str], Mapping[str, Any]],
+        verify: Callable[[str, str], Mapping[str, Any]],
         tokens: AccessTokens,
         facts_of: Callable[[Connector], ProviderFacts],
-        redirect_uri: Callable[[str], str],
+        public_url: Callable[[], str],
+        *,
         now: clock.Clock = clock.now,
     ) -> None:
         self._stores = stores
-        self._credentials = credentials
-        self._verifying = verifying
+        self._check = check
+        self._verify = verify
         self._tokens = tokens
         self._facts_of = facts_of
-        self._redirect_uri = redirect_uri
+        self._public_url = public_url
         self._now = now
 
     def connector(self, connector_id: str) -> dict[str, Any]:
@@ -92,8 +94,9 @@ class Doctor:
         if found is None:
             raise NotFound("There is no such connector.", fix="List the connectors to see their ids.")
         facts = self._facts_of(found)
-        asked = self._credentials.check(found.id) if found.has_credential else {}
-        known = OfConnector(found, facts, self._redirect_uri(found.id), asked, self._now())
+        asked = self._check(found.id) if found.has_credential else {}
+        redirect_uri = f"{self._public_url()}/oauth/callback/{found.id}"
+        known = OfConnector(found, facts, redirect_uri, asked, self._now())
         delegated = [instructions.delegation(found, facts)] if found.credential == "service_account" else []
         beside = OF_DELEGATION if delegated else ()
         return _report([*findings.of_connector(known), *_unseen(facts, beside)], delegated)
@@ -111,14 +114,14 @@ class Doctor:
         known = OfAccount(account, connector, facts, grant, self._now())
         if grant is not None:
             known = self._tried(known, protocol)
-        checks = [*findings.of_account(known), *_unseen(facts, _beside(account))]
+        checks = [*account_findings.of_account(known), *_unseen(facts, _beside(account))]
         principal = known.claims.get("oid") if account.auth_mode is AuthMode.CLIENT_CREDENTIALS else None
         known_principal = principal if isinstance(principal, str) else ""
         return _report(checks, instructions.of_account(account, connector, facts, known_principal))
 
     def _tried(self, known: OfAccount, protocol: str) -> OfAccount:
         """With what a sign-in shows, and what is known afterwards: it may have refreshed the token."""
-        verified = self._verifying.verify(known.account.id, protocol)
+        verified = self._verify(known.account.id, protocol)
         resource = GRAPH if verified["protocol"] == "graph" else MAIL
         return replace(
             known,

@@ -1,6 +1,6 @@
 """What an administrator does outside of Mailgrant, with the names of this tenant, application and mailbox.
 
-PowerShell is for the module ExchangeOnlineManagement. Each value is quoted, so that none can end its argument.
+PowerShell is for the module ExchangeOnlineManagement. Values are quoted: none can end its argument.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def delegation(connector: Connector, facts: ProviderFacts) -> Instructions:
     """Google's domain-wide delegation: the client id and the scopes that its administrator allows."""
     return Instructions(
         "Allow the service account to act for the mailboxes of the domain",
-        "Google Admin console: Security, Access and data control, API controls, Domain-wide delegation, Add new",
+        "Google Admin console: Security, API controls, Domain-wide delegation, Add new",
         (f"Client ID: {connector.client_id}", f"OAuth scopes: {facts.app_scope}"),
     )
 
@@ -156,12 +156,13 @@ def _principal(connector: Connector, known: str) -> tuple[str, ...]:
 
     That is the one among the enterprise applications: the one of the app registration is another id.
     """
-    app = _quoted(connector.client_id)
+    app, tenant = _quoted(connector.client_id), _quoted(connector.tenant)
     cloud = GRAPH_ENVIRONMENTS.get(connector.cloud)
+    environment = f" -Environment {cloud}" if cloud else ""
+    wanted = _quoted(f"appId eq {app}")
     looked_up = (
-        f"Connect-MgGraph -Scopes Application.Read.All -TenantId {_quoted(connector.tenant)}"
-        f"{f' -Environment {cloud}' if cloud else ''}",
-        f"$sp = (Get-MgServicePrincipal -Filter \"appId eq '{_inside(connector.client_id)}'\").Id",
+        f"Connect-MgGraph -Scopes Application.Read.All -TenantId {tenant}{environment}",
+        f"$sp = (Get-MgServicePrincipal -Filter {wanted}).Id",
     )
     return (
         *((f"$sp = {_quoted(known)}",) if known else looked_up),
@@ -184,14 +185,10 @@ def _shared(account: Account, connector: Connector) -> Instructions:
     )
 
 
-def _quoted(text: str) -> str:
-    return f"'{_inside(text)}'"
-
-
 QUOTES = "'\u2018\u2019\u201a\u201b"
 """What PowerShell takes for a single quote."""
 
 
-def _inside(text: str) -> str:
-    """The text as it stands between single quotes, where each of these is doubled."""
-    return "".join(letter * 2 if letter in QUOTES else letter for letter in text)
+def _quoted(text: str) -> str:
+    """The text between single quotes, in which nothing is expanded; each quote in it is doubled."""
+    return f"'{''.join(letter * 2 if letter in QUOTES else letter for letter in text)}'"

@@ -58,15 +58,20 @@ class Cloud(StrEnum):
     """Microsoft's clouds. Each has hosts of its own and needs an application of its own."""
 
     GLOBAL = "global"
+    """For everybody else."""
     GCC_HIGH = "gcc_high"
+    """Of the United States' government."""
     DOD = "dod"
+    """Of the United States' Department of Defense."""
     CHINA = "china"
+    """In China, run by 21Vianet."""
 
 
 class CredentialKind(StrEnum):
     """What our client proves itself with."""
 
     SECRET = "secret"  # noqa: S105 - a name
+    """A client secret."""
     CERTIFICATE = "certificate"
     """A private key with its certificate, both PEM in one text."""
     FEDERATED = "federated"
@@ -86,6 +91,7 @@ class FromPolicy(StrEnum):
     """What becomes of a message from an address that the account may not use."""
 
     REJECT = "reject"
+    """It is refused."""
     REWRITE = "rewrite"
     """It goes out from the account's own address."""
     REWRITE_REPLY_TO = "rewrite_reply_to"

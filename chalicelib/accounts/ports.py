@@ -125,6 +125,9 @@ class AuthorizationStore(Protocol):
     def conclude(self, authorization: str, outcome: Mapping[str, Any]) -> None:
         """Notes what became of it."""
 
+    def start_visit(self, account: str, *, ends_at: int, limit: int) -> bool:
+        """Counts a visit that begins in the window that ends then; False when `limit` have begun in it."""
+
     def add_visit(self, visit: Visit) -> None:
         """Writes a new visit."""
 

@@ -235,7 +235,7 @@ class Registry:
         return LinkPage(
             address=account.address,
             account=account.id,
-            provider=connector.provider,
+            provider=self._catalogue.called(connector),
             asked_by=link.invited_by,
             scopes_in_words=self._catalogue.of(connector).scopes_in_words,
             expires_at=link.expires_at,

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock, ids
 from chalicelib.accounts.callback import unknown_state
-from chalicelib.accounts.links import STARTS, exhausted, hash_cookie, is_browser, link_id, live_link
+from chalicelib.accounts.links import (
+    STARTS,
+    VISITS,
+    VISITS_WINDOW,
+    exhausted,
+    hash_cookie,
+    is_browser,
+    link_id,
+    live_link,
+    too_many_visits,
+)
 from chalicelib.accounts.models import Authorization, Purpose
 from chalicelib.errors import Forbidden
 from chalicelib.logs import logger
@@ -62,11 +72,19 @@ class SignIns:
         if not self._authorizations.start(link.id, now=self._now(), limit=STARTS):
             live_link(self._authorizations.link(link.id), self._now())
             raise exhausted()
-        ask = partial(mailbox.provider.begin, mailbox.connector, login_hint=mailbox.account.address)
+        person = mailbox.account.signs_in_as or mailbox.account.address
+        ask = partial(mailbox.provider.begin, mailbox.connector, login_hint=person)
         return self._begin(mailbox, ask, cookie, link=link.id, asked_by=link.invited_by)
 
     def begin_visit(self, mailbox: Mailbox, cookie: str | None) -> tuple[str, str]:
-        """As `begin`, for somebody who shall only prove to own the mailbox; nothing names it on the way."""
+        """As `begin`, for somebody who shall only prove to own the mailbox; nothing names it on the way.
+
+        Raises Conflict (code ``too_many_visits``): anybody can begin one, and each leaves a pending state.
+        """
+        window = self._now() // VISITS_WINDOW
+        ends_at = (window + 1) * VISITS_WINDOW
+        if not self._authorizations.start_visit(mailbox.account.id, ends_at=ends_at, limit=VISITS):
+            raise too_many_visits()
         ask = partial(mailbox.provider.identify, mailbox.connector)
         return self._begin(mailbox, ask, cookie, link="", purpose=Purpose.VISIT)
 

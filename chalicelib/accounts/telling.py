@@ -10,6 +10,8 @@ The event's detail::
     stage, incident, account, provider      ids and plain words
     diagnosis                               class, code, message and fix, without the provider's own text
     connect_link, connect_link_expires_at   opens the page where the owner connects the mailbox again
+    to_do                                   in their place, what an administrator does for an account that has
+                                            no owner who consents
     name, address                           of the mailbox, only where the stage allows it
 """
 
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
 from chalicelib.accounts.links import LINK_LIFE, link_id
-from chalicelib.accounts.models import ConnectLink, DueReason, GrantState
+from chalicelib.accounts.models import AuthMode, ConnectLink, DueReason, GrantState
 from chalicelib.logs import logger
 
 if TYPE_CHECKING:
@@ -34,6 +36,16 @@ if TYPE_CHECKING:
 NEEDS_OWNER = "Account needs its owner"
 INVITED_BY = "Mailgrant"
 LEASE = 60 * clock.SECOND
+AGAIN = "then connect the account again (POST /v1/accounts/{account}/connect)."
+TO_DO = {
+    AuthMode.CLIENT_CREDENTIALS: f"Allow the application again in the tenant and for the mailbox, {AGAIN}",
+    AuthMode.SERVICE_ACCOUNT: f"Allow the service account again in the Workspace's Admin console, {AGAIN}",
+    AuthMode.PASSWORD: (
+        "Make a new password for the mailbox, and connect the account with it "
+        "(POST /v1/accounts/{account}/connect)."
+    ),
+}
+"""What an administrator does for an account that has no owner who consents."""
 
 log = logger("telling")
 
@@ -87,19 +99,29 @@ class Telling:
             raise
 
     def _detail(self, grant: Grant, mailbox: Mailbox) -> dict[str, Any]:
-        account, now = mailbox.account, self._now()
-        token, ends_at = secrets.token_urlsafe(24), now + LINK_LIFE
-        link = ConnectLink(link_id(token), account.id, INVITED_BY, now, ends_at)
-        self._authorizations.add_link(link)
+        account = mailbox.account
         return {
             "incident": f"{account.id}:{grant.version}",
             "account": account.id,
             "provider": mailbox.connector.provider,
             "diagnosis": _diagnosis(account),
-            "connect_link": f"{self._public_url()}/connect/{token}",
-            "connect_link_expires_at": datetime.fromtimestamp(ends_at // clock.SECOND, UTC).isoformat(),
+            **(self._link(account) if account.auth_mode.has_owner else _to_do(account)),
             **({"name": account.name, "address": account.address} if self._with_address else {}),
         }
+
+    def _link(self, account: Account) -> dict[str, Any]:
+        now = self._now()
+        token, ends_at = secrets.token_urlsafe(24), now + LINK_LIFE
+        link = ConnectLink(link_id(token), account.id, INVITED_BY, now, ends_at)
+        self._authorizations.add_link(link)
+        return {
+            "connect_link": f"{self._public_url()}/connect/{token}",
+            "connect_link_expires_at": datetime.fromtimestamp(ends_at // clock.SECOND, UTC).isoformat(),
+        }
+
+
+def _to_do(account: Account) -> dict[str, str]:
+    return {"to_do": TO_DO[account.auth_mode].format(account=account.id)}
 
 
 def _diagnosis(account: Account) -> dict[str, Any] | None:

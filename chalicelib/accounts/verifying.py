@@ -68,7 +68,7 @@ class Verifying:
         chosen = _chosen(protocol, self._facts_of(connector))
         trial = _Trial(self._tokens, self._probes[chosen], account, connector, chosen)
         diagnosis = trial.run()
-        if diagnosis is None and chosen == "smtp" and trial.user != account.user:
+        if diagnosis is None and trial.had_choice and trial.user != account.smtp_user:
             self._stores.accounts.found_user(account, trial.user)
         return {
             "ok": diagnosis is None,
@@ -94,6 +94,11 @@ class _Trial:
         self._until = time.monotonic() + TOTAL
         self.steps = Steps()
         self.user = account.user
+
+    @property
+    def had_choice(self) -> bool:
+        """Whether there was more than one name to try."""
+        return len(self._users) > 1
 
     def run(self) -> Diagnosis | None:
         """Tries with the token that is there, and once more with a fresh one if it is refused."""

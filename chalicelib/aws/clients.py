@@ -6,6 +6,8 @@ import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.aws.dates import listen
+
 if TYPE_CHECKING:
     from botocore.config import Config
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -104,7 +106,9 @@ class Clients:
             retries={"mode": "standard", "total_max_attempts": attempts},
         )
         with self._making:
-            return self._session.client(service, config=config)
+            client = self._session.client(service, config=config)
+        listen(client.meta.events)
+        return client
 
     @cached_property
     def _session(self) -> _Session:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
+from chalicelib.errors import InvalidInput
+from chalicelib.network import are_authorities
 from chalicelib.providers.facts import ADDRESSES
 
 if TYPE_CHECKING:
@@ -61,6 +63,12 @@ class Providers:
         from chalicelib.providers.discovery import discover
         from chalicelib.providers.http import ProviderHttp
 
+        if extra_ca and not are_authorities(extra_ca):
+            raise InvalidInput(
+                "The extra_ca is not a list of certificates.",
+                fix="Give their PEM text.",
+                field="facts.extra_ca",
+            )
         trust = replace(self._trust.also(extra_ca), resolve=self._resolve)
         return discover(issuer, ProviderHttp("other", trust))
 

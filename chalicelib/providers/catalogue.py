@@ -251,6 +251,10 @@ CATALOGUE = (
 )
 
 
+BRANDS = {"microsoft": "Microsoft", "google": "Google"}
+"""What providers are called where people sign in, where their mailboxes have other names."""
+
+
 class Catalogue:
     """The facts of a deployment: the usual ones, with its own values (`overrides`) in their place.
 
@@ -279,6 +283,13 @@ class Catalogue:
     def __iter__(self) -> Iterator[str]:
         """The names of the providers that a connector can have; its cloud is a fact of its own."""
         return (name for name in self._facts if "/" not in name)
+
+    def called(self, connector: Connector) -> str:
+        """What the connector's provider is called where people sign in."""
+        if connector.provider in BRANDS:
+            return BRANDS[connector.provider]
+        label = self.of(connector).label
+        return connector.name if label == OTHER.label else label
 
     def of(self, connector: Connector) -> ProviderFacts:
         """What is known of the connector's provider, in its cloud, with the connector's own facts."""

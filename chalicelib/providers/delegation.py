@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chalicelib.diagnosis import DiagnosisClass
-from chalicelib.providers.replies import ANY
+from chalicelib.providers.meanings import ANY
 
 if TYPE_CHECKING:
     from chalicelib.diagnosis import Diagnosis

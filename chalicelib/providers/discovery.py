@@ -80,4 +80,4 @@ def _is_address(value: object) -> bool:
 
 
 def _refused(message: str, *, code: str = "discovery_failed") -> InvalidInput:
-    return InvalidInput(message, fix=CHECK, field="issuer", code=code)
+    return InvalidInput(message, fix=CHECK, field="discovery", code=code)

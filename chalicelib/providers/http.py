@@ -73,13 +73,15 @@ class ProviderHttp:
         return self._call("GET", url, None, headers or {})
 
     def _call(self, method: str, url: str, body: bytes | str | None, headers: Mapping[str, str]) -> Reply:
-        from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import HTTPError, ReadTimeoutError
         from urllib3.util import parse_url
 
         try:
             where = parse_url(url)
             headers = {"Host": where.netloc or "", "Accept": "application/json", **headers}
             return self._first(_pools(where, self._trust), (method, where.request_uri, body, headers))
+        except ReadTimeoutError as error:
+            raise Diagnosed(transient("provider_too_slow", "The provider's answer took too long.")) from error
         except HTTPError as error:
             why = type(error).__name__
             raise Diagnosed(

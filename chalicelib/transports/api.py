@@ -96,9 +96,10 @@ def _asked(connection: ssl.SSLSocket, place: Place, path: str, token: Secret) ->
     client.sock = connection
     headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
     client.request("GET", path, headers=headers)
-    response = client.getresponse()
+    with client.getresponse() as response:
+        body = response.read(LIMIT)
     try:
-        values = json.loads(response.read(LIMIT))
+        values = json.loads(body)
     except (ValueError, RecursionError):
         values = {}
     shown = values if isinstance(values, dict) else {}

@@ -30,6 +30,9 @@ class Place:
     resolve: Resolve
 
 
+BROKEN: tuple[type[Exception], ...] = (OSError, ValueError, InvalidInput, Unavailable)
+"""What a connection that breaks raises, and an answer that cannot be read."""
+
 Talk = Callable[[ssl.SSLSocket, Steps], None]
 """Speaks to the server on an open connection and notes what it says. Raises Refused for a refusal."""
 
@@ -42,34 +45,34 @@ def probed(
     `names` are the steps that are waited for; the one that fails is the first that was not noted.
     `broken` is what the protocol's library raises when it cannot read an answer.
     """
-    steps = Steps()
+    steps, until = Steps(), time.monotonic() + seconds
     try:
-        with _connected(place, seconds) as connection:
+        with _connected(place, until) as connection:
             talk(connection, steps)
     except Refused as refused:
         found = refused
-    except (OSError, ValueError, InvalidInput, Unavailable, *broken) as error:
-        found = _interrupted(error, steps, seconds)
+    except (*BROKEN, *broken) as error:
+        found = _interrupted(error, steps, until)
     else:
         return steps.done, None
     if all(step.ok for step in steps.done):
-        said = found.diagnosis.text or found.diagnosis.message
-        steps.note(names[min(len(steps.done), len(names) - 1)], said, ok=False)
+        why = found.diagnosis.text or found.diagnosis.message
+        steps.note(names[min(len(steps.done), len(names) - 1)], why, ok=False)
     return steps.done, found
 
 
-def said(text: bytes) -> str:
-    """What a server said, short and harmless."""
-    shown = text[:400].decode("utf-8", "replace")
+def said(text: object) -> str:
+    """What a server said, short and harmless; octets as the libraries hand them on."""
+    shown = text[:400].decode("utf-8", "replace") if isinstance(text, bytes) else str(text)[:400]
     return "".join(letter if letter.isprintable() else " " for letter in shown)[:200].strip()
 
 
 @contextmanager
-def _connected(place: Place, seconds: float) -> Iterator[ssl.SSLSocket]:
+def _connected(place: Place, until: float) -> Iterator[ssl.SSLSocket]:
     """A connection that is cut when the time is over, wherever it stands: a server may trickle for ever."""
-    until = time.monotonic() + seconds
     with _dialled(place, until) as plain:
-        watchdog = threading.Timer(max(until - time.monotonic(), 0), _cut, [plain.dup()])
+        second = plain.dup()
+        watchdog = threading.Timer(max(until - time.monotonic(), 0), _cut, [second])
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -77,7 +80,7 @@ def _connected(place: Place, seconds: float) -> Iterator[ssl.SSLSocket]:
                 yield connection
         finally:
             watchdog.cancel()
-            watchdog.args[0].close()
+            second.close()
 
 
 def _dialled(place: Place, until: float) -> socket.socket:
@@ -101,14 +104,13 @@ def _cut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def _interrupted(error: Exception, steps: Steps, seconds: float) -> Refused:
+def _interrupted(error: Exception, steps: Steps, until: float) -> Refused:
     if isinstance(error, InvalidInput):
         found = Diagnosis(DiagnosisClass.ADMIN, error.error_code, error.message, error.fix)
     else:
-        spent = sum(step.ms for step in steps.done) / 1_000 + time.monotonic() - steps.since
         # A server that leaves does not always say so in TLS.
         judged = ConnectionResetError() if isinstance(error, ssl.SSLEOFError) else error
-        judged = TimeoutError() if spent >= seconds else judged
+        judged = TimeoutError() if time.monotonic() >= until else judged
         code, message = next((code, text) for kind, code, text in INTERRUPTIONS if isinstance(judged, kind))
         found = Diagnosis(DiagnosisClass.RETRY, code.replace("smtp_", "server_"), message, NOTHING)
     phase = Phase.AUTH if steps.done else Phase.CONNECT

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import imaplib
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.mail.models import Phase
 from chalicelib.transports import logins
@@ -39,17 +39,25 @@ def probe(place: Place, login: Login, secret: Secret, seconds: float) -> tuple[l
 
     def talk(connection: ssl.SSLSocket, steps: Steps) -> None:
         client = _Client(connection)
+        with closing(client.file):
+            sign_in(client, steps)
+
+    def sign_in(client: _Client, steps: Steps) -> None:
         steps.note("connect", said(client.welcome), ok=True)
         steps.note("capabilities", " ".join(client.capabilities)[:200], ok=True)
         offered = {one.removeprefix("AUTH=") for one in client.capabilities if one.startswith("AUTH=")}
         exchange = login.exchange(secret, offered, place.host, place.port)
+        heard: Any  # octets, whatever the stubs say
         try:
-            _, heard = client.authenticate(exchange.mechanism, _Answers(exchange))
+            if login.by_password and not offered:  # the way from before SASL (RFC 3501, section 6.2.3)
+                _, heard = client.login(_quoted(login.user), secret.reveal())
+            else:
+                _, heard = client.authenticate(exchange.mechanism, _Answers(exchange))
         except imaplib.IMAP4.abort:
             raise
         except imaplib.IMAP4.error as error:
-            raise Refused(logins.verdict("imap", said(str(error).encode())), Phase.AUTH) from error
-        steps.note("auth", said(heard[-1] or b""), ok=True)
+            raise Refused(logins.verdict("imap", said(str(error))), Phase.AUTH) from error
+        steps.note("auth", said(heard[-1]), ok=True)
         with suppress(imaplib.IMAP4.error, OSError):
             steps.note("logout", said(client.logout()[1][-1] or b""), ok=True)
 
@@ -66,3 +74,9 @@ class _Answers:
     def __call__(self, _challenge: bytes) -> bytes | None:
         line = next(self._lines, None)
         return None if line is None else base64.b64decode(line)
+
+
+def _quoted(user: str) -> str:
+    """A quoted string (RFC 3501, section 4.3); imaplib quotes the password by itself, and not the name."""
+    escaped = user.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

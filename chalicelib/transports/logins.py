@@ -23,7 +23,7 @@ TABLE: tuple[tuple[str, Concern, DiagnosisClass, str, str], ...] = (
     (r"disabled for your (domain|account)|not enabled for|(imap|pop)\S* access is (disabled|not)|is disabled",
      Concern.ACCOUNT, ADMIN, "The protocol is switched off for this mailbox.",
      "Switch IMAP or POP on in the mailbox's settings, or have its administrator do so."),
-    (r"\[(WEBALERT|ALERT)\].*(web|browser)|application-specific password",
+    (r"\[(WEBALERT|ALERT)[^]]*\].*(web|browser)|application-specific password",
      Concern.ACCOUNT, RECONNECT, "The provider wants the owner of the mailbox to sign in by hand.",
      "The owner signs in with a web browser once, or makes an app password; then connect the mailbox again."),
     (r"\[SYS/PERM\]|\[PRIVACYREQUIRED\]|unsupported|unknown (mechanism|auth)|not supported",

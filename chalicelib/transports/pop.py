@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import poplib
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from chalicelib.mail.models import Phase
@@ -27,7 +27,11 @@ class _Client(poplib.POP3):
 
     def __init__(self, connection: ssl.SSLSocket) -> None:
         self._connection = connection
-        super().__init__("")
+        try:
+            super().__init__("")
+        except BaseException:
+            self.close()
+            raise
 
     def _create_socket(self, _timeout: float | None = None) -> ssl.SSLSocket:
         return self._connection
@@ -56,13 +60,20 @@ def probe(place: Place, login: Login, secret: Secret, seconds: float) -> tuple[l
     """The steps of signing in, and why it did not succeed, or None. Ends after `seconds` at the latest."""
 
     def talk(connection: ssl.SSLSocket, steps: Steps) -> None:
-        client = _Client(connection)
+        with closing(_Client(connection)) as client:
+            sign_in(client, steps)
+
+    def sign_in(client: _Client, steps: Steps) -> None:
         steps.note("connect", said(client.welcome), ok=True)
         offered = client.mechanisms()
         steps.note("capabilities", f"SASL {' '.join(sorted(offered))}".strip(), ok=True)
         exchange = login.exchange(secret, offered, place.host, place.port)
         try:
-            heard = client.authenticate(exchange)
+            if login.by_password and not offered:  # the way from before SASL (RFC 1939, section 7)
+                client.user(login.user)
+                heard = client.pass_(secret.reveal())
+            else:
+                heard = client.authenticate(exchange)
         except poplib.error_proto as error:
             raise Refused(logins.verdict("pop", _text(error)), Phase.AUTH) from error
         steps.note("auth", said(heard), ok=True)

@@ -120,10 +120,21 @@ def verify(call: Call, account: str) -> records.Verification:
 
     Of a shared mailbox it finds out by whose name the server lets in, and keeps that as `smtp_user`.
     """
-    found = call.account(decoded(account), Scope.ADMIN)
     protocol = call.query(Protocol).protocol or ""
+    found = call.account(decoded(account), Scope.ADMIN)
     seen = call.services.functions.connect("verify", {"account_id": found.id, "protocol": protocol})
     return msgspec.convert(seen, records.Verification)
+
+
+def doctor(call: Call, account: str) -> records.Examination:
+    """Looks for what is wrong with an account, and says how to mend each; signs in as `verify` does.
+
+    Where an administrator has something to do elsewhere, the commands are ready to copy.
+    """
+    protocol = call.query(Protocol).protocol or ""
+    found = call.account(decoded(account), Scope.ADMIN)
+    seen = call.services.functions.connect("doctor_account", {"account_id": found.id, "protocol": protocol})
+    return msgspec.convert(seen, records.Examination)
 
 
 def disconnect(call: Call, account: str) -> records.DisconnectedAccount:

@@ -43,7 +43,7 @@ def confirm(reader: Reader, token: str) -> Response:
         leaves=True,
         address=link.address,
         asked_by=link.asked_by,
-        provider=link.provider.capitalize(),
+        provider=link.provider,
         permissions=link.scopes_in_words,
         expires_at=link.expires_at,
     )

@@ -25,6 +25,7 @@ from chalicelib.web.connector_records import (
     SecretCheck,
 )
 from chalicelib.web.queries import Page
+from chalicelib.web.records import Examination
 from chalicelib.web.shown import account_in_brief, connector_record, credential_shown, extended
 
 if TYPE_CHECKING:
@@ -109,11 +110,21 @@ def delete(call: Call, connector: str) -> DeletedConnector:
     return DeletedConnector(id=found.id, deleted=True, secret_recoverable_until=until)
 
 
+def doctor(call: Call, connector: str) -> Examination:
+    """Looks for what is wrong with a connector, and says how to mend each; asks the provider."""
+    require_everything(call.caller)
+    found = call.services.registry.connector(decoded(connector))
+    seen = call.services.functions.connect("doctor_connector", {"connector_id": found.id})
+    return msgspec.convert(seen, Examination)
+
+
 def _new(call: Call, asked: bodies.NewConnector) -> Connector:
     """The connector that is asked for, not written yet."""
     facts = asked.facts
     if asked.discovery:
-        found = call.services.functions.connect("discover", {"url": asked.discovery})
+        authority = facts.get("extra_ca")
+        trusted = {"extra_ca": authority} if isinstance(authority, str) else {}
+        found = call.services.functions.connect("discover", {"issuer": asked.discovery, **trusted})
         facts = {**found["facts"], **facts}
     return call.services.registry.new_connector(
         asked.provider,

@@ -103,7 +103,7 @@ def _known(reader: Reader, account: Account, connector: Connector) -> dict[str, 
     return {
         "account": account.id,
         "address": account.address,
-        "provider": connector.provider.capitalize(),
+        "provider": reader.services.catalogue.called(connector),
         "withdraw": named_links(reader.services.catalogue.of(connector).withdraw),
         "waiting": reader.services.lane.waiting(account.id, MOST_COUNTED),
     }

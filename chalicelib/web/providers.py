@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from chalicelib.callers.models import Scope
 from chalicelib.callers.permissions import require
 from chalicelib.web import connector_records
+from chalicelib.web.calls import Call
 from chalicelib.web.shown import provider_record
-
-if TYPE_CHECKING:
-    from chalicelib.web.calls import Call
 
 
 def listed(call: Call) -> connector_records.ProviderList:

@@ -166,6 +166,34 @@ class Verification(Record, frozen=True):
     diagnosis: Annotated[Diagnosis | UnsetType, says("What is wrong, if something is.")] = UNSET
 
 
+class Check(Record, frozen=True):
+    """One thing that was looked at."""
+
+    check: Annotated[str, says("Its name, for programs.")]
+    result: Annotated[
+        Literal["pass", "warn", "fail", "skip"],
+        says("`warn`: it will fail, or may; `skip`: it cannot be seen from here."),
+    ]
+    message: str
+    fix: Annotated[str, says("How to mend it; empty where nothing is wrong.")]
+
+
+class Instructions(Record, frozen=True):
+    """What an administrator does elsewhere, with the names of this tenant, application and mailbox."""
+
+    title: str
+    where: Annotated[str, says("In which console or shell.")]
+    lines: Annotated[list[str], says("Commands to copy, or values to enter.")]
+
+
+class Examination(Record, frozen=True):
+    """What the doctor found; last what it cannot see from here."""
+
+    ok: Annotated[bool, says("No check failed.")]
+    checks: list[Check]
+    instructions: list[Instructions]
+
+
 class Caller(Record, frozen=True):
     """Who may use the API or the function `send`; never its key."""
 

@@ -90,7 +90,13 @@ class Gateway(MailServices):
         from chalicelib.operations import ConnectOperations
 
         return ConnectOperations(
-            self.connect, self.direct, self.credentials, self.disconnecting, self.verifying
+            self.connect,
+            self.direct,
+            self.credentials,
+            self.disconnecting,
+            self.verifying,
+            self.doctor,
+            self.providers.discover,
         )
 
     @cached_property

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chalicelib.accounts.credentials import Credentials
     from chalicelib.accounts.direct import Direct
     from chalicelib.accounts.disconnecting import Disconnecting
+    from chalicelib.accounts.doctor import Doctor
     from chalicelib.accounts.keeping import Keeper
     from chalicelib.accounts.mailboxes import Mailboxes
     from chalicelib.accounts.models import Account, Connector
@@ -128,14 +129,27 @@ class AccountServices(Shared):
 
     @cached_property
     def verifying(self) -> Verifying:
-        """Trying an account out. The function that does it refreshes tokens by itself: it holds both keys."""
-        from chalicelib.accounts.access import AccessTokens
+        """Trying an account out."""
         from chalicelib.accounts.verifying import Verifying
         from chalicelib.wiring.probes import probes
 
+        return Verifying(self._stores, self._tokens_here, probes(self, self._probe), self.catalogue.of)
+
+    @cached_property
+    def doctor(self) -> Doctor:
+        """What is wrong with connectors and accounts."""
+        from chalicelib.accounts.doctor import Doctor
+
+        asked = (self.credentials.check, self.verifying.verify, self._tokens_here)
+        return Doctor(self._stores, *asked, self.catalogue.of, self.public_url, now=self.clock)
+
+    @cached_property
+    def _tokens_here(self) -> AccessTokens:
+        """Access tokens where they are refreshed by the same function: it holds both keys."""
+        from chalicelib.accounts.access import AccessTokens
+
         opened = self.access_tokens_vault.open
-        tokens = AccessTokens(self.access_tokens_table, opened, self._refresh_here, self.clock)
-        return Verifying(self._stores, tokens, probes(self, self._probe), self.catalogue.of)
+        return AccessTokens(self.access_tokens_table, opened, self._refresh_here, self.clock)
 
     @cached_property
     def access_tokens(self) -> AccessTokens:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sandbox.aws.emulator import EmulatorSession
 
 FRONT_DOMAIN: Final = "127.0.0.1"
+_SIGN: Final = "sts:GetWebIdentityToken"
 _API_STAGE: Final = "api"
 _TABLES_WITH_TTL: Final = ("authorizations", "messages")
 
@@ -48,6 +49,7 @@ def repair(session: EmulatorSession, package: Package, stage: str, outputs: Mapp
     _repair_concurrency(session)
     _repair_api(session, outputs["RestAPIId"], package)
     _map_front(session, outputs["RestAPIId"])
+    _repair_policies(session, stage)
 
 
 def stop_schedules(session: EmulatorSession) -> None:
@@ -80,6 +82,25 @@ def _repair_concurrency(session: EmulatorSession) -> None:
             client.update_event_source_mapping(
                 UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": int(maximum)}
             )
+
+
+def _repair_policies(session: EmulatorSession, stage: str) -> None:
+    """Take STS's own conditions from the roles' policies: the emulator does not know what they compare.
+
+    `sandbox.aws.identity` sees to them instead.
+    """
+    iam = session.client("iam")
+    names = [
+        role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]
+    ]
+    for role in (name for name in names if name.startswith(f"mailgrant-{stage}-")):
+        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+            ours = [one for one in document["Statement"] if one["Action"] == _SIGN and "Condition" in one]
+            for statement in ours:
+                del statement["Condition"]
+            if ours:
+                iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
 
 
 def _repair_api(session: EmulatorSession, api_id: str, package: Package) -> None:

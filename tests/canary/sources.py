@@ -17,9 +17,12 @@ import pytest
 
 from chalicelib.errors import MailgrantError
 from chalicelib.logs import ROOT, JsonFormatter
+from sandbox import credentials
 from tests.canary.canaries import Canaries
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
     from sandbox.aws.front import Exchange
 
 KINDS: Final = {
@@ -31,6 +34,7 @@ KINDS: Final = {
     "sandbox/provider/dialect.py": "code or token",
     "tests/unit/accounts_world.py": "client secret",
     "tests/unit/mail_world.py": "access token",
+    "tests/unit/test_web_ways.py": "password",
 }
 """What `secrets.token_urlsafe` is called for in which module. Other modules of the application count too."""
 
@@ -40,8 +44,8 @@ _LINK = re.compile(r"/connect/([A-Za-z0-9_-]{32})")
 
 @contextmanager
 def made_here(canaries: Canaries) -> Iterator[None]:
-    """Notes what is made by `secrets.token_urlsafe` in this process."""
-    original = secrets.token_urlsafe
+    """Notes what is made by `secrets.token_urlsafe`, and private keys, in this process."""
+    original, original_pem = secrets.token_urlsafe, credentials._private_pem
 
     def token_urlsafe(nbytes: int | None = None) -> str:
         made = original(nbytes)
@@ -49,8 +53,14 @@ def made_here(canaries: Canaries) -> Iterator[None]:
             canaries.add(kind, made)
         return made
 
+    def private_pem(key: RSAPrivateKey) -> str:
+        made = original_pem(key)
+        canaries.add("private key", made.splitlines()[2])  # the lines before are alike in all keys
+        return made
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(secrets, "token_urlsafe", token_urlsafe)
+        patch.setattr(credentials, "_private_pem", private_pem)
         yield
 
 

@@ -118,7 +118,7 @@ def _is_whole(text: str) -> bool:
 
 def _reason(before: str) -> str:
     """The reason that stands in the line before a block, if it is not run."""
-    found = _NOT_RUN.fullmatch(before.rstrip("\n").rpartition("\n")[2])
+    found = _NOT_RUN.fullmatch(before.rstrip("\n").rpartition("\n")[2].strip())
     return found[1] if found else ""
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
+
+from botocore.hooks import HierarchicalEmitter
 
 from chalicelib.aws.clients import Clients
 from chalicelib.settings import Settings
@@ -19,14 +22,14 @@ class Session:
         self._now = 0
         self._lock = threading.Lock()
 
-    def client(self, name: str, **_: Any) -> str:
+    def client(self, name: str, **_: Any) -> Any:
         with self._lock:
             self._now += 1
             self.most = max(self.most, self._now)
         time.sleep(0.02)
         with self._lock:
             self._now -= 1
-        return name
+        return SimpleNamespace(name=name, meta=SimpleNamespace(events=HierarchicalEmitter()))
 
 
 def test_threads_make_their_clients_one_after_the_other() -> None:
@@ -34,7 +37,7 @@ def test_threads_make_their_clients_one_after_the_other() -> None:
     clients.__dict__["_session"] = session
 
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda name: getattr(clients, name), ["dynamodb", "kms", "sqs", "ssm"]))
+        made = list(pool.map(lambda name: getattr(clients, name).name, ["dynamodb", "kms", "sqs", "ssm"]))
 
     assert made == ["dynamodb", "kms", "sqs", "ssm"]
     assert session.most == 1

@@ -30,6 +30,7 @@ COMPLETE: dict[str, Any] = {
     "ConnectorChange": {"name": "x"},
     "NewSecret": {"client_secret": "x"},
     "NewAccount": {"connector": "x", "address": "a@example.com"},
+    "DirectConnection": {"password": "x"},
     "AccountChange": {"name": "x"},
     "Pause": {"reason": "x"},
     "SendRequest": {"account": "x"},

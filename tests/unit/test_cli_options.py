@@ -194,6 +194,30 @@ def test_an_account_is_changed_by_what_is_named_only(server: Server) -> None:
     assert body_of(server) == {"from_addresses": [], "always_name": False}
 
 
+@pytest.mark.parametrize(
+    ("mode", "options", "body"),
+    [
+        ("client_credentials", (), {"auth_mode": "client_credentials"}),
+        ("password", (), {"auth_mode": "password", "password": "p"}),
+        ("password", ("--auth-mode", "authorization_code"), {}),
+        ("authorization_code", (), {}),
+    ],
+)
+def test_an_account_is_connected_as_it_was_unless_told_otherwise(
+    server: Server, mode: str, options: tuple[str, ...], body: dict[str, str]
+) -> None:
+    seen = {"ok": True, "connected": True, "steps": []}
+    server.lay("GET /v1/accounts/sales", (200, {**ACCOUNT, "auth_mode": mode}))
+    server.lay("POST /v1/accounts/sales/connect", (200, {**ACCOUNT, "connection": seen}))
+    server.lay("POST /v1/accounts/sales/connect-link", (201, {"id": "a", "connect_link": "https://m/L"}))
+
+    result = run(server, "accounts", "connect", "sales", *options, stdin="p\n")
+
+    assert result.exit_code == 0
+    assert body_of(server) == body
+    assert ("https://m/L" in result.output) is (body == {})
+
+
 def test_a_connection_says_what_was_seen_and_how_to_go_on(server: Server) -> None:
     seen = {
         "ok": False,
@@ -205,11 +229,14 @@ def test_a_connection_says_what_was_seen_and_how_to_go_on(server: Server) -> Non
     server.lay("POST /v1/accounts/sales/connect", (200, {**ACCOUNT, "connection": seen}))
 
     told = run(server, "accounts", "connect", "sales", "--auth-mode", "client_credentials")
+    rolled_back = {**seen, "next": None}
+    server.lay("POST /v1/accounts/sales/rollback", (200, {**ACCOUNT, "connection": rolled_back}))
+    back = run(server, "accounts", "rollback", "sales")
     shown = run(server, "accounts", "connect", "sales", "--password", "--json", stdin="p\n")
 
-    assert (told.exit_code, shown.exit_code) == (4, 4)
+    assert (told.exit_code, back.exit_code, shown.exit_code) == (4, 4, 4)
+    assert back.output.endswith("It is not connected. What it had before stays.\n")
     assert "535 no" in told.output
-    assert "It is not connected." in told.output
     assert "Then `mailgrant accounts connect`." in told.output
     assert json.loads(shown.output)["connection"] == seen
 
@@ -223,12 +250,14 @@ def test_a_doctor_shows_every_fix_and_fails_with_a_failed_check(
         for place, one in enumerate(results)
     ]
     for path in ("accounts/sales", "connectors/con_1"):
-        server.lay(f"GET /v1/{path}/doctor", (200, {"checks": checks}))
+        lines = {"title": "Once", "where": "In PowerShell", "lines": ["New-ServicePrincipal", "Get-It"]}
+        server.lay(f"GET /v1/{path}/doctor", (200, {"checks": checks, "instructions": [lines]}))
 
         kind, named = path.split("/")
         result = run(server, kind, "doctor", named)
 
         assert result.exit_code == code
+        assert "Once\nIn PowerShell\nNew-ServicePrincipal\nGet-It\n" in result.output
         for place, one in enumerate(results):
             assert (f"c{place}: mend {place}" in result.output) is (one != "pass")
 

@@ -178,8 +178,8 @@ def test_without_a_choice_the_usual_scopes_are_asked_for(world: World) -> None:
         ("https://outlook.office.com/EWS.AccessAsUser.All", "2027-04-01"),
         ("full_access_as_app", "2027-04-01"),
         ("EWS.AccessAsUser.All", SEND),
-        ("https://graph.microsoft.com/SMTP.Send", SMTP),
-        ("SMTP.Send", SMTP),
+        ("https://graph.microsoft.com/SMTP.Send", f"Ask for {SMTP}."),
+        ("SMTP.Send", f"Ask for {SMTP}."),
         ("https://graph.microsoft.com/Calendars.Read", IMAP),
         ("offline_access", IMAP),
     ],
@@ -225,6 +225,21 @@ def test_a_mail_server_that_takes_passwords_needs_no_client(world: World) -> Non
     assert connector.has_credential
 
 
+def test_O11_the_person_who_may_use_a_shared_mailbox_is_the_one_who_signs_in(world: World) -> None:
+    person, connector = f"ada-{secrets.token_hex(4)}@{TENANT}", delegated(world, TENANT)
+    world.control.register_user(person, provider="microsoft")
+    shared = world.registry.create_account(
+        connector.id, f"info-{secrets.token_hex(4)}@{TENANT}", signs_in_as=person
+    )
+
+    url, _ = world.begin(shared)
+    outcome = world.sign_in(shared, person)["outcome"]
+
+    assert parse_qs(urlsplit(url).query)["login_hint"] == [person]
+    assert outcome == "connected"
+    assert world.sign_in(world.account(connector), person)["outcome"] == "wrong_mailbox"
+
+
 # Several resources
 
 
@@ -247,8 +262,6 @@ def test_one_consent_gives_each_resource_its_own_token(world: World, both: Accou
 def test_each_resource_is_refreshed_apart(world: World, both: Account) -> None:
     world.access_tokens.fresh(both.id, resource=GRAPH)
     graph = world.access_tokens_table.get(both.id, GRAPH)
-    due = world.grants_table.get(both.id).refresh_due_at  # type: ignore[union-attr]
-
     world.tokens.ensure(both.id, failed_version=1)
     again = world.access_tokens.fresh(both.id, failed_version=2, resource=GRAPH)
 
@@ -257,7 +270,17 @@ def test_each_resource_is_refreshed_apart(world: World, both: Account) -> None:
     assert (graph.version, again.version) == (2, 4)
     assert world.access_tokens.fresh(both.id).version == 3
     assert world.read(both).token_expires_at == world.access_tokens_table.get(both.id).expires_at  # type: ignore[union-attr]
-    assert due is not None
+
+
+def test_what_is_due_by_itself_is_the_token_for_mail(world: World, both: Account) -> None:
+    before = world.grants_table.get(both.id)
+
+    world.access_tokens.fresh(both.id, resource=GRAPH)
+
+    after = world.grants_table.get(both.id)
+    assert before is not None
+    assert after is not None
+    assert (after.refresh_due_at, after.due_reason) == (before.refresh_due_at, before.due_reason)
 
 
 def test_a_token_of_one_resource_cannot_be_passed_off_as_that_of_another(world: World, both: Account) -> None:

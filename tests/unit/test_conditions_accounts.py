@@ -13,6 +13,7 @@ from chalicelib.accounts.consent import Signed
 from chalicelib.accounts.models import (
     UNDO,
     Account,
+    AuthMode,
     Authorization,
     ConnectLink,
     Connector,
@@ -154,6 +155,22 @@ def test_a_pause_is_not_replaced(stores: Gateway) -> None:
     assert not stores.accounts_table.pause(ids.new_id("acc"), by="first", at=NOW, reason="")
 
 
+def test_a_user_name_that_changed_meanwhile_stays(stores: Gateway) -> None:
+    account = new_account(stores)
+    switched = replace(account, auth_mode=AuthMode.PASSWORD)
+
+    assert stores.accounts_table.found_user(account, "first@mail.example")
+    assert not stores.accounts_table.found_user(account, "second@mail.example")
+    known = replace(account, smtp_user="first@mail.example")
+    assert not stores.accounts_table.found_user(
+        replace(switched, smtp_user=known.smtp_user), "third@x.example"
+    )
+    assert stores.accounts_table.delete(known, by="key", at=NOW)
+    assert not stores.accounts_table.found_user(known, "fourth@mail.example")
+    assert not stores.accounts_table.found_user(replace(known, id=ids.new_id("acc")), "a@mail.example")
+    assert stores.accounts_table.get(account.id) == replace(known, deleted_by="key", deleted_at=NOW)
+
+
 def test_what_is_not_paused_is_not_resumed(stores: Gateway) -> None:
     nobody = ids.new_id("acc")
 
@@ -272,6 +289,13 @@ def test_a_connect_link_is_not_started_oftener_than_its_limit(stores: Gateway) -
     link = new_link(stores, "acc")
 
     assert [stores.authorizations_table.start(link.id, now=NOW, limit=1) for _ in range(2)] == [True, False]
+
+
+def test_visits_are_not_begun_oftener_than_their_limit(stores: Gateway) -> None:
+    account, start = ids.new_id("acc"), stores.authorizations_table.start_visit
+
+    assert [start(account, ends_at=NOW, limit=1) for _ in range(2)] == [True, False]
+    assert start(account, ends_at=NOW + 1, limit=1)
 
 
 def test_a_state_is_not_replaced(stores: Gateway) -> None:

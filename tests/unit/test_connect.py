@@ -290,7 +290,7 @@ def test_a_connect_link_survives_a_sign_in_that_failed(world: World) -> None:
     assert world.connect.begin(token)["authorize_url"]
 
 
-def test_a_connect_link_is_started_at_most_twenty_times(world: World) -> None:
+def test_O21_a_connect_link_begins_twenty_sign_ins_at_most(world: World) -> None:
     token = world.invite(world.account(world.connector("google")))
     for _ in range(20):
         world.connect.begin(token)

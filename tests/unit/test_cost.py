@@ -167,7 +167,7 @@ def test_the_constants_are_those_of_the_stage() -> None:
     assert kinds.count("AWS::KMS::Key") == costs.KEYS
     assert decorators.count("on_sqs_message") == len(costs.LISTENING)
     assert set(costs.TICKS) == set(EVERY)
-    assert len(CATALOGUE) == costs.PROVIDERS
+    assert {facts.name for facts in costs.PROVIDERS} <= {facts.name for facts in CATALOGUE}
 
 
 def test_json_is_one_document_with_what_was_asked_for() -> None:

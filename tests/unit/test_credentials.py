@@ -261,7 +261,13 @@ def test_a_certificate_that_has_ended_is_told_without_asking_the_provider(world:
 
 
 @pytest.mark.parametrize(
-    ("provider", "kind"), [("microsoft", "service_account"), ("microsoft", "none"), ("google", "certificate")]
+    ("provider", "kind"),
+    [
+        ("microsoft", "service_account"),
+        ("microsoft", "none"),
+        ("google", "certificate"),
+        ("google", "service_account"),
+    ],
 )
 def test_a_kind_by_which_the_consents_would_not_count_is_refused(
     world: World, provider: Any, kind: str

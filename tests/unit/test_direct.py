@@ -124,3 +124,14 @@ def test_a_mode_that_the_provider_does_not_have_is_refused(world: World, mode: s
 def test_an_unknown_account_is_not_found(world: World) -> None:
     with pytest.raises(NotFound):
         world.direct.connect(new_id("acc"), "password", password="x")
+
+
+def test_a_password_that_the_server_refuses_is_called_that(world: World, mail: MailServerClient) -> None:
+    account, _ = exported(world)
+
+    answer = connect(world, account, "password", password="not it")
+
+    assert answer["diagnosis"]["code"] == "password_refused"
+    assert answer["diagnosis"]["text"].startswith("5.7.3")
+    assert world.read(account).grant_state is GrantState.NONE
+    assert mail.messages() == []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import DOCS, Diagnosed, NotFound, docs_of
-from chalicelib.transports.smtp.session import _INTERRUPTIONS
+from chalicelib.transports.smtp.session import INTERRUPTIONS
 from chalicelib.web.languages import read
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def gateway_errors() -> list[dict[str, str]]:
 
 def test_every_code_has_its_heading() -> None:
     shown = {*read("en").errors, *read("en").reasons} - {"other", *map(str, DiagnosisClass)}
-    known = {*codes(), *shown, *(code for _, code, _ in _INTERRUPTIONS)} - {"error"}
+    known = {*codes(), *shown, *(code for _, code, _ in INTERRUPTIONS)} - {"error"}
 
     missing = sorted(code for code in known if code.replace("_", "-") not in anchors())
 

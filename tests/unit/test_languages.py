@@ -12,7 +12,7 @@ from chalicelib.accounts import outcomes
 from chalicelib.accounts.models import Status
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Conflict, Forbidden, MalformedRequest, NotFound, Unavailable
-from chalicelib.providers import replies
+from chalicelib.providers import meanings
 from chalicelib.providers.catalogue import GOOGLE, MICROSOFT
 from chalicelib.providers.id_tokens import invalid
 from chalicelib.web import connect
@@ -47,12 +47,15 @@ def placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
 
 
-def meanings() -> Iterator[str]:
+def sentences() -> Iterator[str]:
     """Every sentence with which a provider's refusal can be explained to an owner."""
-    rows = [*(meaning for _, meaning in replies.MICROSOFT), *replies.GOOGLE.values(), *replies.ANY.values()]
-    for meaning in (*rows, replies.UNKNOWN):
+    of_microsoft = (meaning for _, meaning in meanings.MICROSOFT)
+    by_text = (meaning for *_, meaning in meanings.GOOGLE_TEXTS)
+    rows = [*of_microsoft, *by_text, *meanings.GOOGLE.values(), *meanings.ANY.values()]
+    for meaning in (*rows, meanings.UNKNOWN):
         yield from (meaning.message, meaning.fix)
-    for diagnosis in (invalid("x"), outcomes.WRONG_ISSUER, outcomes.NO_REFRESH_TOKEN):
+    own = (outcomes.WRONG_ISSUER, outcomes.NO_REFRESH_TOKEN, outcomes.MAILBOX_UNPROVEN)
+    for diagnosis in (invalid("x"), *own):
         yield from (diagnosis.message, diagnosis.fix)
     for facts in (GOOGLE, MICROSOFT):
         yield from (*facts.scopes_in_words, *facts.protocol_words.values())
@@ -84,7 +87,7 @@ def test_nothing_is_left_in_english(language: Language) -> None:
 @pytest.mark.parametrize("language", OTHERS, ids=lambda one: one.tag)
 def test_every_meaning_of_a_refusal_and_every_permission_is_known(language: Language) -> None:
     """And no sentence stands there that nobody says any more."""
-    assert set(language.sentences) == set(meanings())
+    assert set(language.sentences) == set(sentences())
 
 
 @pytest.mark.parametrize("language", [ENGLISH, *OTHERS], ids=lambda one: one.tag)
@@ -159,6 +162,7 @@ OWNERS_ERRORS = {
     "link_used": (NotFound, 410),
     "link_expired": (NotFound, 410),
     "link_exhausted": (NotFound, 410),
+    "too_many_visits": (Conflict, 409),
     "nothing_connected": (NotFound, 404),
     "unknown_state": (MalformedRequest, 400),
     "malformed_callback": (MalformedRequest, 400),

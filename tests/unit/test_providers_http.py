@@ -3,83 +3,53 @@
 from __future__ import annotations
 
 import json
-import ssl
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+import socket
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chalicelib.diagnosis import DiagnosisClass
 from chalicelib.errors import Diagnosed
-from chalicelib.network import Trust
+from chalicelib.network import Trust, resolve
+from chalicelib.providers import http
 from chalicelib.providers.http import LIMIT, ProviderHttp, retry_after
-from sandbox.certs import Authority
+from tests.unit.https_server import Answer, Server, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-ANSWERS: dict[str, tuple[int, bytes, dict[str, str]]] = {
-    "/good": (200, b'{"access_token": "abc"}', {}),
-    "/html": (200, b"<html>", {}),
-    "/list": (200, b"[]", {}),
-    "/deep": (200, b"[" * 60_000, {}),
-    "/large": (200, json.dumps({"a": "x" * LIMIT}).encode(), {}),
-    "/500": (500, b'{"error": "invalid_grant"}', {}),
-    "/429": (429, b"slow down", {"Retry-After": "7"}),
-    "/429-without": (429, b"{}", {}),
-    "/redirect": (302, b"{}", {"Location": "/good"}),
-    "/refused": (400, b'{"error": "invalid_grant"}', {}),
+ANSWERS = {
+    "/good": Answer(200, b'{"access_token": "abc"}'),
+    "/html": Answer(200, b"<html>"),
+    "/list": Answer(200, b"[]"),
+    "/deep": Answer(200, b"[" * 60_000),
+    "/large": Answer(200, json.dumps({"a": "x" * LIMIT}).encode()),
+    "/500": Answer(500, b'{"error": "invalid_grant"}'),
+    "/429": Answer(429, b"slow down", {"Retry-After": "7"}),
+    "/429-without": Answer(429, b"{}"),
+    "/redirect": Answer(302, b"{}", {"Location": "/good"}),
+    "/slow": Answer(200, b"{}", pause=0.02),
+    "/empty": Answer(200, b""),
+    "/refused": Answer(400, b'{"error": "invalid_grant"}'),
 }
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers what its path names, and counts."""
-
-    asked: list[str]
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        status, body, headers = ANSWERS[self.path]
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Keeps quiet."""
-
-
-class Server:
-    """The server, its authority, and what it was asked."""
-
-    def __init__(self, directory: Path) -> None:
-        self.authority = Authority.create(directory)
-        files = self.authority.issue("server")
-        self.asked: list[str] = []
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"asked": self.asked}))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(files.certfile, files.keyfile)
-        self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
-        self.url = f"https://127.0.0.1:{self.http.server_address[1]}"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("server"))
-    thread = threading.Thread(target=running.http.serve_forever, args=(0.05,))
-    thread.start()
-    yield running
-    running.http.shutdown()
-    thread.join()
-    running.http.server_close()
+    with serving(tmp_path_factory.mktemp("server")) as running:
+        running.answers.update(ANSWERS)
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _forget(server: Server) -> None:
+    server.asked.clear()
+
+
+def named(server: Server, *addresses: str) -> ProviderHttp:
+    """HTTPS to hosts that a user has named and that have these addresses."""
+    found = list(addresses)
+    return ProviderHttp("other", Trust(server.authority.pem, lambda *_: found))
 
 
 def test_a_json_object_is_given(server: Server) -> None:
@@ -103,8 +73,6 @@ def test_a_json_object_is_given(server: Server) -> None:
 def test_O18_an_answer_that_says_nothing_of_the_mailbox_is_tried_later(
     server: Server, path: str, code: str
 ) -> None:
-    server.asked.clear()
-
     with pytest.raises(Diagnosed) as refused:
         ProviderHttp("google", Trust(server.authority.pem)).post(f"{server.url}{path}", {})
 
@@ -122,8 +90,6 @@ def test_r14_retry_after_is_kept(server: Server, path: str, seconds: int | None)
 
 
 def test_O18_a_redirect_is_not_followed(server: Server) -> None:
-    server.asked.clear()
-
     with pytest.raises(Diagnosed):
         ProviderHttp("google", Trust(server.authority.pem)).get(f"{server.url}/redirect")
 
@@ -141,8 +107,6 @@ def test_O18_a_certificate_of_an_unknown_authority_is_refused(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.authority.cafile))
-    server.asked.clear()
-
     with pytest.raises(Diagnosed) as refused:
         ProviderHttp("google").post(f"{server.url}/good", {})
 
@@ -160,3 +124,81 @@ def test_O18_plain_http_is_refused(server: Server) -> None:
 )
 def test_retry_after_is_bounded(header: str | None, seconds: int | None) -> None:
     assert retry_after(header) == seconds
+
+
+def test_B57_a_named_host_is_looked_up_once_and_connected_to_by_its_address(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def noted(host: str, *rest: Any, **more: Any) -> Any:
+        asked.append(host)
+        return real(host, *rest, **more)
+
+    real: Any = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", noted)
+
+    reply = named(server, "127.0.0.1").get(f"https://localhost:{server.port}/good")
+
+    assert reply.values == {"access_token": "abc"}
+    assert set(asked) == {"127.0.0.1"}
+    assert server.headers["Host"] == f"localhost:{server.port}"
+
+
+def test_B57_the_certificate_must_bear_the_name_and_not_the_address(server: Server) -> None:
+    with pytest.raises(Diagnosed) as refused:
+        named(server, "127.0.0.1").get(f"https://login.example:{server.port}/good")
+
+    assert refused.value.diagnosis.code == "provider_unreachable"
+    assert refused.value.diagnosis.text == "SSLError"
+    assert server.asked == []
+
+
+def test_a_second_address_is_tried_where_the_first_takes_no_connection(server: Server) -> None:
+    assert named(server, "127.0.0.2", "127.0.0.1").get(f"{server.url}/good").values
+    assert server.asked == ["/good"]
+
+
+@pytest.mark.parametrize("path", ["/500", "/redirect", "/slow"])
+def test_what_an_address_has_answered_is_not_asked_of_the_next(
+    server: Server, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "TOTAL_TIMEOUT", 0.2)
+
+    with pytest.raises(Diagnosed):
+        named(server, "127.0.0.1", "127.0.0.1").get(f"{server.url}{path}")
+
+    assert server.asked == [path]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "0x7f.1"])
+def test_B56_a_named_host_at_a_private_address_is_not_connected_to(server: Server, host: str) -> None:
+    trust = Trust(server.authority.pem, resolve)
+
+    with pytest.raises(Diagnosed) as refused:
+        ProviderHttp("other", trust).get(f"https://{host}:{server.port}/good")
+
+    assert refused.value.diagnosis.class_ is DiagnosisClass.ADMIN
+    assert refused.value.diagnosis.code == "private_address"
+    assert server.asked == []
+
+
+def test_a_named_host_that_cannot_be_looked_up_is_tried_later(server: Server) -> None:
+    with pytest.raises(Diagnosed) as refused:
+        ProviderHttp("other", Trust(server.authority.pem, resolve)).get("https://nowhere.invalid/good")
+
+    assert refused.value.diagnosis.class_ is DiagnosisClass.RETRY
+    assert refused.value.diagnosis.code == "dns_failed"
+
+
+def test_an_answer_that_trickles_in_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "TOTAL_TIMEOUT", 0.2)
+
+    with pytest.raises(Diagnosed) as refused:
+        ProviderHttp("google", Trust(server.authority.pem)).get(f"{server.url}/slow")
+
+    assert refused.value.diagnosis.code == "provider_too_slow"
+
+
+def test_an_empty_answer_says_that_it_was_done(server: Server) -> None:
+    assert ProviderHttp("other", Trust(server.authority.pem)).post(f"{server.url}/empty", {}).values == {}

@@ -8,10 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from chalicelib import ids
-from chalicelib.accounts.models import GrantState, Identity
+from chalicelib.accounts.links import VISITS, VISITS_WINDOW
+from chalicelib.accounts.models import AuthMode, GrantState, Identity
 from chalicelib.accounts.visits import LENGTH, is_owner
 from chalicelib.clock import MINUTE
-from chalicelib.errors import Forbidden, NotFound
+from chalicelib.errors import Conflict, Forbidden, NotFound
 from tests.unit.accounts_world import PUBLIC_URL, world
 
 if TYPE_CHECKING:
@@ -130,6 +131,36 @@ def test_an_owner_whose_grant_has_ended_may_still_look(world: World) -> None:
     )
 
     assert visit(world, account)["outcome"] == "visited"
+
+
+def test_O21_anybody_can_begin_a_visit_but_not_without_end(world: World) -> None:
+    account, other = world.connected("google"), world.connected("google")
+    world.later = VISITS_WINDOW - world.now() % VISITS_WINDOW
+    for _ in range(VISITS):
+        begin(world, account.id)
+
+    with pytest.raises(Conflict) as refused:
+        begin(world, account.id)
+    begin(world, other.id)
+    world.later += VISITS_WINDOW
+
+    assert refused.value.error_code == "too_many_visits"
+    assert visit(world, account)["outcome"] == "visited"
+
+
+def test_nobody_is_asked_to_sign_in_where_nobody_has_consented(world: World) -> None:
+    account = world.connected("google")
+    world.clients.dynamodb.update_item(
+        TableName=world.settings.table("accounts"),
+        Key={"account": {"S": account.id}},
+        UpdateExpression="SET auth_mode = :mode",
+        ExpressionAttributeValues={":mode": {"S": AuthMode.SERVICE_ACCOUNT}},
+    )
+
+    with pytest.raises(NotFound) as refused:
+        begin(world, account.id)
+
+    assert refused.value.error_code == "nothing_connected"
 
 
 def test_another_browser_cannot_complete_a_visit(world: World) -> None:

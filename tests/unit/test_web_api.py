@@ -112,7 +112,8 @@ def test_a_connectors_secret_is_saved_before_its_row_and_never_shown(
 
     assert response.status_code == 201
     assert [what for what, _ in services.laid.asked] == ["save_secret", "add_connector", "check_secret"]
-    assert services.laid.asked[0][1] == {"connector_id": CONNECTOR, "secret": "canary-secret"}
+    saved = services.laid.asked[0][1]
+    assert (saved["connector_id"], saved["kind"], saved["secret"]) == (CONNECTOR, "secret", "canary-secret")
     assert response.json_body["redirect_uri"] == f"{PUBLIC_URL}/oauth/callback/{CONNECTOR}"
     assert b"canary-secret" not in response.body
 
@@ -131,7 +132,7 @@ def test_a_connector_whose_secret_cannot_be_saved_is_not_made(http: Client, serv
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"provider": "yahoo"}, "provider"),
+        ({"provider": "nobody"}, "provider"),
         ({"client_id": None}, "client_id"),
         ({"clientid": "x"}, "clientid"),
         ({"name": 7}, "name"),
@@ -198,7 +199,11 @@ def test_a_body_does_not_show_its_values() -> None:
     """It may hold a client secret, and a repr may come into a log."""
     asked = bodies.NewConnector(provider="google", name="n", client_id="c", client_secret="canary")
 
-    assert "canary" not in f"{asked!r} {asked} {bodies.NewSecret('canary')!r}"
+    certificate = bodies.Certificate(pem="canary", passphrase="canary")
+    secret = bodies.NewSecret(client_secret="canary", certificate=certificate, service_account_key="canary")
+    account = bodies.DirectConnection(password="canary", refresh_token="canary")
+
+    assert "canary" not in f"{asked!r} {asked} {certificate!r} {secret!r} {secret} {account!r} {account}"
 
 
 def test_a_caller_that_is_too_long_to_be_one_is_unknown(

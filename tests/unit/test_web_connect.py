@@ -30,7 +30,7 @@ def services() -> FakeServices:
     services = FakeServices()
     services.laid.answers["page"] = SimpleNamespace(
         address="sales@mail.example",
-        provider="google",
+        provider="Google",
         asked_by="The <Shop> & sons",
         scopes_in_words=("Send mail as this mailbox",),
         expires_at=1_700_000_000_000,

@@ -15,11 +15,12 @@ from chalice.app import Chalice
 from chalice.test import Client, HTTPResponse, TestHTTPClient
 
 from chalicelib import ids
-from chalicelib.accounts.models import Account, Connector, GrantState
+from chalicelib.accounts.models import Account, AuthMode, Connector, GrantState
 from chalicelib.callers.models import Caller, Scope
 from chalicelib.callers.registry import Callers
 from chalicelib.errors import NotFound
 from chalicelib.mail.models import Envelope, LaneRow, Message, State
+from chalicelib.providers.catalogue import Catalogue
 from chalicelib.settings import Settings
 from chalicelib.web import register
 from tests.contract import judge
@@ -34,7 +35,18 @@ AUTHORIZATION = ids.authorization_id("the state")
 MESSAGE = f"msg_{'a' * ids.SHORT}_{'b' * ids.LONG}"
 PUBLIC_URL = "https://mail.example"
 
-DONE: dict[str, Any] = {"check_secret": {"ok": True}, "accept": {"id": MESSAGE, "state": "queued"}}
+CONNECTED: dict[str, Any] = {"ok": True, "connected": True, "steps": []}
+EXAMINED: dict[str, Any] = {"ok": True, "checks": [], "instructions": []}
+DONE: dict[str, Any] = {
+    "check_secret": {"ok": True},
+    "replace_secret": {"check": {"ok": True}, "previous_kept": True},
+    "connect_directly": CONNECTED,
+    "roll_back": CONNECTED,
+    "doctor_connector": EXAMINED,
+    "doctor_account": EXAMINED,
+    "discover": {"facts": {"issuer": "https://login.example"}},
+    "accept": {"id": MESSAGE, "state": "queued"},
+}
 """What is answered where a test lays out nothing."""
 
 
@@ -90,8 +102,10 @@ class FakeRegistry:
     def __init__(self, laid: Laid) -> None:
         self._laid = laid
 
-    def new_connector(self, provider: str, name: str, client_id: str, tenant: str) -> Connector:
-        return Connector(CONNECTOR, provider, name, client_id, tenant, created_at=0)
+    def new_connector(
+        self, provider: str, name: str, client_id: str, tenant: str, *, scopes: list[str], **more: Any
+    ) -> Connector:
+        return Connector(CONNECTOR, provider, name, client_id, tenant, created_at=0, **more)
 
     def add_connector(self, connector: Connector) -> Connector:
         self._laid.answer("add_connector", connector)
@@ -106,10 +120,16 @@ class FakeRegistry:
     def connectors(self) -> list[Connector]:
         return list(self._laid.connectors.values())
 
-    def create_account(self, connector: str, address: str, name: str, display_name: str) -> Account:
-        account = Account(ACCOUNT, name or address, address, connector, created_at=0)
+    def new_account(
+        self, connector: str, address: str, name: str, auth_mode: AuthMode | None, **described: Any
+    ) -> Account:
+        mode = auth_mode or AuthMode.AUTHORIZATION_CODE
+        return Account(
+            ACCOUNT, name or address, address, connector, created_at=0, auth_mode=mode, **described
+        )
+
+    def add_account(self, account: Account) -> None:
         self._laid.accounts[account.id] = account
-        return account
 
     def account(self, named: str) -> Account:
         for account in self._laid.accounts.values():
@@ -146,6 +166,7 @@ class FakeServices:
         self.public_url = lambda: PUBLIC_URL
         self.registry = FakeRegistry(laid)
         self.changing = SimpleNamespace(accounts_of=lambda connector, limit, cursor: ([], None))
+        self.catalogue = Catalogue()
         self.lane = SimpleNamespace(state=LaneRow)
         self.functions = SimpleNamespace(connect=lambda op, payload: laid.answer(op, dict(payload)))
         self.send = SimpleNamespace(accept=self._accept)

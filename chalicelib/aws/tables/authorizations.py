@@ -22,7 +22,10 @@ KEPT = 7 * DAY
 
 
 class AuthorizationsTable:
-    """Keeps states (key ``aut_…``), connect links (key ``link#…``) and visits (key ``visit#…``)."""
+    """Keeps states (key ``aut_…``), connect links (``link#…``) and visits (``visit#…``).
+
+    A row ``visits#…`` counts the visits of an account that began within a window.
+    """
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._table = Table(client, table, "The table of authorizations")
@@ -92,6 +95,16 @@ class AuthorizationsTable:
     def conclude(self, authorization: str, outcome: Mapping[str, Any]) -> None:
         """Notes what became of it."""
         self._table.update(_key(authorization), {"outcome": outcome}, "attribute_exists(#authorization)")
+
+    def start_visit(self, account: str, *, ends_at: int, limit: int) -> bool:
+        """Counts a visit that begins in the window that ends then; False when `limit` have begun in it."""
+        few = "attribute_not_exists(#starts) OR #starts < :limit"
+        row, changes = _key(f"visits#{account}#{ends_at}"), {"ttl": ends_at // SECOND}
+        try:
+            self._table.update(row, changes, few, add={"starts": 1}, limit=limit)
+        except ConditionFailed:
+            return False
+        return True
 
     def add_visit(self, visit: Visit) -> None:
         """Writes a new visit."""

@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from chalicelib.accounts.models import AuthMode, Revocation, Status
+from chalicelib.accounts.models import AuthMode, FromPolicy, Revocation, Status
 from chalicelib.callers.models import CallerKind, Scope
 from chalicelib.mail import records as mail
 from chalicelib.mail.models import ClosedReason, OnUnknown, Phase, State
-from chalicelib.web import accounts, callers, connectors, installation, messages, records, status
+from chalicelib.web import (
+    accounts,
+    callers,
+    connectors,
+    installation,
+    messages,
+    providers,
+    records,
+    status,
+)
+from chalicelib.web import connector_records as offers
+from chalicelib.web.openapi import parts
 from chalicelib.web.openapi.examples import ACCOUNT, ADDRESS, CALLER, CONNECTOR, MESSAGE, ROLE
 from chalicelib.web.shown import extended
 
@@ -20,23 +31,9 @@ if TYPE_CHECKING:
     from chalicelib.records import Record
     from chalicelib.web.api import ApiView
 
-_BEGAN = "2026-11-21T09:30:00.000Z"
 _TOKEN_ENDS = "2026-11-21T10:41:12.400Z"  # noqa: S105 - a time
 _ENDED = "2026-11-21T12:00:00.000Z"
 _IN_A_MONTH = "2026-12-21T12:00:00.000Z"
-
-_CONNECTOR = records.Connector(
-    id=CONNECTOR,
-    provider="microsoft",
-    name="Our tenant",
-    client_id="1b6e0c9a-52d4-4f38-9e71-c0a4b7d6e2f5",
-    tenant="contoso.com",
-    redirect_uri=f"https://mail.example.com/oauth/callback/{CONNECTOR}",
-    created_at=_BEGAN,
-    secret_saved_at=_BEGAN,
-    problem=None,
-)
-_OK = records.SecretCheck(ok=True)
 
 _LANE = records.Lane(closed=None, closed_at=None, next_due_at=None, rests_until=None)
 _ACCOUNT = records.Account(
@@ -46,8 +43,13 @@ _ACCOUNT = records.Account(
     display_name="Example Sales",
     connector=CONNECTOR,
     auth_mode=AuthMode.AUTHORIZATION_CODE,
+    signs_in_as="",
+    smtp_user="",
+    from_policy=FromPolicy.REJECT,
+    from_addresses=[],
+    always_name=False,
     status=Status.CONNECTED,
-    created_at=_BEGAN,
+    created_at=parts.BEGAN,
     connected_at="2026-11-21T09:41:12.408Z",
     token_expires_at=_TOKEN_ENDS,
     refreshed_at="2026-11-21T09:41:12.408Z",
@@ -68,7 +70,7 @@ _CALLER = records.Caller(
     name="shop",
     scopes=[Scope.SEND],
     accounts=[ACCOUNT],
-    created_at=_BEGAN,
+    created_at=parts.BEGAN,
     expires_at="2027-02-19T09:30:00.000Z",
     revoked_at=None,
 )
@@ -78,7 +80,7 @@ _MESSAGE = mail.Message(
     account=ACCOUNT,
     caller=CALLER,
     state="sent",
-    accepted_at=_BEGAN,
+    accepted_at=parts.BEGAN,
     expires_at="2026-11-22T09:30:00.000Z",
     next_attempt_at=None,
     envelope=mail.Envelope(mail_from=ADDRESS, recipients=["ada@example.net"]),
@@ -174,20 +176,26 @@ _INSTALLATION = installation.Installation(
     connectors_in_trouble=[],
 )
 
+_SIGNED_IN = [records.Step(step=step, ok=True, said=said, ms=ms) for step, said, ms in _STEPS]
+_CONNECTION = records.Connection(ok=True, connected=True, steps=_SIGNED_IN[1:])
 ANSWERS: Mapping[ApiView, Record] = {
-    connectors.create: extended(_CONNECTOR, records.CheckedConnector, check=_OK),
-    connectors.listed: records.ConnectorList(connectors=[_CONNECTOR]),
+    providers.listed: offers.ProviderList(providers=[parts.GOOGLE]),
+    connectors.create: extended(parts.KNOWN, offers.CheckedConnector, check=parts.OK),
+    connectors.listed: offers.ConnectorList(connectors=[parts.KNOWN]),
     connectors.show: extended(
-        _CONNECTOR,
-        records.ConnectorWithAccounts,
-        accounts=[records.AccountInBrief(id=ACCOUNT, name="sales", address=ADDRESS, status=Status.CONNECTED)],
+        parts.KNOWN,
+        offers.ConnectorWithAccounts,
+        accounts=[offers.AccountInBrief(id=ACCOUNT, name="sales", address=ADDRESS, status=Status.CONNECTED)],
         cursor=None,
     ),
-    connectors.change: replace(_CONNECTOR, name="Our tenant in Europe"),
-    connectors.delete: records.DeletedConnector(
+    connectors.change: replace(parts.KNOWN, name="Our tenant in Europe"),
+    connectors.delete: offers.DeletedConnector(
         id=CONNECTOR, deleted=True, secret_recoverable_until=_IN_A_MONTH
     ),
-    connectors.replace_secret: extended(_CONNECTOR, records.ReplacedSecret, check=_OK, previous_kept=True),
+    connectors.replace_secret: extended(
+        parts.KNOWN, offers.ReplacedSecret, check=parts.OK, previous_kept=True
+    ),
+    connectors.doctor: parts.CERTIFICATE_ENDS,
     accounts.create: extended(_NEW_ACCOUNT, records.AccountWithLink, **_WITH_LINK),
     accounts.listed: records.AccountPage(accounts=[replace(_ACCOUNT, lane=UNSET)], cursor=None),
     accounts.show: _ACCOUNT,
@@ -200,9 +208,14 @@ ANSWERS: Mapping[ApiView, Record] = {
         lane=replace(_LANE, closed=ClosedReason.PAUSED, closed_at=_ENDED),
     ),
     accounts.resume: _ACCOUNT,
-    accounts.verify: records.Verification(
-        ok=True, steps=[records.Step(step=step, ok=True, said=said, ms=ms) for step, said, ms in _STEPS]
+    accounts.connect: extended(
+        replace(_ACCOUNT, auth_mode=AuthMode.CLIENT_CREDENTIALS),
+        records.ConnectedAccount,
+        connection=_CONNECTION,
     ),
+    accounts.roll_back: extended(_ACCOUNT, records.ConnectedAccount, connection=_CONNECTION),
+    accounts.verify: records.Verification(ok=True, protocol="smtp", smtp_user=ADDRESS, steps=_SIGNED_IN),
+    accounts.doctor: parts.SMTP_AUTH_DISABLED,
     accounts.disconnect: extended(
         _DISCONNECTED, records.DisconnectedAccount, revocation=Revocation.REVOKED, withdraw=[]
     ),

@@ -49,8 +49,9 @@ SECURITY_SCHEMES: JsonObject = {
 }
 
 TAGS: JsonObject = {
-    "connectors": "OAuth clients that are registered at Microsoft and Google.",
-    "accounts": "The mailboxes that mail is sent from, and the links by which their owners connect them.",
+    "providers": "What connectors can be made for.",
+    "connectors": "OAuth clients that are registered at a provider, and what is known of its servers.",
+    "accounts": "The mailboxes that mail is sent from, and the ways to connect them.",
     "messages": "Mail on its way.",
     "callers": "Who may use the API or the function `send`: API keys, IAM roles, aliases.",
     "status": "How the installation is.",

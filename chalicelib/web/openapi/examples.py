@@ -41,18 +41,60 @@ REQUESTS: Mapping[ApiView, Mapping[str, JsonObject]] = {
             "client_id": "4711.apps.googleusercontent.com",
             "client_secret": "secret-from-the-console",
         },
+        "An application with a certificate": {
+            "provider": "microsoft",
+            "name": "Our tenant, by itself",
+            "client_id": "1b6e0c9a-52d4-4f38-9e71-c0a4b7d6e2f5",
+            "tenant": "contoso.com",
+            "certificate": {"pem": "-----BEGIN PRIVATE KEY-----…-----END CERTIFICATE-----"},
+        },
+        "A service account": {
+            "provider": "google",
+            "name": "Workspace",
+            "service_account_key": '{"type": "service_account", "client_id": "4711", …}',
+        },
+        "Mailboxes with passwords": {"provider": "yandex", "name": "Yandex", "credential": "none"},
+        "Any OpenID provider": {
+            "provider": "other",
+            "name": "Our own",
+            "client_id": "mailgrant",
+            "client_secret": "secret-from-the-console",
+            "discovery": "https://login.example.com",
+            "scopes": ["mail:smtp"],
+            "facts": {"smtp_host": "smtp.example.com", "smtp_port": 465, "smtp_tls": "implicit"},
+        },
     },
     connectors.change: {"Another name": {"name": "Our tenant in Europe"}},
-    connectors.replace_secret: {"A new secret": {"client_secret": "new-secret-from-the-portal"}},
+    connectors.replace_secret: {
+        "A new secret": {"client_secret": "new-secret-from-the-portal"},
+        "A certificate": {"certificate": {"pfx": "MIIKcQIBAzCCCjcGCSqGSIb3DQEH…", "passphrase": "its-own"}},
+    },
     accounts.create: {
         "A mailbox": {
             "connector": CONNECTOR,
             "address": ADDRESS,
             "name": "sales",
             "display_name": "Example Sales",
-        }
+        },
+        "A shared mailbox": {
+            "connector": CONNECTOR,
+            "address": ADDRESS,
+            "signs_in_as": "ada@example.com",
+            "from_policy": "rewrite_reply_to",
+            "from_addresses": ["orders@example.com"],
+            "always_name": True,
+        },
+        "With a password": {"connector": CONNECTOR, "address": ADDRESS, "password": "app-password"},
     },
-    accounts.change: {"Another name": {"name": "sales-europe", "display_name": "Sales in Europe"}},
+    accounts.change: {
+        "Another name": {"name": "sales-europe", "display_name": "Sales in Europe"},
+        "Further addresses": {"from_addresses": ["orders@example.com"], "from_policy": "rewrite"},
+    },
+    accounts.connect: {
+        "By the application": {"auth_mode": "client_credentials"},
+        "By a password": {"password": "app-password"},
+        "By a refresh token": {"refresh_token": "token-of-another-system"},
+    },
     accounts.pause: {"With a reason": {"reason": "The team is on holiday."}},
     messages.accept: {
         "Text": {

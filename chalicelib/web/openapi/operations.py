@@ -13,8 +13,8 @@ from chalicelib import ids
 from chalicelib.accounts.checks import NAME_LIMIT
 from chalicelib.callers.models import Scope
 from chalicelib.mail.request import KEY, SendRequest
-from chalicelib.web import accounts, bodies, callers, connectors, messages, status
-from chalicelib.web.queries import CallerNamed, MessagesOf, Page, Query
+from chalicelib.web import accounts, bodies, callers, connectors, messages, providers, status
+from chalicelib.web.queries import CallerNamed, MessagesOf, Page, Protocol, Query
 
 if TYPE_CHECKING:
     from chalicelib.records import Record
@@ -84,22 +84,48 @@ PATH: Mapping[str, Parameter] = {
 _PARAMETER = re.compile(r"{(\w+)}")
 
 OPERATIONS: Mapping[ApiView, Operation] = {
-    connectors.create: of_everything(body=bodies.NewConnector),
+    providers.listed: Operation(Scope.READ),
+    connectors.create: of_everything(
+        "discovery_failed",
+        "issuer_mismatch",
+        "private_address",
+        "port_not_allowed",
+        body=bodies.NewConnector,
+    ),
     connectors.listed: Operation(Scope.READ),
     connectors.show: Operation(Scope.READ, query=Page),
-    connectors.change: of_everything("connector_in_use", "conflict", body=bodies.ConnectorChange),
+    connectors.change: of_everything(
+        "connector_in_use",
+        "conflict",
+        "private_address",
+        "port_not_allowed",
+        body=bodies.ConnectorChange,
+    ),
     connectors.delete: of_everything("connector_in_use"),
     connectors.replace_secret: of_everything("secret_refused", body=bodies.NewSecret),
+    connectors.doctor: of_everything(),
     accounts.create: of_everything("name_taken", body=bodies.NewAccount),
     accounts.listed: Operation(Scope.READ, query=Page),
     accounts.show: Operation(Scope.READ, ("account_not_found",)),
     accounts.change: Operation(
         Scope.ADMIN, ("account_not_found", "name_taken", "conflict"), body=bodies.AccountChange
     ),
-    accounts.renew_link: Operation(Scope.ADMIN, ("account_not_found",)),
+    accounts.renew_link: Operation(Scope.ADMIN, ("account_not_found", "invalid_input")),
+    accounts.connect: Operation(
+        Scope.ADMIN, ("account_not_found", "connector_without_secret"), body=bodies.DirectConnection
+    ),
+    accounts.roll_back: Operation(
+        Scope.ADMIN,
+        ("account_not_found", "nothing_to_roll_back", "connector_without_secret", "invalid_input"),
+    ),
     accounts.pause: Operation(Scope.ADMIN, ("account_not_found",), body=bodies.Pause, optional=True),
     accounts.resume: Operation(Scope.ADMIN, ("account_not_found",)),
-    accounts.verify: Operation(Scope.ADMIN, ("account_not_found", "connector_without_secret")),
+    accounts.verify: Operation(
+        Scope.ADMIN, ("account_not_found", "connector_without_secret"), query=Protocol
+    ),
+    accounts.doctor: Operation(
+        Scope.ADMIN, ("account_not_found", "connector_without_secret"), query=Protocol
+    ),
     accounts.disconnect: Operation(Scope.ADMIN, ("account_not_found",)),
     accounts.delete: of_everything("account_not_found", "conflict"),
     accounts.restore: of_everything("account_not_found", "not_restorable"),
