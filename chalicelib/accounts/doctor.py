@@ -49,6 +49,11 @@ OF_APPLICATIONS = (
         "Whether Exchange knows the service principal, and which mailboxes it may use.",
         "Run the lines of the instructions; Exchange takes up to an hour to act on them.",
     ),
+    (
+        "application_permission",
+        "Which application permissions Entra has given, and for which mailboxes.",
+        "With RBAC for Applications: none. Else SMTP.SendAsApp (Office 365 Exchange Online), admin consent.",
+    ),
 )
 OF_DELEGATION = (
     (
@@ -98,8 +103,8 @@ class Doctor:
         redirect_uri = f"{self._public_url()}/oauth/callback/{found.id}"
         known = OfConnector(found, facts, redirect_uri, asked, self._now())
         delegated = [instructions.delegation(found, facts)] if found.credential == "service_account" else []
-        beside = OF_DELEGATION if delegated else ()
-        return _report([*findings.of_connector(known), *_unseen(facts, beside)], delegated)
+        unseen = OF_DELEGATION if delegated else UNSEEN[facts.speaks]
+        return _report([*findings.of_connector(known), *_unseen(unseen)], delegated)
 
     def account(self, account_id: str, protocol: str = "") -> dict[str, Any]:
         """As `connector`, of an account, which is signed in with as Verifying does. Raises as that."""
@@ -114,7 +119,7 @@ class Doctor:
         known = OfAccount(account, connector, facts, grant, self._now())
         if grant is not None:
             known = self._tried(known, protocol)
-        checks = [*account_findings.of_account(known), *_unseen(facts, _beside(account))]
+        checks = [*account_findings.of_account(known), *_unseen(_rows_of(account, facts))]
         principal = known.claims.get("oid") if account.auth_mode is AuthMode.CLIENT_CREDENTIALS else None
         known_principal = principal if isinstance(principal, str) else ""
         return _report(checks, instructions.of_account(account, connector, facts, known_principal))
@@ -149,12 +154,13 @@ def _report(checks: list[Check], lines: Iterable[Instructions]) -> dict[str, Any
     }
 
 
-def _beside(account: Account) -> tuple[tuple[str, str, str], ...]:
+def _rows_of(account: Account, facts: ProviderFacts) -> tuple[tuple[str, str, str], ...]:
     if account.auth_mode is AuthMode.CLIENT_CREDENTIALS:
         return OF_APPLICATIONS
-    return OF_DELEGATION if account.auth_mode is AuthMode.SERVICE_ACCOUNT else ()
+    if account.auth_mode is AuthMode.SERVICE_ACCOUNT:
+        return OF_DELEGATION
+    return UNSEEN[facts.speaks] if account.auth_mode.has_owner else ()
 
 
-def _unseen(facts: ProviderFacts, beside: Iterable[tuple[str, str, str]]) -> list[Check]:
-    rows = (*UNSEEN[facts.speaks], *beside)
+def _unseen(rows: Iterable[tuple[str, str, str]]) -> list[Check]:
     return [Check(name, SKIP, f"Cannot be seen from here: {what}", fix) for name, what, fix in rows]

@@ -1,7 +1,7 @@
 """How a sign-in can end. Everything but ``connected`` means that nothing was saved.
 
 ====================  =====================================================================================
-outcome               what its record says besides `account` and `expected` (the mailbox that was asked for)
+outcome               what its record says besides `account` and `expected` (who was asked to sign in)
 ====================  =====================================================================================
 connected             `provider`
 refused               the owner declined (`diagnosis`)
@@ -181,4 +181,5 @@ def _is_of_person(account: Account, grant: Grant) -> bool:
 
 
 def _outcome(kind: str, account: Account, **facts: Any) -> Outcome:
-    return {"outcome": kind, "account": account.id, "expected": account.address, **facts}
+    expected = account.signs_in_as or account.address
+    return {"outcome": kind, "account": account.id, "expected": expected, **facts}

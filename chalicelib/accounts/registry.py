@@ -51,6 +51,7 @@ class LinkPage:
     """What the page of a connect link says."""
 
     address: str
+    signs_in_as: str
     account: str
     provider: str
     asked_by: str
@@ -234,6 +235,7 @@ class Registry:
         connector = self.connector(account.connector)
         return LinkPage(
             address=account.address,
+            signs_in_as=account.signs_in_as,
             account=account.id,
             provider=self._catalogue.called(connector),
             asked_by=link.invited_by,

@@ -42,6 +42,7 @@ def confirm(reader: Reader, token: str) -> Response:
         "confirm",
         leaves=True,
         address=link.address,
+        person=link.signs_in_as,
         asked_by=link.asked_by,
         provider=link.provider,
         permissions=link.scopes_in_words,

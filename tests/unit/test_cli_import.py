@@ -60,7 +60,8 @@ def test_one_that_fails_does_not_stop_the_others(terminal: Terminal, tmp_path: P
     second = world.account(connector)
     world.sign_in(second)
     bad = (first.address, "of nobody", f"bad {first.id}")
-    rows = [stands(world, first), bad, stands(world, world.read(second))]
+    refused = ("ada@no..where", "a token", "")
+    rows = [stands(world, first), bad, refused, stands(world, world.read(second))]
 
     result = terminal("accounts", "import", export(tmp_path, *rows), "--connector", connector.id)
 
@@ -69,11 +70,12 @@ def test_one_that_fails_does_not_stop_the_others(terminal: Terminal, tmp_path: P
     assert lines == [
         f"{first.address}  connected",
         f"{first.address}  failed",
+        "ada@no..where  failed",
         f"{second.address}  connected",
     ]
-    assert "3 mailboxes, 1 failed." in result.output
+    assert "4 mailboxes, 2 failed." in result.output
     assert "delete it" in result.output
-    for row in (rows[0], rows[2]):
+    for row in (rows[0], rows[-1]):
         assert named(world, row).grant_state is GrantState.ACTIVE
         assert row[1] not in result.output
 

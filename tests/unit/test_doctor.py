@@ -366,7 +366,10 @@ def test_an_application_is_examined_with_the_lines_for_its_mailbox(
     lines = "\n".join(of_account["instructions"][0]["lines"])
     assert f"'{found.address}'" in lines
     assert f"-AppId '{ours.client_id}'" in lines
-    assert of_account["checks"][-1]["check"] == "mailbox_permission"
+    assert [one["check"] for one in of_account["checks"] if "from here" in one["message"]] == [
+        "mailbox_permission",
+        "application_permission",
+    ]
 
 
 def test_a_service_account_is_examined_with_what_the_admin_console_wants(
