@@ -67,7 +67,8 @@ def consent(ended: dict[str, Any]) -> str:
 
 def say_whose_turn_it_is(out: Out, invited: dict[str, Any]) -> None:
     """Says who opens the connect link that was just shown."""
-    out.say(f"\nThe owner of {invited['address']} opens the connect link. This shows when it is done:")
+    who = invited.get("signs_in_as") or f"The owner of {invited['address']}"
+    out.say(f"\n{who} opens the connect link. This shows when it is done:")
     out.say(f"  mailgrant accounts show {quoted(invited)}")
 
 

@@ -45,7 +45,8 @@ TAKEN: Final = re.compile(r" takes it\.|It has no secret")
 TENANT: Final = re.compile(r"--tenant (\S+)")
 
 _CONNECT_LINK = re.compile(r"https://\S+/connect/\S+")
-_REDIRECT_URI = re.compile(r"https://\S+/oauth/callback/(con_\w+)")
+_NEW_CONNECTOR = re.compile(r"id +(con_\w+)\s*")
+_REDIRECT_URI = re.compile(r"https://\S+/oauth/callback/con_\w+")
 
 
 @dataclass
@@ -136,8 +137,9 @@ class Reader:
 
     def _obey(self, line: str) -> None:
         """Registers a redirect URI at the provider, and connects the mailbox by its link."""
-        if found := _REDIRECT_URI.search(line):
+        if found := _NEW_CONNECTOR.fullmatch(line):
             self.connector = found[1]
+        elif found := _REDIRECT_URI.search(line):
             self._register([found[0]])
         elif found := _CONNECT_LINK.search(line):
             self.cast.person().connect(found[0], mailbox=self.mailbox).raise_for_status()

@@ -32,10 +32,11 @@ USED = JANUARY + 14 * DAY
 UNTIL = USED + 3 * HOUR
 
 
-def confirm(facts: Any) -> Shown:
-    """The page of a connect link."""
+def confirm(facts: Any, person: str = "") -> Shown:
+    """The page of a connect link; of a shared mailbox it names the person who signs in."""
     values = {
         "address": MAILBOX,
+        "person": person,
         "asked_by": "Northern Branch order desk",
         "provider": facts.name.capitalize(),
         "permissions": facts.scopes_in_words,
@@ -103,6 +104,7 @@ DIAGNOSIS = {
 PAGES: dict[str, Shown] = {
     "confirm-microsoft": confirm(MICROSOFT),
     "confirm-google": confirm(GOOGLE),
+    "confirm-shared": confirm(MICROSOFT, "ada.lovelace@northern-branch.example"),
     "connected": outcome("connected"),
     "connected-elsewhere": elsewhere("connected", again=True),
     "refused": outcome("refused"),

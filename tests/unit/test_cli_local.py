@@ -19,6 +19,7 @@ from chalicelib.errors import Diagnosed
 from cli import desk, local
 from cli.output import Out
 from sandbox.cast import other_facts
+from sandbox.credentials import ClientCertificate
 from sandbox.provider.scripted import consent
 from tests.unit.cli_world import terminal
 
@@ -268,19 +269,34 @@ def test_what_another_provider_sends_back_is_not_taken(world: World) -> None:
     assert refused.value.diagnosis.code == "wrong_issuer"
 
 
-def test_a_federated_credential_works_elsewhere_only(world: World) -> None:
-    connector = local.connector_of(
-        {
-            "id": "con_x",
-            "provider": "microsoft",
-            "name": "x",
-            "client_id": "x",
-            "tenant": "x",
-            "cloud": "global",
-            "credential": "federated",
-            "facts": {},
-        }
-    )
+def known(credential: str) -> Connector:
+    """A connector of Microsoft's, as the API shows it."""
+    usual = dict.fromkeys(("id", "name", "client_id", "tenant"), "x")
+    more = {"provider": "microsoft", "cloud": "global", "credential": credential, "facts": {}}
+    return local.connector_of({**usual, **more})
 
-    with pytest.raises(click.UsageError, match="federated"):
-        desk._credential(connector, "post", None)
+
+@pytest.mark.parametrize("credential", ["federated", "service_account"])
+def test_what_works_elsewhere_only_is_told(credential: str) -> None:
+    with pytest.raises(click.UsageError, match=credential):
+        desk._credential(known(credential), "post", None)
+
+
+def test_a_certificate_is_read_from_a_file_and_a_public_client_has_nothing(tmp_path: Path) -> None:
+    made = ClientCertificate.create()
+    (tmp_path / "client.pem").write_text(made.pem)
+    (tmp_path / "other.pem").write_text(made.certificate)
+
+    read = desk._credential(known("certificate"), "post", tmp_path / "client.pem")
+
+    assert made.certificate in read.reveal()
+    assert desk._credential(known("none"), "post", None).reveal() == ""
+    for file in (None, tmp_path / "other.pem"):
+        with pytest.raises(click.UsageError, match="certificate"):
+            desk._credential(known("certificate"), "post", file)
+
+
+@pytest.mark.parametrize("endpoints", ["{", "[1]", '{"nobody": {}}', '{"google": {"token": "http://x"}}'])
+def test_endpoints_that_cannot_be_used_are_told(endpoints: str) -> None:
+    with pytest.raises(click.UsageError, match="PROVIDER_ENDPOINTS"):
+        local.provider_of(known("secret"), None, {"PROVIDER_ENDPOINTS": endpoints})

@@ -264,3 +264,39 @@ def test_a_doctor_shows_every_fix_and_fails_with_a_failed_check(
 
 def test_a_client_without_a_secret_is_not_said_to_be_taken() -> None:
     assert "no secret" in checked({"provider": "other", "credential": "none", "check": {"ok": None}})
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "client_id", "redirected", "make"),
+    [
+        ("--no-secret", "none", "", False, "con_1 --password ADDRESS"),
+        ("--no-secret --client-id x", "none", "x", True, "con_1 ADDRESS"),
+        ("--federated --client-id x", "federated", "x", True, "con_1 ADDRESS"),
+    ],
+)
+def test_a_new_connector_says_what_comes_next(
+    server: Server, options: str, kind: str, client_id: str, *, redirected: bool, make: str
+) -> None:
+    made = {
+        "id": "con_1",
+        "provider": "microsoft",
+        "credential": kind,
+        "client_id": client_id,
+        "redirect_uri": "https://m.example/oauth/callback/con_1",
+        "check": {"ok": None},
+    }
+    server.lay("POST /v1/connectors", (201, made))
+
+    said = run(server, *ADD, "--provider", "microsoft", *options.split()).output
+
+    assert ("/oauth/callback/" in said) is ("Register the redirect URI" in said) is redirected
+    assert f"mailgrant accounts add --connector {make}\n" in said
+
+
+def test_of_a_shared_mailbox_the_person_is_asked(server: Server) -> None:
+    invited = {**ACCOUNT, "signs_in_as": "b@x.example", "connect_link": "https://m.example/connect/L"}
+    server.lay("POST /v1/accounts", (201, {**invited, "connect_link_expires_at": "2026-01-01T00:00:00Z"}))
+
+    said = run(server, *MAKE, "--signs-in-as", "b@x.example").output
+
+    assert "b@x.example opens the connect link." in said

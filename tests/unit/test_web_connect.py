@@ -30,6 +30,7 @@ def services() -> FakeServices:
     services = FakeServices()
     services.laid.answers["page"] = SimpleNamespace(
         address="sales@mail.example",
+        signs_in_as="",
         provider="Google",
         asked_by="The <Shop> & sons",
         scopes_in_words=("Send mail as this mailbox",),
@@ -49,6 +50,17 @@ def http(services: FakeServices) -> Client:
 def asked(services: FakeServices) -> list[str]:
     """What the services were asked, by name."""
     return [what for what, _ in services.laid.asked]
+
+
+def test_of_a_shared_mailbox_the_page_names_the_person(http: Client, services: FakeServices) -> None:
+    """The mailbox itself cannot sign in."""
+    services.laid.answers["page"].signs_in_as = "ada@mail.example"
+
+    html = http.http.get(f"/connect/{LINK}").body.decode()
+
+    assert "You sign in as" in html
+    assert "ada@mail.example" in html
+    assert "Sign in with the mailbox" not in html
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -361,6 +361,33 @@ def test_an_account_without_an_owner_comes_back_without_a_link(world: World, api
     assert connected["status"] == "connected"
 
 
+def test_of_a_shared_mailbox_the_person_is_asked_to_sign_in(world: World, api: Api) -> None:
+    person, somebody = someone(), someone()
+    for address in (person, somebody):
+        world.control.register_user(address, provider="google")
+    asked = {"connector": world.connector("google").id, "address": someone(), "signs_in_as": person}
+    account = world.registry.account(api.done("POST", "/accounts", asked)["id"])
+
+    page = world.registry.page(world.invite(account))
+    wrong = world.sign_in(account, somebody)
+    right = world.sign_in(account, person)
+
+    assert (page.address, page.signs_in_as) == (asked["address"], person)
+    assert (wrong["outcome"], wrong["expected"]) == ("wrong_mailbox", person)
+    assert right["outcome"] == "connected"
+
+
+def test_owners_are_told_a_name_that_they_know(world: World, facts: dict[str, Any]) -> None:
+    def called(provider: str, **more: Any) -> str:
+        connector = world.registry.new_connector(provider, "Ours", "x", **more)
+        account = world.registry.create_account(world.registry.add_connector(connector).id, someone())
+        return world.registry.page(world.invite(account)).provider
+
+    assert called("other", facts=facts) == "Ours"
+    assert called("yahoo") == "Yahoo Mail"
+    assert called("google") == "Google"
+
+
 def test_nobody_visits_an_account_without_an_owner(world: World, api: Api) -> None:
     account = new_account(world, api, service_account(world).id)
 
