@@ -59,6 +59,11 @@ def on_aws(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--public-url", help='Where the stage is reached, https://…; "" is the API\'s own URL.')
 @click.option("--domain", help="A domain of yours, such as mail.example.com, that the API gets.")
 @click.option("--certificate-arn", help="The certificate of --domain, in ACM in the same region.")
+@click.option(
+    "--architecture",
+    type=click.Choice(["arm64", "x86_64"]),
+    help="Lambda's processor; arm64 for a new stage.",
+)
 @click.option("--alias", help="An alias of the function send, for a service that invokes it.")
 @click.option(
     "--parameter",
@@ -106,6 +111,7 @@ def _settings(
     domain: str | None,
     certificate_arn: str | None,
     alias: str | None,
+    architecture: str | None,
     parameters: tuple[str, ...],
 ) -> dict[str, str]:
     """The parameters of the application's template that the options name. Raises UsageError."""
@@ -118,6 +124,7 @@ def _settings(
         "DomainName": domain,
         "CertificateArn": certificate_arn,
         "SendAlias": alias,
+        "Architecture": architecture,
     }
     named = dict(one.split("=", 1) for one in parameters)
     return {**named, **{name: value for name, value in given.items() if value is not None}}

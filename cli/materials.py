@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 if TYPE_CHECKING:
     from email.message import Message
 
-BILL: Final = "sbom.cdx.json"
+BILL: Final = "sbom{}.cdx.json"
 LICENSES: Final = "THIRD_PARTY_LICENSES.txt"
 _PROJECT: Final = Path(__file__).resolve().parent.parent
 _SPDX: Final = {
@@ -91,8 +91,11 @@ class Material:
         }
 
 
-def write(tree: Path, wheels: Path, sha256: str, out_dir: Path) -> None:
-    """Write the bill and the licences of the unpacked package `tree`, whose zip has that hash."""
+def write(tree: Path, wheels: Path, sha256: str, out_dir: Path, suffix: str = "") -> None:
+    """Write the bill and the licences of the unpacked package `tree`, whose zip has that hash.
+
+    The bill's name ends with `suffix`.
+    """
     kept = {info.name.removesuffix(".dist-info").lower() for info in tree.glob("*.dist-info")}
     found = [Material.of_wheel(wheel) for wheel in sorted(wheels.glob("*.whl")) if _stem(wheel) in kept]
     materials = sorted([*found, Material.of_chalice()], key=lambda one: one.name.lower())
@@ -117,7 +120,7 @@ def write(tree: Path, wheels: Path, sha256: str, out_dir: Path) -> None:
             {"ref": project["name"], "dependsOn": [one.component()["bom-ref"] for one in materials]}
         ],
     }
-    (out_dir / BILL).write_text(json.dumps(bill, indent=1) + "\n")
+    (out_dir / BILL.format(suffix)).write_text(json.dumps(bill, indent=1) + "\n")
     (out_dir / LICENSES).write_text("\n".join(map(_chapter, materials)))
 
 

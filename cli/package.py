@@ -7,6 +7,7 @@ Chalice does the packaging; around it stand the guarantees that it does not give
 - The unpacked tree is imported in a bare interpreter before anybody uploads it.
 - It holds bytecode in the place of sources, and nothing that is never imported.
 - The same sources give the same bytes, so that the artifact's name can be its hash.
+- There is one zip for each of Lambda's processors (see architectures).
 """
 
 from __future__ import annotations
@@ -19,19 +20,20 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
 
 import yaml
 
-from cli import materials
+from cli import architectures, materials
+from cli.architectures import ARM64, X86_64
 from cli.trouble import Trouble
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 WHEELS: Final = PROJECT / "build" / "wheels"
-ARTIFACT: Final = "package.zip"
+ARTIFACTS: Final = {X86_64: "package.zip", ARM64: "package-arm64.zip"}
 TEMPLATE: Final = "template.json"
 DATA_TEMPLATE: Final = "data-stack.yaml"
 CHALICE_STAGE: Final = "package"  # fixed: the real stage is a parameter of the template
@@ -101,7 +103,10 @@ class PackageError(Trouble):
 
 @dataclass(frozen=True)
 class Package:
-    """What a deployment needs: the zip with its SHA-256 (hexadecimal) and sizes (bytes), and templates."""
+    """What a deployment needs: the zip with its SHA-256 (hexadecimal) and sizes (bytes), and templates.
+
+    `architecture` is the processor that it is for; `of` gives the package for the other one.
+    """
 
     artifact: Path
     template: Path
@@ -109,19 +114,27 @@ class Package:
     sha256: str
     size: int
     unpacked_size: int
+    architecture: str = X86_64
+
+    def of(self, architecture: str) -> Self:
+        """The same application for that processor: another zip with these templates."""
+        other = self.read(self.artifact.parent, architecture)
+        return replace(other, template=self.template, data_template=self.data_template)
 
     @classmethod
-    def read(cls, directory: Path) -> Self:
+    def read(cls, directory: Path, architecture: str = X86_64) -> Self:
         """Return the package that was built into `directory`."""
-        artifact, templates = directory / ARTIFACT, (directory / TEMPLATE, directory / DATA_TEMPLATE)
+        artifact = directory / ARTIFACTS[architecture]
+        templates = (directory / TEMPLATE, directory / DATA_TEMPLATE)
         content = artifact.read_bytes()
         with zipfile.ZipFile(artifact) as archive:
             unpacked_size = sum(entry.file_size for entry in archive.infolist())
-        return cls(artifact, *templates, hashlib.sha256(content).hexdigest(), len(content), unpacked_size)
+        sha256 = hashlib.sha256(content).hexdigest()
+        return cls(artifact, *templates, sha256, len(content), unpacked_size, architecture)
 
 
 def package(out_dir: Path, *, project: Path = PROJECT) -> Package:
-    """Build the package of `project` into `out_dir`: zip, two templates, bill of materials and licences.
+    """Build the package of `project` into `out_dir`: two zips and templates, bills of materials, licences.
 
     Raises PackageError if a dependency is missing, the tree cannot be imported or is too large for Lambda.
     """
@@ -139,21 +152,23 @@ def package(out_dir: Path, *, project: Path = PROJECT) -> Package:
         shutil.copyfile(source / ".chalice" / DATA_TEMPLATE, out_dir / DATA_TEMPLATE)
         built = _write(tree, packaged / "sam.yaml", out_dir)
         materials.write(tree, wheels, built.sha256, out_dir)
+        _write_for_arm64(tree, fetch_wheels(source / "requirements.txt", ARM64), work / "arm64", out_dir)
         return built
 
 
-def fetch_wheels(requirements: Path) -> Path:
+def fetch_wheels(requirements: Path, architecture: str = X86_64) -> Path:
     """Return the directory of the locked wheels for Lambda; download them if no earlier call has.
 
     So a package can be built again without a network. Raises PackageError if a wheel is missing or not the
     locked one.
     """
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    wheels = WHEELS / f"{python}-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]}"
+    lock = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
+    wheels = WHEELS / f"{python}-{architecture}-{lock}"
     if not wheels.exists():
         WHEELS.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=WHEELS) as temporary:
-            downloaded = _download_wheels(requirements, Path(temporary) / "wheels", python)
+            downloaded = _download_wheels(requirements, Path(temporary) / "wheels", python, architecture)
             with contextlib.suppress(OSError):  # somebody else was faster, with the same files
                 downloaded.rename(wheels)
     return wheels
@@ -163,15 +178,19 @@ def main() -> int:
     """Build into the directory that is the only argument, or `--fetch` the wheels. Returns the exit code."""
     try:
         if sys.argv[1:] == ["--fetch"]:
-            fetch_wheels(PROJECT / "requirements.txt")
+            for architecture in ARTIFACTS:
+                fetch_wheels(PROJECT / "requirements.txt", architecture)
             return 0
         (out_dir,) = sys.argv[1:]
         built = package(Path(out_dir))
     except PackageError as error:
         sys.stderr.write(f"{error}\nFix: {error.fix}\n")
         return 1
-    sizes = f"{built.size / 1e6:.1f} MB, {built.unpacked_size / 1e6:.1f} MB unpacked"
-    sys.stdout.write(f"{built.artifact}: {sizes}\nsha256 {built.sha256}\n{built.template}\n")
+    for architecture in ARTIFACTS:
+        one = built.of(architecture)
+        sizes = f"{one.size / 1e6:.1f} MB, {one.unpacked_size / 1e6:.1f} MB unpacked"
+        sys.stdout.write(f"{one.artifact}: {architecture}, {sizes}\nsha256 {one.sha256}\n")
+    sys.stdout.write(f"{built.template}\n")
     return 0
 
 
@@ -195,12 +214,13 @@ def _copy_sources(project: Path, source: Path) -> Path:
     return source
 
 
-def _download_wheels(requirements: Path, wheels: Path, python: str) -> Path:
-    """Download the locked wheels for Lambda: x86-64, Amazon Linux 2 (2023 from Python 3.12 on)."""
+def _download_wheels(requirements: Path, wheels: Path, python: str, architecture: str) -> Path:
+    """Download the locked wheels for Lambda: Amazon Linux 2 (2023 from Python 3.12 on)."""
     wheels.mkdir()
-    platforms = ["manylinux2014_x86_64", "manylinux_2_17_x86_64"]
+    known = ["manylinux2014", "manylinux_2_17"]
     if sys.version_info >= (3, 12):
-        platforms += ["manylinux_2_28_x86_64", "manylinux_2_34_x86_64"]
+        known += ["manylinux_2_28", "manylinux_2_34"]
+    platforms = [f"{name}_{architectures.MACHINE[architecture]}" for name in known]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--require-hashes", "--no-deps", "--only-binary=:all:", "--implementation=cp"]
     command += [f"--python-version={python}", *(f"--platform={name}" for name in platforms)]
@@ -305,7 +325,7 @@ def _compile(tree: Path) -> None:
 
 
 def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
-    _zip(tree, out_dir / ARTIFACT)
+    _zip(tree, out_dir / ARTIFACTS[X86_64])
     # As JSON, because CloudFormation does not read the anchors that YAML is dumped with.
     merged: dict[str, Any] = yaml.safe_load(merged_template.read_text())
     (out_dir / TEMPLATE).write_text(json.dumps(merged, indent=1, sort_keys=True) + "\n")
@@ -315,6 +335,16 @@ def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
             f"the package unpacks to {built.unpacked_size} bytes, Lambda takes {MAXIMUM_UNPACKED_BYTES}"
         )
     return built
+
+
+def _write_for_arm64(tree: Path, wheels: Path, copy: Path, out_dir: Path) -> None:
+    """Write the zip of the same application for the other processor, with a bill of its own."""
+    try:
+        exchanged = architectures.exchanged(tree, wheels, copy)
+    except ValueError as error:
+        raise PackageError(f"there is no package for {ARM64}: {error}") from error
+    _zip(exchanged, out_dir / ARTIFACTS[ARM64])
+    materials.write(exchanged, wheels, Package.read(out_dir, ARM64).sha256, out_dir, f"-{ARM64}")
 
 
 def _zip(tree: Path, artifact: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import cli.architectures
 import cli.materials
 import cli.package
 from cli.package import LEFT_OUT, PROJECT, SOURCES, Package
@@ -42,7 +43,7 @@ def packaged(packages: Path = PACKAGES, *, project: Path = PROJECT) -> Package:
 def _hash(project: Path) -> str:
     """Return a hash of the sources, and of what turns them into a package."""
     found = hashlib.sha256(f"{sys.version} {version('chalice')}".encode())
-    for module in (cli.package, cli.materials):
+    for module in (cli.package, cli.materials, cli.architectures):
         found.update(Path(str(module.__file__)).read_bytes())
     for path in _sources(project):
         content = path.read_bytes()

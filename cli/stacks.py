@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 from botocore.exceptions import ClientError
 
 from cli import changes
+from cli.architectures import USUAL, X86_64
 from cli.changes import Template
 from cli.cloudformation import Stack, Watch, delete, told
 from cli.trouble import Trouble
@@ -78,8 +79,11 @@ def deploy(
     data, app = require_deployable(client, stage)
     body: Template = {"TemplateBody": package.data_template.read_text()}
     _put(client, data_stack_name(stage), data, body, [_value("Stage", stage)], telling)
+    known = json.loads(package.template.read_text())["Parameters"]
+    processor = {"Architecture": _architecture(parameters, app)} if "Architecture" in known else {}
+    package = package.of(processor.get("Architecture", X86_64))
     artifact = upload(session, package)
-    telling.say(f"package {package.sha256[:12]} is in s3://{artifact.bucket}")
+    telling.say(f"package {package.sha256[:12]} for {package.architecture} is in s3://{artifact.bucket}")
     if app and app.status == "ROLLBACK_COMPLETE":
         telling.say(f"{app.name}: its creation had failed; it is deleted first")
         delete(client, app, telling.event)
@@ -89,11 +93,19 @@ def deploy(
         "Stage": stage,
         "ArtifactBucket": artifact.bucket,
         "ArtifactKey": artifact.key,
+        **processor,
     }
     # By URL: a template in the request may have 51,200 bytes only.
     by_url: Template = {"TemplateURL": artifact.template_url}
-    values = _values(given, app, json.loads(package.template.read_text())["Parameters"])
+    values = _values(given, app, known)
     return _put(client, app_stack_name(stage), app, by_url, values, telling)
+
+
+def _architecture(parameters: Mapping[str, str], app: Stack | None) -> str:
+    """What is asked for, or what the stage has; one from before there was a choice has x86-64."""
+    if asked := parameters.get("Architecture"):
+        return asked
+    return USUAL if app is None or app.empty else app.parameters.get("Architecture", X86_64)
 
 
 def deploy_data_stack(session: boto3.Session, stage: str, progress: Callable[[str], None]) -> dict[str, str]:

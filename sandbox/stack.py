@@ -208,6 +208,7 @@ class Sandbox:
         """The parameters of the application stack."""
         return {
             "PublicUrl": self.url,
+            "Architecture": "x86_64",  # that of this machine, which runs the functions
             "SendAlias": ALIAS,
             "ProviderEndpoints": json.dumps(self._provider_endpoints()),
             "ExtraCa": self.authority.pem,

@@ -150,7 +150,7 @@ class TestPipeline:
     def test_its_key_is_one_that_the_template_takes(self) -> None:
         pattern = templates()["app-stack.yaml"]["Parameters"]["ArtifactKey"]["AllowedPattern"]
 
-        assert "KEY=$(sha256sum build/package.zip | cut -d ' ' -f 1).zip" in PAGE
+        assert "KEY=$(sha256sum build/package-arm64.zip | cut -d ' ' -f 1).zip" in PAGE
         assert re.fullmatch(pattern, f"{'0' * 64}.zip")
 
     def test_its_bucket_is_the_one_of_the_command_line(self) -> None:

@@ -16,6 +16,7 @@ import pytest
 from chalice.package import YAMLTemplateSerializer
 
 import cli.package
+from cli.architectures import ARM64, X86_64, compiled_for, exchanged
 from cli.materials import BILL, LICENSES
 from cli.package import PROJECT, SOURCES, PackageError, package
 from cli.packages import packaged
@@ -129,8 +130,11 @@ def test_the_command_says_where_the_package_is_and_its_hash(
 
     printed = capsys.readouterr().out.splitlines()
     assert code == 0
-    assert printed[0].startswith(f"{built.artifact}: {built.size / 1e6:.1f} MB, ")
-    assert printed[1:] == [f"sha256 {built.sha256}", str(built.template)]
+    other = built.of(ARM64)
+    assert printed[0].startswith(f"{built.artifact}: x86_64, {built.size / 1e6:.1f} MB, ")
+    assert printed[2].startswith(f"{other.artifact}: arm64, {other.size / 1e6:.1f} MB, ")
+    hashes = [f"sha256 {one.sha256}" for one in (built, other)]
+    assert [printed[1], *printed[3:]] == [*hashes, str(built.template)]
 
 
 def test_the_same_sources_give_the_same_bytes_wherever_and_whenever_they_were_checked_out(
@@ -155,7 +159,7 @@ def test_the_same_sources_give_the_same_bytes_wherever_and_whenever_they_were_ch
 def test_the_bill_names_every_distribution_with_version_hash_and_licence(
     built: Package, unpacked: Path
 ) -> None:
-    bill = json.loads((built.artifact.parent / BILL).read_text())
+    bill = json.loads((built.artifact.parent / BILL.format("")).read_text())
     lock = (PROJECT / "requirements.txt").read_text() + (PROJECT / "requirements-dev.txt").read_text()
 
     listed = {one["name"].lower().replace("-", "_"): one for one in bill["components"]}
@@ -175,7 +179,7 @@ def test_the_bill_names_every_distribution_with_version_hash_and_licence(
 
 
 def test_every_licence_of_the_bill_is_there_as_text(built: Package) -> None:
-    bill = json.loads((built.artifact.parent / BILL).read_text())
+    bill = json.loads((built.artifact.parent / BILL.format("")).read_text())
     chapters = re.split(r"\n={10,}\n", (built.artifact.parent / LICENSES).read_text())
 
     titles = [chapter.rstrip().splitlines()[-1] for chapter in chapters[:-1]]
@@ -186,7 +190,7 @@ def test_every_licence_of_the_bill_is_there_as_text(built: Package) -> None:
 
 
 def test_every_top_level_package_in_the_zip_is_ours_or_in_the_bill(built: Package, unpacked: Path) -> None:
-    bill = json.loads((built.artifact.parent / BILL).read_text())
+    bill = json.loads((built.artifact.parent / BILL.format("")).read_text())
     modules = {"cffi": "_cffi_backend", "google_auth": "google", "pyjwt": "jwt"}
 
     known = {name.lower().replace("-", "_") for name in (one["name"] for one in bill["components"])}
@@ -275,3 +279,38 @@ def _project(tmp_path: Path, *, requirements: str) -> Path:
     (project / ".chalice" / "data-stack.yaml").write_text("Resources: {}\n")
     (project / ".chalice" / "config.json").write_text('{"version": "2.0", "app_name": "mailgrant"}')
     return project
+
+
+def test_the_package_for_arm64_differs_in_what_a_compiler_made_and_in_nothing_else(
+    built: Package, unpacked: Path, tmp_path: Path
+) -> None:
+    other = built.of(ARM64)
+    with zipfile.ZipFile(other.artifact) as archive:
+        archive.extractall(tmp_path)
+
+    ours, theirs = _by_name(unpacked), _by_name(tmp_path)
+
+    assert ours.keys() == theirs.keys()
+    differing = {name for name in ours if ours[name].read_bytes() != theirs[name].read_bytes()}
+    compiled = {name for name in differing if compiled_for(ours[name]) == X86_64}
+    assert {compiled_for(theirs[name]) for name in compiled} == {ARM64}
+    assert {name.rpartition("/")[2] for name in differing - compiled} == {"WHEEL"}
+    assert len(compiled) > 3
+    bill = json.loads((other.artifact.parent / BILL.format(f"-{ARM64}")).read_text())
+    assert bill["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": other.sha256}]
+
+
+def test_a_part_without_a_counterpart_for_arm64_is_told(tmp_path: Path) -> None:
+    tree, wheels = tmp_path / "tree", tmp_path / "wheels"
+    tree.mkdir()
+    wheels.mkdir()
+    (tree / "fast.cpython-311-x86_64-linux-gnu.so").write_bytes(b"\x7fELF" + bytes(14) + b"\x3e\x00")
+
+    with pytest.raises(ValueError, match="x86_64 only: fast"):
+        exchanged(tree, wheels, tmp_path / "copy")
+
+
+def _by_name(tree: Path) -> dict[str, Path]:
+    """The files of a package, by their names without the processor's."""
+    found = {str(path.relative_to(tree)): path for path in tree.rglob("*") if path.is_file()}
+    return {name.replace("aarch64", "x86_64"): path for name, path in found.items()}
