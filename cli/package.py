@@ -42,6 +42,7 @@ MAXIMUM_UNPACKED_BYTES: Final = 250 * 1024 * 1024  # AWS Lambda's quota for a fu
 PACKAGED_LIBRARIES: Final = (
     "certifi",
     "cryptography.hazmat.primitives.ciphers.aead",
+    "cryptography.hazmat.primitives.serialization.pkcs12",
     "email_validator",
     "google.oauth2.service_account",
     "jinja2",
@@ -79,7 +80,6 @@ NEVER_IMPORTED: Final = (
     "cryptography/x509/ocsp.py",
     "cryptography/hazmat/asn1",
     "cryptography/hazmat/primitives/twofactor",
-    "cryptography/hazmat/primitives/serialization/pkcs*.py",
     "msal/__main__.py",
     "msal/broker.py",  # signs people in on a desktop
     "charset_normalizer/*.so",  # faster guesses of an encoding than anybody asks for here
