@@ -158,7 +158,7 @@ def test_a_shared_mailbox_sends_by_a_person_who_may_use_it(sandbox: Sandbox, cas
     assert (arrived["user"], arrived["mail_from"]) == (person, shared)
 
 
-def test_V4_a_way_is_switched_and_had_back(sandbox: Sandbox, cast: Cast) -> None:
+def test_a_way_is_switched_and_had_back(sandbox: Sandbox, cast: Cast) -> None:
     """Both work through the deployed functions, and mail goes by each."""
     account = cast.connected("google", address_at("example.com"))
     path = f"/v1/accounts/{account['id']}"

@@ -107,7 +107,7 @@ def test_death_between_put_and_ring_is_mended_by_the_same_request(world: World) 
     assert world.serve() == {"sent": 1}
 
 
-def test_unknown_and_forbidden_accounts_are_one_answer(world: World) -> None:
+def test_V9_unknown_and_forbidden_accounts_are_one_answer(world: World) -> None:
     answers = []
     stranger = replace(world.caller, accounts=frozenset({"acc_other"}))
     for caller, named in (

@@ -379,7 +379,7 @@ def test_a_connection_that_the_server_has_closed_is_made_anew(world: World) -> N
     assert len(world.post.client.sessions()) == 2
 
 
-def test_a_caller_whose_permission_was_taken_sends_no_more(world: World) -> None:
+def test_V9_a_caller_whose_permission_was_taken_sends_no_more(world: World) -> None:
     message = world.accept()
     world.callers.revoke(world.caller.id)
 

@@ -311,7 +311,7 @@ def test_there_is_no_connect_link_where_nobody_can_consent(world: World, api: Ap
     assert (error["status"], error["field"]) == (422, "auth_mode")
 
 
-def test_V4_the_auth_mode_is_switched_and_had_back(world: World, api: Api, mail: MailServerClient) -> None:
+def test_the_auth_mode_is_switched_and_had_back(world: World, api: Api, mail: MailServerClient) -> None:
     account = world.connected("microsoft")
     password = secrets.token_urlsafe(24)
     world.control.register_user(account.address, provider="microsoft", app_password=password)
