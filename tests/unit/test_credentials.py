@@ -122,7 +122,6 @@ def other_key(**values: Any) -> dict[str, str]:
         ("service_account", other_key(private_key="x"), "service_account_key"),
         ("service_account", other_key(more="x" * 20_000), "service_account_key"),
     ],
-    ids=repr,
 )  # fmt: skip
 def test_a_credential_that_is_none_is_named_by_its_field(
     kind: str, given: dict[str, Any], field: str
