@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
@@ -10,13 +11,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
-from chalicelib.web import accounts, callers, connectors, messages, status
+from chalicelib.web import accounts, callers, connectors, messages, providers, status
 from chalicelib.web.api import ROUTES, STATUSES
 from chalicelib.web.openapi import examples
 from chalicelib.web.openapi.answers import ANSWERS
 from chalicelib.web.openapi.document import noun_of
 from cli.reference import curl
+from sandbox.cast import TENANT
+from sandbox.credentials import ClientCertificate, ServiceAccountKey
 from tests.contract import answer_validator
 from tests.helpers import in_state
 
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chalicelib.web.api import ApiView
+    from chalicelib.wiring import Gateway
     from sandbox.cast import Cast
     from sandbox.stack import Sandbox
 
@@ -89,16 +97,35 @@ class Reader:
         return done.stdout
 
 
+def escaped(text: str) -> str:
+    """The text as it stands inside a string of JSON."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def pfx(certificate: ClientCertificate) -> str:
+    """The certificate as a file of Windows, in base64."""
+    key = load_pem_private_key(certificate.private.encode(), None)
+    assert isinstance(key, RSAPrivateKey)
+    made = x509.load_pem_x509_certificate(certificate.certificate.encode())
+    packed = serialize_key_and_certificates(
+        b"mailgrant", key, made, None, BestAvailableEncryption(b"its-own")
+    )
+    return base64.b64encode(packed).decode()
+
+
 @pytest.fixture
 def reader(sandbox: Sandbox, tmp_path: Path) -> Reader:
     """A reader of the page."""
     return Reader(sandbox, tmp_path)
 
 
-def test_every_example_works(sandbox: Sandbox, cast: Cast, reader: Reader) -> None:
+def test_every_example_works(sandbox: Sandbox, cast: Cast, gateway: Gateway, reader: Reader) -> None:
     """From the first connector to the last caller; nothing of the page is left out."""
+    reader.first(providers.listed)
     follow_a_connector(sandbox, reader)
+    follow_other_connectors(sandbox, reader)
     follow_an_account(cast, reader)
+    follow_other_ways(cast, gateway, reader)
     follow_messages(sandbox, cast, reader)
     follow_the_end_of_an_account(reader)
     follow_callers(reader)
@@ -117,11 +144,40 @@ def follow_a_connector(sandbox: Sandbox, reader: Reader) -> None:
 
     shown = [reader.first(view) for view in (connectors.listed, connectors.show, connectors.change)]
     replaced = reader.first(connectors.replace_secret)
+    made_here = ClientCertificate.create()
+    sandbox.provider.register_client(
+        made["client_id"], new, [made["redirect_uri"]], "microsoft", keys=[made_here.certificate]
+    )
+    reader.known["MIIKcQIBAzCCCjcGCSqGSIb3DQEH…"] = pfx(made_here)
+    certified = reader.runs(connectors.replace_secret, "A certificate")
+    reader.first(connectors.doctor)
     deleted = reader.first(connectors.delete)
 
     assert made["id"] in [one["id"] for one in shown[0]["connectors"]]
-    assert replaced["check"] == {"ok": True}
+    assert replaced["check"] == certified["check"] == {"ok": True}
     assert deleted["id"] == made["id"]
+
+
+def follow_other_connectors(sandbox: Sandbox, reader: Reader) -> None:
+    """What else proves who asks: a certificate, a service account's key, nothing, a secret elsewhere."""
+    real = {
+        "-----BEGIN PRIVATE KEY-----…-----END CERTIFICATE-----": ClientCertificate.create().pem,
+        '{"type": "service_account", "client_id": "4711", …}': ServiceAccountKey.create().text,
+        "https://login.example.com": f"{sandbox.provider_url}/openid",
+        "smtp.example.com": "localhost",
+    }
+    reader.known |= {escaped(example): escaped(value) for example, value in real.items()}
+    reader.known["contoso.com"] = TENANT
+    made = [
+        reader.runs(connectors.create, name)
+        for name in (
+            "An application with a certificate",
+            "A service account",
+            "Mailboxes with passwords",
+            "Any OpenID provider",
+        )
+    ]
+    assert [one["credential"] for one in made] == ["certificate", "service_account", "none", "secret"]
 
 
 def follow_an_account(cast: Cast, reader: Reader) -> None:
@@ -139,6 +195,39 @@ def follow_an_account(cast: Cast, reader: Reader) -> None:
     assert (shown["status"], renamed["display_name"]) == ("connected", "Sales in Europe")
     assert listed["accounts"]
     assert verified["ok"], verified
+
+
+def follow_other_ways(cast: Cast, gateway: Gateway, reader: Reader) -> None:
+    """Without a browser, and another way for the same account and back."""
+    first, connector = reader.known[examples.ACCOUNT], reader.known[examples.CONNECTOR]
+    grant = gateway.grants_table.get(first)
+    assert grant is not None
+    reader.known["token-of-another-system"] = gateway.keeper.reveal(grant).reveal()
+    imported = reader.runs(accounts.connect, "By a refresh token")
+    reader.known["app-password"] = cast.app_password("google", examples.ADDRESS)
+    switched = reader.runs(accounts.connect, "By a password")
+    back = reader.first(accounts.roll_back)
+    further = reader.runs(accounts.change, "Further addresses")
+    reader.first(accounts.doctor)
+    assert [one["connection"]["ok"] for one in (imported, switched, back)] == [True, True, True]
+    assert further["from_addresses"] == ["orders@example.com"]
+
+    reader.known[f'"address": "{examples.ADDRESS}'] = f'"address": "{secrets.token_hex(4)}@example.com'
+    assert reader.runs(accounts.create, "A shared mailbox")["connect_link"]
+    mailbox = f"{secrets.token_hex(4)}@example.com"
+    reader.known[f'"address": "{examples.ADDRESS}'] = f'"address": "{mailbox}'
+    reader.known["app-password"] = cast.app_password("google", mailbox)
+    assert reader.runs(accounts.create, "With a password")["connection"]["ok"] is True
+
+    application = cast.application()
+    own = cast.account(
+        application,
+        cast.applications_mailbox(application, f"{secrets.token_hex(4)}@example.com"),
+        auth_mode="client_credentials",
+    )
+    reader.known[examples.ACCOUNT] = own["id"]
+    assert reader.first(accounts.connect)["connection"]["ok"] is True
+    reader.known |= {examples.ACCOUNT: first, examples.CONNECTOR: connector}
 
 
 def follow_messages(sandbox: Sandbox, cast: Cast, reader: Reader) -> None:

@@ -96,6 +96,7 @@ class Account:
         """Run a command with root's credentials, and none of those of who runs the tests."""
         mine: dict[str, str | None] = {
             "AWS_ENDPOINT_URL": self.emulator.endpoint,
+            "AWS_ENDPOINT_URL_STS": None,
             "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": ROOT_SECRET_ACCESS_KEY,
             "AWS_SESSION_TOKEN": None,
