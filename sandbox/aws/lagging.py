@@ -53,7 +53,7 @@ class Indexes:
     def __init__(self, session: EmulatorSession) -> None:
         self._client = session.client("dynamodb")
         self._indexes: dict[tuple[str, str], Index] = {}
-        self._looks: deque[tuple[float, dict[str, list[Item]]]] = deque()
+        self._looks: deque[tuple[float, dict[Index, list[Item]]]] = deque()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="indexes", daemon=True)
 
@@ -78,7 +78,7 @@ class Indexes:
     def answer(self, query: dict[str, Any]) -> dict[str, Any]:
         """The answer to a query of a global index."""
         index = self._indexes[query["TableName"], query["IndexName"]]
-        held = [item for item in self._before(index.table) if {index.partition, index.sort} <= item.keys()]
+        held = [item for item in self._before(index) if {index.partition, index.sort} <= item.keys()]
         found = [
             {name: value for name, value in item.items() if name in index.keys}
             for item in held
@@ -88,15 +88,15 @@ class Indexes:
         found = found[: query.get("Limit")]
         return {"Items": found, "Count": len(found), "ScannedCount": len(found)}
 
-    def _before(self, table: str) -> list[Item]:
+    def _before(self, index: Index) -> list[Item]:
         then = time.monotonic() - LAG
         old = [seen for at, seen in list(self._looks) if at <= then]
-        return old[-1].get(table, []) if old else []
+        return old[-1].get(index, []) if old else []
 
     def _look_on(self) -> None:
         while not self._ended.wait(_LOOK_SECONDS):
             at = time.monotonic()
-            self._looks.append((at, {index.table: self._scan(index) for index in self._indexes.values()}))
+            self._looks.append((at, {index: self._scan(index) for index in self._indexes.values()}))
             while self._looks and self._looks[0][0] < at - 2 * LAG:
                 self._looks.popleft()
 

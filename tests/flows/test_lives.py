@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from tests.helpers import in_state, letter
+from tests.helpers import in_state, letter, until
 
 if TYPE_CHECKING:
     from sandbox.cast import Cast
@@ -51,7 +51,7 @@ def test_a_connector_gets_another_secret_and_is_deleted(sandbox: Sandbox, cast: 
     sandbox.provider.register_client(connector["client_id"], new, [connector["redirect_uri"]], "microsoft")
     replaced = cast.api.call("PUT", f"{path}/secret", {"client_secret": new})
     account = cast.account(connector, f"owner-{secrets.token_hex(4)}@example.com")
-    listed = cast.api.get(path)["accounts"]
+    listed = until(lambda: cast.api.get(path)["accounts"])  # the index may be behind
     in_use = cast.api.request("DELETE", path)
     unused = cast.connector("google")
     deleted = cast.api.call("DELETE", f"/v1/connectors/{unused['id']}")
