@@ -95,8 +95,9 @@ class Indexes:
 
     def _look_on(self) -> None:
         while not self._ended.wait(_LOOK_SECONDS):
-            at = time.monotonic()
-            self._looks.append((at, {index: self._scan(index) for index in self._indexes.values()}))
+            seen = {index: self._scan(index) for index in self._indexes.values()}
+            at = time.monotonic()  # of the end: what is seen may have come while it was looked for
+            self._looks.append((at, seen))
             while self._looks and self._looks[0][0] < at - 2 * LAG:
                 self._looks.popleft()
 
