@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import init
 from chalicelib import clock
-from chalicelib.accounts.models import DueReason
+from chalicelib.accounts.models.grant import DueReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

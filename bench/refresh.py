@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench import processor
 from bench.calls import counted
 from chalicelib import clock, ids
-from chalicelib.accounts.tokens import AT_ONCE as OF_ONE_PROCESS
+from chalicelib.accounts.tokens.care import AT_ONCE as OF_ONE_PROCESS
 from chalicelib.settings import Settings
 from chalicelib.wiring import Gateway
 

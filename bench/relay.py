@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bench.calls import Calls
     from bench.world import World
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from chalicelib.wiring import Gateway
 
 SMALL = 1_000

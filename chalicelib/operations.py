@@ -15,15 +15,15 @@ from chalicelib.logs import about, logger
 if TYPE_CHECKING:  # every function imports this module, and each needs only one of them
     from collections.abc import Callable, Mapping
 
-    from chalicelib.accounts.connect import Connect
-    from chalicelib.accounts.credentials import Credentials
-    from chalicelib.accounts.direct import Direct
-    from chalicelib.accounts.disconnecting import Disconnecting
-    from chalicelib.accounts.doctor import Doctor
-    from chalicelib.accounts.tokens import Tokens
-    from chalicelib.accounts.verifying import Verifying
+    from chalicelib.accounts.admin.credentials import Credentials
+    from chalicelib.accounts.admin.disconnecting import Disconnecting
+    from chalicelib.accounts.connecting.connect import Connect
+    from chalicelib.accounts.connecting.direct import Direct
+    from chalicelib.accounts.doctor.doctor import Doctor
+    from chalicelib.accounts.doctor.verifying import Verifying
+    from chalicelib.accounts.tokens.care import Tokens
     from chalicelib.callers.models import Caller
-    from chalicelib.mail.relay import Relay
+    from chalicelib.mail.relaying.relay import Relay
     from chalicelib.mail.send import Send
 
     Event = Mapping[str, Any]

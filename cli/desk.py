@@ -20,7 +20,7 @@ from cli.shown import show_connection
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.accounts.models import Connector
+    from chalicelib.accounts.models.connector import Connector
     from cli.api import Api
     from cli.output import Out
 

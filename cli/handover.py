@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import boto3
 
-    from chalicelib.accounts.models import Connector
+    from chalicelib.accounts.models.connector import Connector
     from cli.cloudformation import Stack
 
 _FEW: Final = 100

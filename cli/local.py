@@ -22,8 +22,8 @@ from urllib.parse import parse_qs, urlsplit
 import click
 
 from chalicelib import network
-from chalicelib.accounts import callback, outcomes
-from chalicelib.accounts.models import Cloud, Connector, CredentialKind
+from chalicelib.accounts.connecting import callback, outcomes
+from chalicelib.accounts.models.connector import Cloud, Connector, CredentialKind
 from chalicelib.errors import ConfigurationError, Diagnosed, MalformedRequest
 from chalicelib.providers import Providers
 from chalicelib.providers.catalogue import Catalogue
@@ -33,7 +33,7 @@ from cli.config import is_loopback
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from chalicelib.accounts.callback import Answer
+    from chalicelib.accounts.connecting.callback import Answer
     from chalicelib.providers.base import Provider
     from chalicelib.secret import Secret
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from chalicelib.accounts.models import Cloud
+from chalicelib.accounts.models.connector import Cloud
 from chalicelib.providers.catalogue import Catalogue
 from cli.commands import asking
 

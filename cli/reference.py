@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
-from chalicelib.web import messages
-from chalicelib.web.api import ROUTES, STATUSES
+from chalicelib.web.api import messages
+from chalicelib.web.api.table import ROUTES, STATUSES
 from chalicelib.web.openapi import examples, problems, schemas
 from chalicelib.web.openapi.answers import ANSWERS
 from chalicelib.web.openapi.document import TAGS, noun_of, words_of
@@ -24,7 +24,7 @@ from cli.tables import choices, fields, table, type_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from chalicelib.web.api import ApiView
+    from chalicelib.web.api.table import ApiView
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = ROOT / "docs" / "api.md"

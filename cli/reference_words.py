@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.web import accounts, callers, connectors, messages, providers, status
+from chalicelib.web.api import accounts, callers, connectors, messages, providers, status
 from chalicelib.web.openapi.examples import ADDRESS, CALLER, CONNECTOR, MESSAGE, ROLE
 
 if TYPE_CHECKING:
-    from chalicelib.web.api import ApiView
+    from chalicelib.web.api.table import ApiView
 
 COMMANDS: Final[dict[ApiView, str]] = {
     providers.listed: "providers",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from chalicelib.accounts.models import AuthMode, FromPolicy
+from chalicelib.accounts.models.account import AuthMode, FromPolicy
 from cli.accounts import accounts, wait_for
 from cli.api import Api, part
 from cli.commands import asking, fall_short, unseen

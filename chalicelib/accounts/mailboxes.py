@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from chalicelib import clock
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account, Connector
-    from chalicelib.accounts.registry import Registry
+    from chalicelib.accounts.admin.registry import Registry
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
 
 REMEMBERED_MAILBOXES = 1_000
 CONNECTOR_MEMORY = 5 * clock.MINUTE

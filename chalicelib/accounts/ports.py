@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chalicelib.accounts.models import MAIL
+from chalicelib.accounts.models.grant import MAIL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from chalicelib.accounts.consent import Signed
-    from chalicelib.accounts.models import (
-        Account,
-        Authorization,
-        ConnectLink,
-        Connector,
-        CredentialKind,
-        Disconnection,
-        DueReason,
-        Grant,
-        GrantState,
-        SealedToken,
-        Visit,
-    )
+    from chalicelib.accounts.connecting.consent import Signed
+    from chalicelib.accounts.models.account import Account, Disconnection, GrantState
+    from chalicelib.accounts.models.authorization import Authorization, ConnectLink, Visit
+    from chalicelib.accounts.models.connector import Connector, CredentialKind
+    from chalicelib.accounts.models.grant import DueReason, Grant, SealedToken
     from chalicelib.diagnosis import Diagnosis
     from chalicelib.secret import Secret
 

@@ -26,7 +26,7 @@ class WakeupQueue:
         self._queue_url = queue_url
 
     def wake(self, account: str, message: str | None = None) -> None:
-        """Sends ``{"account", "message"?}``, which mail.wakeup reads."""
+        """Sends ``{"account", "message"?}``, which mail.relaying.wakeup reads."""
         body = {"account": account} if message is None else {"account": account, "message": message}
         with translated(WHAT):
             self._client().send_message(

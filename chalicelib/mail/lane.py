@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from chalicelib.clock import DAY, HOUR, MINUTE, Clock
 from chalicelib.errors import Unavailable
 from chalicelib.logs import logger
-from chalicelib.mail import schedule
 from chalicelib.mail.models import KEPT, PROBED, ClosedReason, LaneRow, Message, Slot
 from chalicelib.mail.ports import Lanes, Messages, Wakeups
+from chalicelib.mail.relaying import schedule
 
 LEASE = 5 * MINUTE
 """How long a slot is held without a sign of life."""

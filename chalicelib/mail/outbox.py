@@ -9,10 +9,11 @@ from chalicelib.callers.models import Caller, Scope
 from chalicelib.callers.permissions import has, require, require_sight, unknown_account, unknown_message, uses
 from chalicelib.clock import DAY, SECOND, Clock
 from chalicelib.errors import Conflict, InvalidInput, NotFound
-from chalicelib.mail import outcomes, records, shown
+from chalicelib.mail import records, shown
 from chalicelib.mail.lane import Lane
 from chalicelib.mail.models import CANCELLABLE, KEPT, Message, State
 from chalicelib.mail.ports import Cancellation, FindMailbox, Messages, Word
+from chalicelib.mail.relaying import outcomes
 
 MOST = 100
 RESOLUTIONS = {"sent": State.SENT, "failed": State.FAILED, "resend": State.QUEUED}

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from chalicelib.accounts.models import AccessToken, Account, Connector
+from chalicelib.accounts.models.account import Account
+from chalicelib.accounts.models.connector import Connector
+from chalicelib.accounts.models.grant import AccessToken
 from chalicelib.callers.models import Caller, Scope
 from chalicelib.diagnosis import Diagnosis
 from chalicelib.mail.models import (

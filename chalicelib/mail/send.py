@@ -10,20 +10,21 @@ from typing import Any
 from msgspec import UNSET
 
 from chalicelib import ids
-from chalicelib.accounts.models import Account, Connector, GrantState
+from chalicelib.accounts.models.account import Account, GrantState
+from chalicelib.accounts.models.connector import Connector
 from chalicelib.callers.models import Caller, Scope
 from chalicelib.callers.permissions import unknown_account
 from chalicelib.clock import SECOND, Clock
 from chalicelib.errors import Conflict, InvalidInput, NotFound
 from chalicelib.logs import logger
-from chalicelib.mail import request as requests
-from chalicelib.mail.compose import compose
-from chalicelib.mail.frozen import Frozen
+from chalicelib.mail.composing import request as requests
+from chalicelib.mail.composing.compose import compose
+from chalicelib.mail.composing.frozen import Frozen
+from chalicelib.mail.composing.request import SendRequest
 from chalicelib.mail.lane import Lane
 from chalicelib.mail.models import FINAL, KEPT, Message, OnUnknown, State
 from chalicelib.mail.ports import Blobs, FindMailbox, Limits, Messages, Require
 from chalicelib.mail.records import Accepted
-from chalicelib.mail.request import SendRequest
 
 INLINE = 8 * 1024
 """Bytes up to which a body stands in its row: every later write of the row is billed with it."""

@@ -13,7 +13,7 @@ from chalicelib.providers.facts import ADDRESSES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.accounts.models import Connector
+    from chalicelib.accounts.models.connector import Connector
     from chalicelib.network import Resolve, Trust
     from chalicelib.providers.base import Provider
     from chalicelib.providers.catalogue import Catalogue

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chalicelib.accounts.models import MAIL, Identity, TokenSet
+from chalicelib.accounts.models.grant import MAIL, Identity, TokenSet
 from chalicelib.clock import SECOND
 from chalicelib.errors import Diagnosed
 from chalicelib.providers.replies import transient
@@ -17,7 +17,8 @@ from chalicelib.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from chalicelib.providers.facts import ProviderFacts
 
 SHORTEST_LIFE = 60

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import Cloud
+from chalicelib.accounts.models.connector import Cloud
 from chalicelib.clock import DAY, SECOND
 from chalicelib.errors import ConfigurationError
 from chalicelib.providers.facts import ProviderFacts, merged
@@ -19,7 +19,7 @@ from chalicelib.providers.facts import ProviderFacts, merged
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from chalicelib.accounts.models import Connector
+    from chalicelib.accounts.models.connector import Connector
 
 MEGABYTE = 1_000_000
 

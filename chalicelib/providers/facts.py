@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from typing import Any
 
-from chalicelib.accounts.models import GRAPH, MAIL, AuthMode
+from chalicelib.accounts.models.account import AuthMode
+from chalicelib.accounts.models.grant import GRAPH, MAIL
 from chalicelib.network import are_authorities
 
 ADDRESSES = frozenset(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from chalicelib import clock
-from chalicelib.accounts.models import MAIL, Identity, TokenSet
+from chalicelib.accounts.models.grant import MAIL, Identity, TokenSet
 from chalicelib.errors import Diagnosed
 from chalicelib.providers.base import Begun, listed, s256, token_set
 from chalicelib.providers.delegation import delegated
@@ -20,7 +20,8 @@ from chalicelib.providers.replies import transient
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from chalicelib.network import Trust
     from chalicelib.providers.facts import ProviderFacts
     from chalicelib.secret import Secret

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
-from chalicelib.accounts.models import GRAPH, MAIL, CredentialKind, Identity, TokenSet
+from chalicelib.accounts.models.connector import CredentialKind
+from chalicelib.accounts.models.grant import GRAPH, MAIL, Identity, TokenSet
 from chalicelib.errors import Diagnosed
 from chalicelib.providers.base import Begun, listed, token_set
 from chalicelib.providers.certificates import is_certificate, split
@@ -22,7 +23,8 @@ from chalicelib.providers.replies import diagnose, transient
 if TYPE_CHECKING:
     from msal import ConfidentialClientApplication, TokenCache
 
-    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from chalicelib.network import Trust
     from chalicelib.providers.facts import ProviderFacts
     from chalicelib.secret import Secret

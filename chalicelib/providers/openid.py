@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlencode
 
 from chalicelib import clock
-from chalicelib.accounts.models import MAIL, CredentialKind, Identity, TokenSet
+from chalicelib.accounts.models.connector import CredentialKind
+from chalicelib.accounts.models.grant import MAIL, Identity, TokenSet
 from chalicelib.errors import Conflict, Diagnosed
 from chalicelib.providers.base import Begun, listed, s256, token_set
 from chalicelib.providers.certificates import split
@@ -23,7 +24,8 @@ from chalicelib.providers.id_tokens import invalid, read, verify
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from chalicelib.network import Trust
     from chalicelib.providers.facts import ProviderFacts
     from chalicelib.secret import Secret

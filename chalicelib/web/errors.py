@@ -1,8 +1,8 @@
 """Errors as answers: the one place where they become HTTP.
 
 Chalice's middleware sees a finished answer, never a view's exception, so views are wrapped by `answering`
-(API) or by `chalicelib.web.pages.paged` (pages). Chalice's own answers (an unknown method, a wrong content
-type, its last resort) have another shape and are rewritten by `reshape`.
+(API) or by `pages.pages.paged` (pages). Chalice's own answers (an unknown method, a wrong content type, its
+last resort) have another shape and are rewritten by `reshape`.
 """
 
 from __future__ import annotations

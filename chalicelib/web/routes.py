@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from chalice.app import Blueprint, Chalice, IAMAuthorizer, Response
 
-from chalicelib.web import connect, owner
-from chalicelib.web.api import api_blueprint
+from chalicelib.web.api.identity import by_key, by_signature
+from chalicelib.web.api.installation import Health
+from chalicelib.web.api.table import api_blueprint
 from chalicelib.web.errors import answering, reshape
-from chalicelib.web.identity import by_key, by_signature
-from chalicelib.web.installation import Health
-from chalicelib.web.pages import pages_blueprint
+from chalicelib.web.pages import connect, owner
+from chalicelib.web.pages.pages import pages_blueprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -124,7 +124,7 @@ class Gateway(MailServices):
     @cached_property
     def relay_schedule(self) -> RelaySchedule:
         """What the functions `relay` and `relay_due` do."""
-        from chalicelib.mail.wakeup import parse
+        from chalicelib.mail.relaying.wakeup import parse
         from chalicelib.operations import RelaySchedule
 
         return RelaySchedule(self.relay, parse, self.health.after_relay_due)

@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING
 from chalicelib.wiring.shared import Shared
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.access import AccessTokens
-    from chalicelib.accounts.changing import Changing
-    from chalicelib.accounts.connect import Connect
-    from chalicelib.accounts.consent import Consents
-    from chalicelib.accounts.credentials import Credentials
-    from chalicelib.accounts.direct import Direct
-    from chalicelib.accounts.disconnecting import Disconnecting
-    from chalicelib.accounts.doctor import Doctor
-    from chalicelib.accounts.keeping import Keeper
+    from chalicelib.accounts.admin.changing import Changing
+    from chalicelib.accounts.admin.credentials import Credentials
+    from chalicelib.accounts.admin.disconnecting import Disconnecting
+    from chalicelib.accounts.admin.pausing import Pausing
+    from chalicelib.accounts.admin.registry import Registry
+    from chalicelib.accounts.connecting.connect import Connect
+    from chalicelib.accounts.connecting.consent import Consents
+    from chalicelib.accounts.connecting.direct import Direct
+    from chalicelib.accounts.connecting.visits import Visits
+    from chalicelib.accounts.doctor.doctor import Doctor
+    from chalicelib.accounts.doctor.verifying import Verifying
     from chalicelib.accounts.mailboxes import Mailboxes
-    from chalicelib.accounts.models import Account, Connector
-    from chalicelib.accounts.pausing import Pausing
-    from chalicelib.accounts.registry import Registry
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from chalicelib.accounts.stores import Stores
-    from chalicelib.accounts.telling import Telling
-    from chalicelib.accounts.tokens import Tokens
-    from chalicelib.accounts.verifying import Verifying
-    from chalicelib.accounts.visits import Visits
+    from chalicelib.accounts.tokens.access import AccessTokens
+    from chalicelib.accounts.tokens.care import Tokens
+    from chalicelib.accounts.tokens.keeping import Keeper
+    from chalicelib.accounts.tokens.telling import Telling
     from chalicelib.providers import Providers
     from chalicelib.secret import Secret
     from chalicelib.transports.refusals import Refused
@@ -38,7 +39,7 @@ class AccountServices(Shared):
     @cached_property
     def registry(self) -> Registry:
         """Connectors, accounts and connect links."""
-        from chalicelib.accounts.registry import Registry
+        from chalicelib.accounts.admin.registry import Registry
 
         tables = (self.connectors_table, self.accounts_table, self.authorizations_table)
         return Registry(*tables, self.catalogue, self.resolve, self.clock)
@@ -46,8 +47,8 @@ class AccountServices(Shared):
     @cached_property
     def connect(self) -> Connect:
         """Sign-ins, and the credentials of connectors."""
-        from chalicelib.accounts.connect import Connect
-        from chalicelib.accounts.sign_ins import SignIns
+        from chalicelib.accounts.connecting.connect import Connect
+        from chalicelib.accounts.connecting.sign_ins import SignIns
 
         sign_ins = SignIns(self.authorizations_table, self.grants_vault, self.public_url, self.clock)
         return Connect(self._stores, self.providers, self.secrets, sign_ins, self._consents, self.clock)
@@ -55,22 +56,22 @@ class AccountServices(Shared):
     @cached_property
     def direct(self) -> Direct:
         """Connecting without a browser."""
-        from chalicelib.accounts.direct import Direct
+        from chalicelib.accounts.connecting.direct import Direct
 
         return Direct(self._stores, self.providers, self.secrets, self._consents, self._probe, self.clock)
 
     @cached_property
     def visits(self) -> Visits:
         """Visits of mailbox owners."""
-        from chalicelib.accounts.visits import Visits
+        from chalicelib.accounts.connecting.visits import Visits
 
         return Visits(self.authorizations_table, self.clock)
 
     @cached_property
     def tokens(self) -> Tokens:
         """The care of tokens."""
-        from chalicelib.accounts.refreshing import Refresher
-        from chalicelib.accounts.tokens import Tokens
+        from chalicelib.accounts.tokens.care import Tokens
+        from chalicelib.accounts.tokens.refreshing import Refresher
 
         refresher = Refresher(self.grants_table, self.connectors_table, self.secrets, self.keeper, self.clock)
         return Tokens(
@@ -86,7 +87,7 @@ class AccountServices(Shared):
     @cached_property
     def telling(self) -> Telling:
         """The news that a mailbox needs its owner."""
-        from chalicelib.accounts.telling import Telling
+        from chalicelib.accounts.tokens.telling import Telling
 
         return Telling(
             self.grants_table,
@@ -100,7 +101,7 @@ class AccountServices(Shared):
     @cached_property
     def changing(self) -> Changing:
         """Changes of connectors and accounts."""
-        from chalicelib.accounts.changing import Changing
+        from chalicelib.accounts.admin.changing import Changing
 
         tables = (self.connectors_table, self.accounts_table)
         return Changing(*tables, self.catalogue, self.registry.checked, self.clock)
@@ -108,21 +109,21 @@ class AccountServices(Shared):
     @cached_property
     def pausing(self) -> Pausing:
         """Accounts that are paused and go on."""
-        from chalicelib.accounts.pausing import Pausing
+        from chalicelib.accounts.admin.pausing import Pausing
 
         return Pausing(self.accounts_table, self._hold_paused, self._release_paused, self.clock)
 
     @cached_property
     def credentials(self) -> Credentials:
         """The credentials of connectors."""
-        from chalicelib.accounts.credentials import Credentials
+        from chalicelib.accounts.admin.credentials import Credentials
 
         return Credentials(self.connectors_table, self.providers, self.secrets, self.clock)
 
     @cached_property
     def disconnecting(self) -> Disconnecting:
         """The end of consents."""
-        from chalicelib.accounts.disconnecting import Disconnecting
+        from chalicelib.accounts.admin.disconnecting import Disconnecting
 
         lanes = (self._hold_disconnected, self._open_lane)
         return Disconnecting(self._stores, self.providers, self.secrets, self.keeper, lanes, self.clock)
@@ -130,7 +131,7 @@ class AccountServices(Shared):
     @cached_property
     def verifying(self) -> Verifying:
         """Trying an account out."""
-        from chalicelib.accounts.verifying import Verifying
+        from chalicelib.accounts.doctor.verifying import Verifying
         from chalicelib.wiring.probes import probes
 
         return Verifying(self._stores, self._tokens_here, probes(self, self._probe), self.catalogue.of)
@@ -138,7 +139,7 @@ class AccountServices(Shared):
     @cached_property
     def doctor(self) -> Doctor:
         """What is wrong with connectors and accounts."""
-        from chalicelib.accounts.doctor import Doctor
+        from chalicelib.accounts.doctor.doctor import Doctor
 
         asked = (self.credentials.check, self.verifying.verify, self._tokens_here)
         return Doctor(self._stores, *asked, self.catalogue.of, self.public_url, now=self.clock)
@@ -146,7 +147,7 @@ class AccountServices(Shared):
     @cached_property
     def _tokens_here(self) -> AccessTokens:
         """Access tokens where they are refreshed by the same function: it holds both keys."""
-        from chalicelib.accounts.access import AccessTokens
+        from chalicelib.accounts.tokens.access import AccessTokens
 
         opened = self.access_tokens_vault.open
         return AccessTokens(self.access_tokens_table, opened, self._refresh_here, self.clock)
@@ -154,7 +155,7 @@ class AccountServices(Shared):
     @cached_property
     def access_tokens(self) -> AccessTokens:
         """How the relay comes to an access token."""
-        from chalicelib.accounts.access import MEMORY, AccessTokens
+        from chalicelib.accounts.tokens.access import MEMORY, AccessTokens
 
         opened, ask = self.access_tokens_vault.open, self.functions.tokens
         return AccessTokens(self.access_tokens_table, opened, ask, self.clock, memory=MEMORY)
@@ -176,7 +177,7 @@ class AccountServices(Shared):
     @cached_property
     def keeper(self) -> Keeper:
         """Seals tokens and sees to it that they are saved."""
-        from chalicelib.accounts.keeping import Keeper
+        from chalicelib.accounts.tokens.keeping import Keeper
 
         return Keeper(
             self.grants_table, self.grants_vault, self.access_tokens_vault, self.rescue_queue, self.clock
@@ -184,7 +185,7 @@ class AccountServices(Shared):
 
     @cached_property
     def _consents(self) -> Consents:
-        from chalicelib.accounts.consent import Consents
+        from chalicelib.accounts.connecting.consent import Consents
 
         told = (self._open_lane, self._probe)
         return Consents(self.grants_table, self.connectors_table, self.keeper, *told, self.clock)

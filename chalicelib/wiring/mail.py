@@ -9,11 +9,11 @@ from chalicelib import clock
 from chalicelib.wiring.accounts import AccountServices
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Connector
+    from chalicelib.accounts.models.connector import Connector
     from chalicelib.health import Health
     from chalicelib.mail.outbox import Outbox
     from chalicelib.mail.ports import Limits
-    from chalicelib.mail.relay import Relay
+    from chalicelib.mail.relaying.relay import Relay
     from chalicelib.mail.send import Send
 
 
@@ -51,8 +51,8 @@ class MailServices(AccountServices):
     @cached_property
     def relay(self) -> Relay:
         """The way out."""
-        from chalicelib.mail.delivery import Delivery
-        from chalicelib.mail.relay import Relay
+        from chalicelib.mail.relaying.delivery import Delivery
+        from chalicelib.mail.relaying.relay import Relay
 
         return Relay(
             messages=self.messages_table,

@@ -9,8 +9,9 @@ from chalicelib.transports.refusals import Refused
 from chalicelib.transports.smtp.probe import Step
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account, Connector
-    from chalicelib.accounts.verifying import Probe
+    from chalicelib.accounts.doctor.verifying import Probe
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from chalicelib.providers.facts import ProviderFacts
     from chalicelib.secret import Secret
     from chalicelib.transports.dialling import Place
@@ -67,7 +68,7 @@ def _place(shared: Shared, facts: ProviderFacts, host: str, port: int) -> Place:
 
 def _login(account: Account) -> Login:
     """How a mailbox is signed in to for reading: by its own name, whoever's token it is."""
-    from chalicelib.accounts.models import AuthMode
+    from chalicelib.accounts.models.account import AuthMode
     from chalicelib.transports.smtp.sasl import Login
 
     return Login(account.address, by_password=account.auth_mode is AuthMode.PASSWORD)

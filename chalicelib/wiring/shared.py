@@ -10,7 +10,8 @@ from chalicelib.wiring.aws import Aws
 if TYPE_CHECKING:
     import ssl
 
-    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from chalicelib.callers.registry import Callers
     from chalicelib.mail.lane import Lane
     from chalicelib.providers.catalogue import Catalogue
@@ -63,7 +64,7 @@ class Shared(Aws):
         return resolve(host, port, self.settings.allowed_private_networks)
 
     def _open_session(self, account: Account, connector: Connector, **heard: Any) -> SmtpSession:
-        from chalicelib.accounts.models import AuthMode
+        from chalicelib.accounts.models.account import AuthMode
         from chalicelib.transports.smtp.sasl import Login
         from chalicelib.transports.smtp.session import Server, SmtpSession
 

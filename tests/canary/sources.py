@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 KINDS: Final = {
     "chalicelib/callers/keys.py": "API key",
     "chalicelib/providers/google.py": "verifier",
-    "chalicelib/accounts/sign_ins.py": "state or cookie",
-    "chalicelib/accounts/registry.py": "connect link",
+    "chalicelib/accounts/connecting/sign_ins.py": "state or cookie",
+    "chalicelib/accounts/admin/registry.py": "connect link",
     "sandbox/cast.py": "client secret",
     "sandbox/provider/dialect.py": "code or token",
     "tests/unit/accounts_world.py": "client secret",

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 from chalice.package import YAMLTemplateSerializer
 
 from chalicelib import settings
-from chalicelib.accounts.links import LINK_LIFE, STARTS
-from chalicelib.accounts.models import UNDO
+from chalicelib.accounts.connecting.links import LINK_LIFE, STARTS
+from chalicelib.accounts.models.account import UNDO
 from chalicelib.aws.secrets import REMEMBERED
 from chalicelib.clock import DAY
 from chalicelib.diagnosis import DiagnosisClass
+from chalicelib.mail.composing.request import MAX_EXPIRES_IN
 from chalicelib.mail.models import KEPT, Phase
-from chalicelib.mail.request import MAX_EXPIRES_IN
 from chalicelib.providers.replies import diagnose
-from chalicelib.web.status import NEEDS_SOMEBODY
+from chalicelib.web.api.status import NEEDS_SOMEBODY
 from cli import manual, removal, stacks
 from cli.permissions import NEEDED
 from tests.docs import pages

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from chalicelib.web.api import ROUTES
+from chalicelib.web.api.table import ROUTES
 from tests.helpers import letter
 
 if TYPE_CHECKING:

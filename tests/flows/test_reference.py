@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
-from chalicelib.web import accounts, callers, connectors, messages, providers, status
-from chalicelib.web.api import ROUTES, STATUSES
+from chalicelib.web.api import accounts, callers, connectors, messages, providers, status
+from chalicelib.web.api.table import ROUTES, STATUSES
 from chalicelib.web.openapi import examples
 from chalicelib.web.openapi.answers import ANSWERS
 from chalicelib.web.openapi.document import noun_of
@@ -30,7 +30,7 @@ from tests.helpers import in_state
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chalicelib.web.api import ApiView
+    from chalicelib.web.api.table import ApiView
     from chalicelib.wiring import Gateway
     from sandbox.cast import Cast
     from sandbox.stack import Sandbox

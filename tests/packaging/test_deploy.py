@@ -12,7 +12,7 @@ import yaml
 from chalice.package import YAMLTemplateSerializer
 
 import cli.deployment
-from chalicelib.accounts.models import Connector
+from chalicelib.accounts.models.connector import Connector
 from chalicelib.aws.tables.callers import CallersTable
 from chalicelib.aws.tables.connectors import ConnectorsTable
 from chalicelib.callers.registry import Callers

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.clock import DAY, HOUR
 from chalicelib.errors import Forbidden, MalformedRequest, NotFound, Unavailable
 from chalicelib.providers.catalogue import GOOGLE, MICROSOFT
-from chalicelib.web import languages
-from chalicelib.web.connect import result_page
-from chalicelib.web.pages import named_links, page, problem
+from chalicelib.web.pages import languages
+from chalicelib.web.pages.connect import result_page
+from chalicelib.web.pages.pages import named_links, page, problem
 
 if TYPE_CHECKING:
     from chalice.app import Response
 
-    from chalicelib.web.languages import Language
+    from chalicelib.web.pages.languages import Language
 
 Shown = Callable[["Language"], "Response"]
 

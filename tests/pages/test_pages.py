@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from chalicelib.web import languages
+from chalicelib.web.pages import languages
 from tests.pages.chromium import browser, needs_chromium, picture
 from tests.pages.shown import PAGES, Site, served
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import AccessToken, Account, Connector, GrantState
+from chalicelib.accounts.models.account import Account, GrantState
+from chalicelib.accounts.models.connector import Connector
+from chalicelib.accounts.models.grant import AccessToken
 from chalicelib.clock import HOUR
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Diagnosed

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.keeping import unpacked
-from chalicelib.accounts.models import Grant, GrantState
+from chalicelib.accounts.models.account import GrantState
+from chalicelib.accounts.models.grant import Grant
+from chalicelib.accounts.tokens.keeping import unpacked
 from chalicelib.clock import MINUTE, SECOND
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.accounts.models import Connector, TokenSet
+from chalicelib.accounts.models.connector import Connector
+from chalicelib.accounts.models.grant import TokenSet
 from chalicelib.clock import HOUR
 from chalicelib.diagnosis import Diagnosis
 from chalicelib.errors import Diagnosed, Unavailable

@@ -13,17 +13,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib import ids
-from chalicelib.accounts.models import Account, Connector, GrantState
-from chalicelib.accounts.pausing import Pausing
+from chalicelib.accounts.admin.pausing import Pausing
+from chalicelib.accounts.models.account import Account, GrantState
+from chalicelib.accounts.models.connector import Connector
 from chalicelib.callers.models import Caller, CallerKind, Scope
 from chalicelib.callers.permissions import require
 from chalicelib.clock import DAY, MINUTE
-from chalicelib.mail.delivery import Delivery
 from chalicelib.mail.lane import Lane
 from chalicelib.mail.models import ClosedReason
 from chalicelib.mail.outbox import Outbox
 from chalicelib.mail.ports import Limits
-from chalicelib.mail.relay import Relay
+from chalicelib.mail.relaying.delivery import Delivery
+from chalicelib.mail.relaying.relay import Relay
 from chalicelib.mail.send import Send
 from tests.properties.around_relay import AccountsModel, Rows, ServerSession, Services
 from tests.properties.mail_stores import LanesModel, MessagesModel

@@ -15,14 +15,17 @@ from types import SimpleNamespace
 from typing import Any, Self
 from unittest.mock import patch
 
-from chalicelib.accounts import keeping, tokens
-from chalicelib.accounts.access import AccessTokens
-from chalicelib.accounts.keeping import Keeper
-from chalicelib.accounts.models import Account, Connector, DueReason, Grant, Identity, SealedToken
-from chalicelib.accounts.refreshing import Refresher
+from chalicelib.accounts.models.account import Account
+from chalicelib.accounts.models.connector import Connector
+from chalicelib.accounts.models.grant import DueReason, Grant, Identity, SealedToken
 from chalicelib.accounts.stores import Stores
-from chalicelib.accounts.telling import Telling
-from chalicelib.accounts.tokens import Tokens
+from chalicelib.accounts.tokens import care as tokens
+from chalicelib.accounts.tokens import keeping
+from chalicelib.accounts.tokens.access import AccessTokens
+from chalicelib.accounts.tokens.care import Tokens
+from chalicelib.accounts.tokens.keeping import Keeper
+from chalicelib.accounts.tokens.refreshing import Refresher
+from chalicelib.accounts.tokens.telling import Telling
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.errors import Diagnosed, MailgrantError, Unavailable
 from chalicelib.operations import RefreshSchedule

@@ -11,16 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chalicelib.accounts.models import (
-    Account,
-    Authorization,
-    ConnectLink,
-    Connector,
-    DueReason,
-    Grant,
-    GrantState,
-    SealedToken,
-)
+from chalicelib.accounts.models.account import Account, GrantState
+from chalicelib.accounts.models.authorization import Authorization, ConnectLink
+from chalicelib.accounts.models.connector import Connector
+from chalicelib.accounts.models.grant import DueReason, Grant, SealedToken
 from chalicelib.ids import shard_of
 
 if TYPE_CHECKING:

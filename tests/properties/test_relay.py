@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.logs import ROOT
-from chalicelib.mail import delivery
+from chalicelib.mail.relaying import delivery
 from tests.properties.relay_rules import heal, judge, unknowns
 from tests.properties.relay_world import World
 from tests.properties.steps import Actor, Fault, stop

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib import clock, ids
-from chalicelib.accounts.models import Account, DueReason, Grant, GrantState, Identity, SealedToken
+from chalicelib.accounts.models.account import Account, GrantState
+from chalicelib.accounts.models.grant import DueReason, Grant, Identity, SealedToken
 from chalicelib.aws.queues import Queue
 from chalicelib.clock import MINUTE
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass

@@ -26,7 +26,7 @@ from typing import IO, Any
 from botocore.httpsession import URLLib3Session
 
 from chalicelib import clock
-from chalicelib.accounts.access import AccessTokens
+from chalicelib.accounts.tokens.access import AccessTokens
 from chalicelib.aws.blobs import Bucket
 from chalicelib.aws.tables.access_tokens import AccessTokensTable
 from chalicelib.aws.tables.accounts import AccountsTable

@@ -22,7 +22,8 @@ from sandbox.provider.scripted import consent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from chalicelib.settings import Settings
     from tests.canary.watch import Watch
     from tests.unit.aws_tables import Aws

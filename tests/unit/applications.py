@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sandbox.credentials import ClientCertificate, ServiceAccountKey, WebIdentity
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from sandbox.mailserver.client import MailServerClient
     from tests.unit.accounts_world import World
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib import clock, ids, network
-from chalicelib.accounts.models import AccessToken, GrantState
+from chalicelib.accounts.models.account import GrantState
+from chalicelib.accounts.models.grant import AccessToken
 from chalicelib.callers.models import Caller, CallerKind, Scope
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Diagnosed
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from tests.unit.aws_tables import Aws
 
 SOME = 2

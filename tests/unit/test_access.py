@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from chalicelib import clock
-from chalicelib.accounts.access import MEMORY, ROWS_REMEMBERED, AccessTokens
-from chalicelib.accounts.models import MAIL, SealedToken
+from chalicelib.accounts.models.grant import MAIL, SealedToken
+from chalicelib.accounts.tokens.access import MEMORY, ROWS_REMEMBERED, AccessTokens
 
 BORN = 1_000_000
 

@@ -17,7 +17,7 @@ from tests.unit.api_world import Api
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from tests.unit.accounts_world import World
 
 __all__ = ["world"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib import ids
-from chalicelib.accounts.models import GrantState, Status, status
+from chalicelib.accounts.models.account import GrantState, Status, status
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tests.unit.accounts_world import World, world

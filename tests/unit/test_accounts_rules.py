@@ -7,20 +7,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.accounts import rules
-from chalicelib.accounts.keeping import packed, unpacked
-from chalicelib.accounts.models import (
-    AccessToken,
-    Account,
-    Connector,
-    DueReason,
-    Grant,
-    GrantState,
-    Identity,
-    SealedToken,
-    Status,
-    status,
-)
+from chalicelib.accounts.models.account import Account, GrantState, Status, status
+from chalicelib.accounts.models.connector import Connector
+from chalicelib.accounts.models.grant import AccessToken, DueReason, Grant, Identity, SealedToken
+from chalicelib.accounts.tokens import rules
+from chalicelib.accounts.tokens.keeping import packed, unpacked
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.providers.catalogue import MICROSOFT

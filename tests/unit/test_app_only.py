@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.accounts.models import GRAPH, AuthMode, GrantState, Status, status
+from chalicelib.accounts.models.account import AuthMode, GrantState, Status, status
+from chalicelib.accounts.models.grant import GRAPH
 from chalicelib.clock import MINUTE
 from chalicelib.errors import Diagnosed, InvalidInput
 from chalicelib.transports.smtp.probe import probe
@@ -23,7 +24,7 @@ from tests.unit.applications import (
 )
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from sandbox.mailserver.client import MailServerClient
     from tests.unit.accounts_world import World
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.web.api import BODY_METHODS, ROUTES
+from chalicelib.web.api.table import BODY_METHODS, ROUTES
 from chalicelib.web.openapi import document
 from chalicelib.web.openapi.operations import OPERATIONS, parameters_of
 from tests.unit.web_services import FakeServices, bearer, client, error_of

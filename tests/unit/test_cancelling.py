@@ -10,10 +10,10 @@ import pytest
 from chalicelib.callers.models import Scope
 from chalicelib.clock import HOUR, MINUTE
 from chalicelib.errors import Conflict, Forbidden, MailgrantError, NotFound
-from chalicelib.mail import outcomes
 from chalicelib.mail.models import FIRST_KEPT, MOST_KEPT, Message, Phase, Reply, State
-from chalicelib.mail.outcomes import Ending
 from chalicelib.mail.ports import Cancellation
+from chalicelib.mail.relaying import outcomes
+from chalicelib.mail.relaying.outcomes import Ending
 from chalicelib.transports.smtp.session import SmtpSession
 from tests.unit.mail_world import post, running_post, world
 

@@ -15,7 +15,7 @@ from tests.unit.cli_world import terminal, world
 from tests.unit.test_cli import run, server
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from tests.unit.cli_world import Terminal
     from tests.unit.test_cli import Server
 

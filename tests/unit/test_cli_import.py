@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.accounts.models import Account, GrantState
+from chalicelib.accounts.models.account import Account, GrantState
 from tests.unit.cli_world import terminal
 
 if TYPE_CHECKING:

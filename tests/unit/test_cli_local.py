@@ -13,8 +13,8 @@ import click
 import pytest
 import requests
 
-from chalicelib.accounts import callback
-from chalicelib.accounts.models import GrantState
+from chalicelib.accounts.connecting import callback
+from chalicelib.accounts.models.account import GrantState
 from chalicelib.errors import Diagnosed
 from cli import desk, local
 from cli.output import Out
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from sandbox.mailserver.client import MailServerClient
     from sandbox.mailserver.server import MailServer
     from tests.unit.accounts_world import World

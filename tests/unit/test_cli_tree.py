@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from chalicelib.web.api import ROUTES
+from chalicelib.web.api.table import ROUTES
 from cli.exits import MEANINGS
 from cli.main import main
 from cli.routes import COMMANDS, named

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from chalicelib.accounts.models import GRAPH, MAIL, GrantState
+from chalicelib.accounts.models.account import GrantState
+from chalicelib.accounts.models.grant import GRAPH, MAIL
 from chalicelib.clock import HOUR
 from chalicelib.errors import ConfigurationError, Diagnosed, InvalidInput
 from chalicelib.providers.catalogue import GOOGLE, MICROSOFT, MICROSOFT_CHINA, Catalogue
@@ -17,7 +18,8 @@ from sandbox.provider.microsoft import CONSUMER_TENANT, tenant_id
 from tests.unit.applications import CLOUDS, TENANT, application, opened
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from sandbox.mailserver.client import MailServerClient
     from tests.unit.accounts_world import World
 

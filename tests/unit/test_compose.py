@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.accounts.models import Account
+from chalicelib.accounts.models.account import Account
 from chalicelib.errors import Forbidden, InvalidInput, MailgrantError, MalformedRequest, TooLarge
-from chalicelib.mail import request
-from chalicelib.mail.compose import compose
+from chalicelib.mail.composing import request
+from chalicelib.mail.composing.compose import compose
 from chalicelib.mail.ports import Limits
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
-    from chalicelib.mail.frozen import Frozen
+    from chalicelib.mail.composing.frozen import Frozen
 
 NOW = 1_700_000_000_000
 ACCOUNT = Account(

@@ -9,23 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib import ids
-from chalicelib.accounts.consent import Signed
-from chalicelib.accounts.models import (
-    UNDO,
-    Account,
-    AuthMode,
-    Authorization,
-    ConnectLink,
-    Connector,
-    Disconnection,
-    DueReason,
-    Grant,
-    GrantState,
-    Identity,
-    Revocation,
-    SealedToken,
-    Visit,
-)
+from chalicelib.accounts.connecting.consent import Signed
+from chalicelib.accounts.models.account import UNDO, Account, AuthMode, Disconnection, GrantState, Revocation
+from chalicelib.accounts.models.authorization import Authorization, ConnectLink, Visit
+from chalicelib.accounts.models.connector import Connector
+from chalicelib.accounts.models.grant import DueReason, Grant, Identity, SealedToken
 from chalicelib.aws.failures import ConditionFailed
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import NotFound

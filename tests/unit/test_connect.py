@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from chalicelib.accounts.models import GrantState
+from chalicelib.accounts.models.account import GrantState
 from chalicelib.clock import DAY, MINUTE
 from chalicelib.errors import Forbidden, MalformedRequest, NotFound
 from chalicelib.mail.models import ClosedReason

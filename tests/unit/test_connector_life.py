@@ -14,7 +14,7 @@ from tests.unit.accounts_world import world
 from tests.unit.api_world import Api
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Connector
+    from chalicelib.accounts.models.connector import Connector
     from tests.unit.accounts_world import World
 
 __all__ = ["world"]

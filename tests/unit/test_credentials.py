@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509 import load_pem_x509_certificate
 
-from chalicelib.accounts import held
-from chalicelib.accounts.models import CredentialKind
+from chalicelib.accounts.admin import held
+from chalicelib.accounts.models.connector import CredentialKind
 from chalicelib.errors import InvalidInput, MalformedRequest, Unavailable
 from chalicelib.ids import new_id
 from chalicelib.secret import Secret
@@ -21,7 +21,7 @@ from tests.unit.accounts_world import world
 from tests.unit.applications import ROLE, WORKSPACE, application, aws_signs, service_account
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Connector
+    from chalicelib.accounts.models.connector import Connector
     from tests.unit.accounts_world import World
 
 __all__ = ["world"]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.accounts.models import GrantState
+from chalicelib.accounts.models.account import GrantState
 from chalicelib.errors import InvalidInput, MalformedRequest, NotFound
 from chalicelib.ids import new_id
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from sandbox.mailserver.client import MailServerClient
     from tests.unit.accounts_world import World
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from chalicelib.accounts.keeping import Kept
-from chalicelib.accounts.models import Grant, GrantState, Revocation, Status, status
+from chalicelib.accounts.models.account import GrantState, Revocation, Status, status
+from chalicelib.accounts.models.grant import Grant
+from chalicelib.accounts.tokens.keeping import Kept
 from chalicelib.aws.vault import Unreadable
 from chalicelib.clock import HOUR, MINUTE
 from chalicelib.errors import Diagnosed, NotFound, Unavailable
@@ -18,7 +19,7 @@ from chalicelib.mail.models import ClosedReason
 from tests.unit.accounts_world import world
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from tests.unit.accounts_world import World
 
 __all__ = ["world"]

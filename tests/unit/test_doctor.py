@@ -7,20 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.accounts import account_findings, findings, instructions
-from chalicelib.accounts.account_findings import OfAccount
-from chalicelib.accounts.findings import FAIL, PASS, SKIP, WARN, Check, OfConnector, Result
-from chalicelib.accounts.models import (
-    GRAPH,
-    Account,
-    AuthMode,
-    Cloud,
-    Connector,
-    CredentialKind,
-    Grant,
-    GrantState,
-    Identity,
-)
+from chalicelib.accounts.doctor import account_findings, findings, instructions
+from chalicelib.accounts.doctor.account_findings import OfAccount
+from chalicelib.accounts.doctor.findings import FAIL, PASS, SKIP, WARN, Check, OfConnector, Result
+from chalicelib.accounts.models.account import Account, AuthMode, GrantState
+from chalicelib.accounts.models.connector import Cloud, Connector, CredentialKind
+from chalicelib.accounts.models.grant import GRAPH, Grant, Identity
 from chalicelib.clock import DAY
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import NotFound

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import DOCS, Diagnosed, NotFound, docs_of
 from chalicelib.transports.smtp.session import INTERRUPTIONS
-from chalicelib.web.languages import read
+from chalicelib.web.pages.languages import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.accounts.models import DueReason, Grant, GrantState, Identity
+from chalicelib.accounts.models.account import GrantState
+from chalicelib.accounts.models.grant import DueReason, Grant, Identity
 from chalicelib.callers.models import Scope
 from chalicelib.clock import DAY, MINUTE
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass

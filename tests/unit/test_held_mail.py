@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.accounts.models import GrantState
+from chalicelib.accounts.models.account import GrantState
 from chalicelib.clock import HOUR, MINUTE, SECOND
 from chalicelib.ids import shard_of
 from chalicelib.mail.models import ClosedReason, State

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.accounts.models import GrantState
+from chalicelib.accounts.models.account import GrantState
 from cli import accounts, asker, guide, waiting, wizard
 from cli.init import BEGINNING, NONE_KNOWN
 from tests.unit.cli_world import terminal, world
@@ -19,7 +19,8 @@ from tests.unit.test_cli import impatient
 if TYPE_CHECKING:
     from click.testing import Result
 
-    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from tests.unit.cli_world import Terminal
 
 __all__ = ["impatient", "terminal", "world"]

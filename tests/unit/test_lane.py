@@ -11,9 +11,9 @@ import pytest
 from chalicelib.clock import DAY, HOUR, MINUTE
 from chalicelib.errors import InvalidInput
 from chalicelib.ids import shard_of
-from chalicelib.mail import wakeup
 from chalicelib.mail.lane import LEASE
 from chalicelib.mail.models import ClosedReason, Slot
+from chalicelib.mail.relaying import wakeup
 from tests.unit.mail_world import post, running_post, world
 
 if TYPE_CHECKING:

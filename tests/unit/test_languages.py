@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.accounts import outcomes
-from chalicelib.accounts.models import Status
+from chalicelib.accounts.connecting import outcomes
+from chalicelib.accounts.models.account import Status
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Conflict, Forbidden, MalformedRequest, NotFound, Unavailable
 from chalicelib.providers import meanings
 from chalicelib.providers.catalogue import GOOGLE, MICROSOFT
 from chalicelib.providers.id_tokens import invalid
-from chalicelib.web import connect
-from chalicelib.web.languages import FILES, LANGUAGES, Language, choose, read
-from chalicelib.web.pages import TEMPLATES, problem
+from chalicelib.web.pages import connect
+from chalicelib.web.pages.languages import FILES, LANGUAGES, Language, choose, read
+from chalicelib.web.pages.pages import TEMPLATES, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

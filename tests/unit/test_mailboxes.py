@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.accounts.mailboxes import CONNECTOR_MEMORY, Mailboxes
-from chalicelib.accounts.models import Account, Connector
+from chalicelib.accounts.models.account import Account
+from chalicelib.accounts.models.connector import Connector
 
 
 class Registry:

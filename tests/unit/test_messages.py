@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.accounts.models import GrantState
+from chalicelib.accounts.models.account import GrantState
 from chalicelib.callers.models import Scope
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.errors import Conflict, Forbidden, InvalidInput, MailgrantError, NotFound, Unavailable
-from chalicelib.mail import outcomes
 from chalicelib.mail.models import FIRST_KEPT, MOST_KEPT, Phase, Reply, State
-from chalicelib.mail.outcomes import Ending
+from chalicelib.mail.relaying import outcomes
+from chalicelib.mail.relaying.outcomes import Ending
 from tests.unit.mail_world import post, running_post, world
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from tests.unit.accounts_world import world
 from tests.unit.log_lines import lines
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from tests.unit.accounts_world import World
     from tests.unit.log_lines import Lines
 

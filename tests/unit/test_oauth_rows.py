@@ -20,7 +20,7 @@ from tests.unit.accounts_world import world
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from tests.unit.accounts_world import World
 
 __all__ = ["world"]

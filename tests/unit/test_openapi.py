@@ -14,7 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from chalicelib.callers.models import Scope
 from chalicelib.errors import MailgrantError
 from chalicelib.providers.catalogue import Catalogue
-from chalicelib.web.api import ROUTES, STATUSES
+from chalicelib.web.api.table import ROUTES, STATUSES
 from chalicelib.web.openapi import document, examples, problems, schemas
 from chalicelib.web.openapi.answers import ANSWERS
 from chalicelib.web.openapi.operations import OPERATIONS, PATH
@@ -27,7 +27,7 @@ from tests.unit.web_services import FakeServices, bearer, client
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chalicelib.web.api import ApiView
+    from chalicelib.web.api.table import ApiView
     from chalicelib.web.openapi.operations import Operation
 
 ROUTE = pytest.mark.parametrize(

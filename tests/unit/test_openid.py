@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from chalicelib.accounts.models import GrantState
+from chalicelib.accounts.models.account import GrantState
 from chalicelib.errors import Conflict, InvalidInput
 from sandbox.credentials import ClientCertificate
 from tests.unit.accounts_world import World
@@ -17,7 +17,8 @@ from tests.unit.accounts_world import World
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.accounts.models import Account, Connector
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from sandbox.certs import Authority
     from sandbox.mailserver.client import MailServerClient
     from sandbox.mailserver.server import MailServer

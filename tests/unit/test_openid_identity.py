@@ -11,7 +11,8 @@ import jwt
 import pytest
 from joserfc.jwk import ECKey, RSAKey
 
-from chalicelib.accounts.models import Connector, Identity
+from chalicelib.accounts.models.connector import Connector
+from chalicelib.accounts.models.grant import Identity
 from chalicelib.errors import Diagnosed, InvalidInput
 from chalicelib.network import Trust, resolve
 from chalicelib.providers.catalogue import OTHER

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.accounts.models import GrantState
+from chalicelib.accounts.models.account import GrantState
 from chalicelib.clock import HOUR, MINUTE, SECOND
 from chalicelib.errors import Conflict
 from chalicelib.mail.models import ClosedReason

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib import ids
-from chalicelib.accounts.models import GrantState
+from chalicelib.accounts.models.account import GrantState
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.errors import ConfigurationError, Unavailable
 from chalicelib.ids import shard_of
-from chalicelib.mail import delivery, outcomes, schedule
 from chalicelib.mail.models import ClosedReason, State
+from chalicelib.mail.relaying import delivery, outcomes, schedule
 from chalicelib.transports.smtp.session import SmtpSession
 from tests.unit.mail_world import post, running_post, world
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import AccessToken
+    from chalicelib.accounts.models.grant import AccessToken
     from chalicelib.mail.models import Envelope, Reply
     from tests.unit.mail_world import World
 

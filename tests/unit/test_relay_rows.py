@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib.clock import HOUR, MINUTE, SECOND
-from chalicelib.mail.delivery import CLAIM
 from chalicelib.mail.lane import LEASE
-from chalicelib.mail.relay import TIME_FOR_ONE
+from chalicelib.mail.relaying.delivery import CLAIM
+from chalicelib.mail.relaying.relay import TIME_FOR_ONE
 from chalicelib.transports.smtp import wire
 from tests.unit.mail_world import post, running_post, world
 

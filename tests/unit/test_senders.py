@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.accounts.models import Account, FromPolicy
+from chalicelib.accounts.models.account import Account, FromPolicy
 from chalicelib.errors import Forbidden
-from chalicelib.mail import request
-from chalicelib.mail.compose import compose
+from chalicelib.mail.composing import request
+from chalicelib.mail.composing.compose import compose
 from chalicelib.mail.ports import Limits
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.accounts.models import DueReason, GrantState
-from chalicelib.accounts.refreshing import mailbox_of
+from chalicelib.accounts.models.account import GrantState
+from chalicelib.accounts.models.grant import DueReason
+from chalicelib.accounts.tokens.refreshing import mailbox_of
 from chalicelib.aws.events import EventBus
 from chalicelib.clock import DAY, MINUTE
 from chalicelib.errors import Diagnosed, Unavailable
@@ -17,7 +18,7 @@ from tests.unit.accounts_world import PUBLIC_URL, world
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from tests.unit.accounts_world import World
 
 __all__ = ["world"]

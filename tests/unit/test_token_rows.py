@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from chalicelib.accounts import tokens as token_care
-from chalicelib.accounts.models import Grant, GrantState, SealedToken
+from chalicelib.accounts.models.account import GrantState
+from chalicelib.accounts.models.grant import Grant, SealedToken
+from chalicelib.accounts.tokens import care as token_care
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import DiagnosisClass
 from chalicelib.errors import ConfigurationError, Diagnosed, Unavailable
@@ -19,7 +20,7 @@ from tests.unit.accounts_world import world
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from tests.unit.accounts_world import World
 
 __all__ = ["world"]
@@ -337,7 +338,7 @@ def test_F27_a_save_that_is_refused_for_half_a_minute_ends_on_the_rescue_queue(
     began = world.now()
     with monkeypatch.context() as patched:
         patched.setattr(type(world.grants_table), "save_refreshed", throttled)
-        patched.setattr("chalicelib.accounts.keeping.time.sleep", pass_quickly)
+        patched.setattr("chalicelib.accounts.tokens.keeping.time.sleep", pass_quickly)
         with pytest.raises(Unavailable):
             ensure(world, account)
     unsaved = grant_of(world, account)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from chalicelib import clock
-from chalicelib.accounts.models import DueReason, GrantState
+from chalicelib.accounts.models.account import GrantState
+from chalicelib.accounts.models.grant import DueReason
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import DiagnosisClass
 from chalicelib.errors import Diagnosed, Unavailable
@@ -15,7 +16,8 @@ from chalicelib.providers.replies import diagnose
 from tests.unit.accounts_world import world
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account, Grant
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.grant import Grant
     from tests.unit.accounts_world import World
 
 __all__ = ["world"]
@@ -373,7 +375,7 @@ def test_F27_a_token_that_cannot_be_saved_is_rescued_and_saved_later(
 
     with monkeypatch.context() as patched:
         patched.setattr(type(world.grants_table), "save_refreshed", refused)
-        patched.setattr("chalicelib.accounts.keeping.RESCUE_TIME", HOUR)
+        patched.setattr("chalicelib.accounts.tokens.keeping.RESCUE_TIME", HOUR)
         with pytest.raises(Unavailable):
             world.tokens.ensure(account.id, failed_version=1)
     unsaved = grant_of(world, account)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import jwt
 import pytest
 
-from chalicelib.accounts.models import GrantState
+from chalicelib.accounts.models.account import GrantState
 from chalicelib.clock import HOUR, MINUTE
 from chalicelib.diagnosis import DiagnosisClass
 from chalicelib.errors import Diagnosed
 from tests.unit.accounts_world import world
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from tests.unit.accounts_world import World
 
 __all__ = ["world"]

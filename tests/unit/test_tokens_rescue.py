@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.accounts import keeping
-from chalicelib.accounts.keeping import RESCUE_TIME
-from chalicelib.accounts.models import Grant, GrantState
+from chalicelib.accounts.models.account import GrantState
+from chalicelib.accounts.models.grant import Grant
+from chalicelib.accounts.tokens import keeping
+from chalicelib.accounts.tokens.keeping import RESCUE_TIME
 from chalicelib.clock import DAY, MINUTE, SECOND
 from chalicelib.errors import ConfigurationError, Diagnosed, Unavailable
 from chalicelib.secret import Secret

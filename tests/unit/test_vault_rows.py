@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 
 from chalicelib import ids
-from chalicelib.accounts.models import GrantState
+from chalicelib.accounts.models.account import GrantState
 from chalicelib.aws.vault import Unreadable, Vault
 from chalicelib.errors import Unavailable
 from tests.unit.accounts_world import world
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from tests.unit.accounts_world import World
     from tests.unit.aws_tables import Aws
 

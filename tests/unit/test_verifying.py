@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import pytest
 
-from chalicelib.accounts import verifying
-from chalicelib.accounts.models import Account
+from chalicelib.accounts.doctor import verifying
+from chalicelib.accounts.models.account import Account
 from chalicelib.errors import InvalidInput, NotFound
 from chalicelib.ids import new_id
 from chalicelib.providers.catalogue import GOOGLE, MICROSOFT, OTHER, YANDEX

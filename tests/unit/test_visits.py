@@ -8,15 +8,16 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from chalicelib import ids
-from chalicelib.accounts.links import VISITS, VISITS_WINDOW
-from chalicelib.accounts.models import AuthMode, GrantState, Identity
-from chalicelib.accounts.visits import LENGTH, is_owner
+from chalicelib.accounts.connecting.links import VISITS, VISITS_WINDOW
+from chalicelib.accounts.connecting.visits import LENGTH, is_owner
+from chalicelib.accounts.models.account import AuthMode, GrantState
+from chalicelib.accounts.models.grant import Identity
 from chalicelib.clock import MINUTE
 from chalicelib.errors import Conflict, Forbidden, NotFound
 from tests.unit.accounts_world import PUBLIC_URL, world
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from tests.unit.accounts_world import World
 
 __all__ = ["world"]

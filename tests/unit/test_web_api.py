@@ -10,7 +10,7 @@ import pytest
 from chalicelib.callers.models import Scope
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import ConfigurationError, Diagnosed, Forbidden, Unavailable
-from chalicelib.web import bodies
+from chalicelib.web.api import bodies
 from tests.unit.web_services import (
     ACCOUNT,
     CONNECTOR,

@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib import ids
 from chalicelib.errors import Forbidden, MalformedRequest, NotFound
-from chalicelib.web import cookies
+from chalicelib.web.pages import cookies
 from tests.unit.web_services import AUTHORIZATION, CONNECTOR, PUBLIC_URL, FakeServices, client
 
 if TYPE_CHECKING:

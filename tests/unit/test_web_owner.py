@@ -13,8 +13,8 @@ from chalice.app import Chalice
 from chalice.test import Client
 
 from chalicelib import ids
-from chalicelib.accounts.models import GrantState
-from chalicelib.accounts.visits import LENGTH
+from chalicelib.accounts.connecting.visits import LENGTH
+from chalicelib.accounts.models.account import GrantState
 from chalicelib.callers.models import Scope
 from chalicelib.web import register
 from tests.unit.accounts_world import PUBLIC_URL, world
@@ -22,7 +22,7 @@ from tests.unit.accounts_world import PUBLIC_URL, world
 if TYPE_CHECKING:
     from chalice.test import HTTPResponse
 
-    from chalicelib.accounts.models import Account
+    from chalicelib.accounts.models.account import Account
     from tests.unit.accounts_world import World
 
 __all__ = ["world"]

@@ -15,7 +15,8 @@ from chalice.app import Chalice
 from chalice.test import Client, HTTPResponse, TestHTTPClient
 
 from chalicelib import ids
-from chalicelib.accounts.models import Account, AuthMode, Connector, GrantState
+from chalicelib.accounts.models.account import Account, AuthMode, GrantState
+from chalicelib.accounts.models.connector import Connector
 from chalicelib.callers.models import Caller, Scope
 from chalicelib.callers.registry import Callers
 from chalicelib.errors import NotFound

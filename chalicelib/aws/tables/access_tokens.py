@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.accounts.models import MAIL, RESOURCES, SealedToken
+from chalicelib.accounts.models.grant import MAIL, RESOURCES, SealedToken
 from chalicelib.aws.tables.table import Part, Row, Table, fitting
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import (
+from chalicelib.accounts.models.account import (
     UNDO,
     Account,
     AuthMode,

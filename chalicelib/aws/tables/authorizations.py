@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import Authorization, ConnectLink, Purpose, Visit
+from chalicelib.accounts.models.authorization import Authorization, ConnectLink, Purpose, Visit
 from chalicelib.aws.failures import ConditionFailed
 from chalicelib.aws.tables.table import Part, Row, Table, fitting
 from chalicelib.clock import DAY, SECOND

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import Cloud, Connector, CredentialKind
+from chalicelib.accounts.models.connector import Cloud, Connector, CredentialKind
 from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables.codec import from_item
 from chalicelib.aws.tables.table import Row, Table, fitting

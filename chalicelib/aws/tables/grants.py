@@ -9,16 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models import (
-    MAIL,
-    AuthMode,
-    DueReason,
-    Grant,
-    GrantState,
-    Identity,
-    Previous,
-    SealedToken,
-)
+from chalicelib.accounts.models.account import AuthMode, GrantState
+from chalicelib.accounts.models.grant import MAIL, DueReason, Grant, Identity, Previous, SealedToken
 from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables.accounts import disconnection_row
 from chalicelib.aws.tables.codec import from_item, to_item
@@ -30,8 +22,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from chalicelib.accounts.consent import Signed
-    from chalicelib.accounts.models import Disconnection
+    from chalicelib.accounts.connecting.consent import Signed
+    from chalicelib.accounts.models.account import Disconnection
     from chalicelib.aws.tables.access_tokens import AccessTokensTable
     from chalicelib.aws.tables.accounts import AccountsTable
     from chalicelib.aws.tables.authorizations import AuthorizationsTable

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from chalicelib.accounts.models import AuthMode, FromPolicy, Revocation, Status
+from chalicelib.accounts.models.account import AuthMode, FromPolicy, Revocation, Status
 from chalicelib.callers.models import CallerKind, Scope
 from chalicelib.mail import records as mail
 from chalicelib.mail.models import ClosedReason, OnUnknown, Phase, State
-from chalicelib.web import (
+from chalicelib.web.api import (
     accounts,
     callers,
     connectors,
@@ -22,14 +22,14 @@ from chalicelib.web import (
     records,
     status,
 )
-from chalicelib.web import connector_records as offers
+from chalicelib.web.api import connector_records as offers
+from chalicelib.web.api.shown import extended
 from chalicelib.web.openapi import parts
 from chalicelib.web.openapi.examples import ACCOUNT, ADDRESS, CALLER, CONNECTOR, MESSAGE, ROLE
-from chalicelib.web.shown import extended
 
 if TYPE_CHECKING:
     from chalicelib.records import Record
-    from chalicelib.web.api import ApiView
+    from chalicelib.web.api.table import ApiView
 
 _TOKEN_ENDS = "2026-11-21T10:41:12.400Z"  # noqa: S105 - a time
 _ENDED = "2026-11-21T12:00:00.000Z"

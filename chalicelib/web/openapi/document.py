@@ -6,13 +6,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.errors import docs_of
-from chalicelib.web.api import ROUTES, STATUSES
-from chalicelib.web.installation import Health
+from chalicelib.web.api.installation import Health
+from chalicelib.web.api.table import ROUTES, STATUSES
 from chalicelib.web.openapi import answers, examples, problems, schemas
 from chalicelib.web.openapi.operations import OPERATIONS, Operation, Parameter, answer_of, parameters_of
 
 if TYPE_CHECKING:
-    from chalicelib.web.api import ApiView
+    from chalicelib.web.api.table import ApiView
 
 JsonObject = dict[str, Any]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.web import accounts, callers, connectors, messages
+from chalicelib.web.api import accounts, callers, connectors, messages
 
 if TYPE_CHECKING:
-    from chalicelib.web.api import ApiView
+    from chalicelib.web.api.table import ApiView
 
 JsonObject = dict[str, Any]
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 
 from chalicelib import ids
-from chalicelib.accounts.checks import NAME_LIMIT
+from chalicelib.accounts.admin.checks import NAME_LIMIT
 from chalicelib.callers.models import Scope
-from chalicelib.mail.request import KEY, SendRequest
-from chalicelib.web import accounts, bodies, callers, connectors, messages, providers, status
-from chalicelib.web.queries import CallerNamed, MessagesOf, Page, Protocol, Query
+from chalicelib.mail.composing.request import KEY, SendRequest
+from chalicelib.web.api import accounts, bodies, callers, connectors, messages, providers, status
+from chalicelib.web.api.queries import CallerNamed, MessagesOf, Page, Protocol, Query
 
 if TYPE_CHECKING:
     from chalicelib.records import Record
-    from chalicelib.web.api import ApiView
+    from chalicelib.web.api.table import ApiView
 
 JsonObject = dict[str, Any]
 

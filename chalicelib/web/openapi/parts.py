@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from chalicelib.accounts.models import AuthMode, Cloud, CredentialKind
-from chalicelib.web import connector_records as offers
-from chalicelib.web import records
+from chalicelib.accounts.models.account import AuthMode
+from chalicelib.accounts.models.connector import Cloud, CredentialKind
+from chalicelib.web.api import connector_records as offers
+from chalicelib.web.api import records
 from chalicelib.web.openapi.examples import ADDRESS, CONNECTOR
 
 BEGAN = "2026-11-21T09:30:00.000Z"

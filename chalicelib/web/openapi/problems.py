@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from chalicelib.web.api import BODY_METHODS
+from chalicelib.web.api.table import BODY_METHODS
 
 if TYPE_CHECKING:
     from chalicelib.web.openapi.operations import Operation

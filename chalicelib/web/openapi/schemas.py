@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from chalicelib.mail.request import WRITTEN, SendRequest
-from chalicelib.web.api import ROUTES
-from chalicelib.web.installation import Health
+from chalicelib.mail.composing.request import WRITTEN, SendRequest
+from chalicelib.web.api.installation import Health
+from chalicelib.web.api.table import ROUTES
 from chalicelib.web.openapi.operations import OPERATIONS, answer_of
 
 if TYPE_CHECKING:

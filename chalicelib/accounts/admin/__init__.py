@@ -1,0 +1,1 @@
+"""What administrators do: connectors, accounts, links, pauses, and the end of each."""

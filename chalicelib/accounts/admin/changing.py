@@ -1,0 +1,206 @@
+"""Changes of connectors and accounts, and the end of connectors; nothing here needs a secret."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from chalicelib import clock
+from chalicelib.accounts.admin import checks
+from chalicelib.accounts.admin.scopes import own_facts
+from chalicelib.accounts.models.account import Account, GrantState
+from chalicelib.accounts.models.connector import Connector
+from chalicelib.errors import Conflict, NotFound
+from chalicelib.ids import is_id
+from chalicelib.providers.facts import ADDRESSES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from chalicelib.accounts.ports import AccountStore, ConnectorStore
+    from chalicelib.providers.catalogue import Catalogue
+
+OF_SCOPES = frozenset({"scopes", "required_scopes", "scopes_in_words"})
+"""Facts that follow from a choice of scopes."""
+PAGE = 100
+NAMED = 10
+"""How many accounts a refusal names."""
+
+
+class Changing:
+    """Changes connectors and accounts, and removes connectors that nobody uses.
+
+    `checked` refuses a connector whose facts do not go together.
+    """
+
+    def __init__(
+        self,
+        connectors: ConnectorStore,
+        accounts: AccountStore,
+        catalogue: Catalogue,
+        checked: Callable[[Connector], Connector],
+        now: clock.Clock = clock.now,
+    ) -> None:
+        self._connectors = connectors
+        self._accounts = accounts
+        self._catalogue = catalogue
+        self._checked = checked
+        self._now = now
+
+    def accounts_of(
+        self, connector: Connector, limit: int, cursor: str | None = None
+    ) -> tuple[list[Account], str | None]:
+        """One page (at most 100) of a connector's accounts, and the cursor of the next. Raises InvalidInput.
+
+        An account that was made a moment ago may be missing.
+        """
+        if cursor is not None and not is_id("acc", cursor):
+            checks.refuse("cursor", "The cursor is not one.", "Use the cursor exactly as it was given.")
+        found, cursor = self._accounts.of_connector(connector.id, limit, cursor)
+        return self._accounts.some(found), cursor  # deleted ones too
+
+    def change_connector(
+        self,
+        connector: Connector,
+        *,
+        name: str | None = None,
+        client_id: str | None = None,
+        tenant: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+        scopes: Sequence[str] = (),
+    ) -> Connector:
+        """The connector with what is given in the place of what was. Raises InvalidInput.
+
+        `facts` stand in the place of all of its own ones; `scopes` are asked for from the next consent on.
+        Raises Conflict (code ``connector_in_use``) for another client, or another provider behind it, while
+        accounts are connected: their consents were given to the old one.
+        """
+        changed = replace(
+            connector,
+            name=connector.name if name is None else checks.name(name),
+            client_id=connector.client_id if client_id is None else checks.client_id(client_id),
+            tenant=connector.tenant if tenant is None else checks.tenant(connector.provider, tenant),
+            facts=self._facts(connector, facts, scopes),
+        )
+        if changed.facts != connector.facts:
+            self._checked(changed)
+        if _client(changed) != _client(connector):
+            self._require_nobody_connected(connector)
+        if not self._connectors.describe(connector, changed):
+            raise _changed_meanwhile()
+        return changed
+
+    def require_unused(self, connector: Connector) -> None:
+        """Returns when no account belongs to the connector; raises Conflict (code ``connector_in_use``)."""
+        remaining = (one for one in self._all_accounts(connector) if self._counts(one))
+        _require_none(remaining, "belong to", "Delete them, which can be undone for 7 days,")
+
+    def remove_connector(self, connector: Connector) -> None:
+        """Deletes the row, after the credential was deleted."""
+        self._connectors.delete(connector.id)
+
+    def change_account(self, account: Account, **given: Any) -> Account:
+        """The account with what is given in the place of what was; its id and its mail stay with it.
+
+        A user name at the mail server that was found out for another person is forgotten. Raises
+        InvalidInput, and Conflict (code ``name_taken``).
+        """
+        changed = replace(account, **checks.description(**given))
+        if changed.signs_in_as != account.signs_in_as and "smtp_user" not in given:
+            changed = replace(changed, smtp_user="")
+        if not self._accounts.describe(account, changed, now=self._now()):
+            raise self._not_described(changed)
+        return changed
+
+    def delete_account(self, account: Account, *, by: str) -> Account:
+        """Deletes an account that is disconnected; it can be restored for UNDO. Raises Conflict.
+
+        Until then its name stays taken. Mail that waits is given up by whoever looks at its lane next.
+        """
+        deleted = replace(account, deleted_at=self._now(), deleted_by=by)
+        if not self._accounts.delete(account, by=by, at=deleted.deleted_at or 0):
+            raise _changed_meanwhile()
+        return deleted
+
+    def restore_account(self, named: str) -> Account:
+        """Takes a deletion back; the account is disconnected then. One that is not deleted stays as it is.
+
+        Raises NotFound, and Conflict (code ``not_restorable``) when it is too late.
+        """
+        known = named if is_id("acc", named) else self._accounts.named(named[: checks.NAME_LIMIT])
+        found = self._accounts.get(known) if known else None
+        if found is None:
+            raise NotFound("There is no such account.", fix="Check its id or name.", code="account_not_found")
+        if found.deleted_at is not None and not self._accounts.restore(found, now=self._now()):
+            raise Conflict(
+                "The account was deleted too long ago.", fix="Create a new one.", code="not_restorable"
+            )
+        return replace(found, deleted_at=None, deleted_by=None)
+
+    def _facts(
+        self, connector: Connector, given: Mapping[str, Any] | None, scopes: Sequence[str]
+    ) -> Mapping[str, Any]:
+        if given is None and not scopes:
+            return connector.facts
+        kept = connector.facts if given is None else given
+        if scopes:
+            kept = {name: value for name, value in kept.items() if name not in OF_SCOPES}
+        return own_facts(self._catalogue.of(replace(connector, facts={})), kept, scopes)
+
+    def _counts(self, account: Account) -> bool:
+        """Whether the account is there, or may come back."""
+        return account.deleted_at is None or account.restorable_until > self._now()
+
+    def _require_nobody_connected(self, connector: Connector) -> None:
+        connected = (
+            account for account in self._all_accounts(connector) if account.grant_state is not GrantState.NONE
+        )
+        _require_none(
+            connected, "are connected with", "Make a new connector for the other client, or disconnect them"
+        )
+
+    def _all_accounts(self, connector: Connector) -> Iterator[Account]:
+        found, cursor = self.accounts_of(connector, PAGE)
+        yield from found
+        while cursor is not None:
+            found, cursor = self.accounts_of(connector, PAGE, cursor)
+            yield from found
+
+    def _not_described(self, changed: Account) -> Conflict:
+        if self._accounts.named(changed.name) in {None, changed.id}:
+            return _changed_meanwhile()
+        return Conflict(
+            f"Another account has the name {changed.name}.",
+            fix="Choose another name.",
+            field="name",
+            code="name_taken",
+        )
+
+
+def _client(connector: Connector) -> tuple[str, str, dict[str, Any]]:
+    """To whom consents are given."""
+    addresses = {name: value for name, value in connector.facts.items() if name in ADDRESSES}
+    return connector.client_id, connector.tenant, addresses
+
+
+def _require_none(accounts: Iterable[Account], relation: str, fix: str) -> None:
+    """Raises the Conflict that names some of the accounts, if there are any."""
+    names = [_named(account) for account, _ in zip(accounts, range(NAMED + 1), strict=False)]
+    if not names:
+        return
+    shown = ", ".join(names[:NAMED]) + (" and more" if len(names) > NAMED else "")
+    raise Conflict(
+        f"Accounts {relation} this connector: {shown}.",
+        fix=f"{fix} first; GET /v1/connectors/{{id}} lists them.",
+        code="connector_in_use",
+    )
+
+
+def _named(account: Account) -> str:
+    return account.name if account.deleted_at is None else f"{account.name} (deleted)"
+
+
+def _changed_meanwhile() -> Conflict:
+    return Conflict(
+        "It was changed by somebody else at the same moment.", fix="Look at it, then send the request again."
+    )

@@ -1,0 +1,1 @@
+"""The care of tokens: asked for once, kept, refreshed in time, and told of when that ends."""

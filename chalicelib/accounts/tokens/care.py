@@ -1,0 +1,327 @@
+"""The care of tokens: whoever needs one gets it, at most one asks the provider, and what is due is refreshed.
+
+Single flight, for each grant::
+
+    read (consistent) → a newer token is there? done
+                      → take the lease: on condition that version is unchanged and nobody holds it
+                        taken:     ask the provider once, save on condition of version and lease
+                        not taken: wait a little, read again, use the winner's token
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from chalicelib import clock
+from chalicelib.accounts.connecting import outcomes
+from chalicelib.accounts.models.account import AuthMode, GrantState
+from chalicelib.accounts.models.grant import MAIL, DueReason
+from chalicelib.accounts.tokens import rules
+from chalicelib.accounts.tokens.keeping import unpacked
+from chalicelib.accounts.tokens.refreshing import LEASE, NEEDED, SAVE_TIME, Turn, mailbox_of
+from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import (
+    ConfigurationError,
+    Conflict,
+    Diagnosed,
+    MailgrantError,
+    NotFound,
+    Unavailable,
+)
+from chalicelib.ids import SHARDS
+from chalicelib.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.grant import Grant
+    from chalicelib.accounts.stores import Stores
+    from chalicelib.accounts.tokens.keeping import Keeper
+    from chalicelib.accounts.tokens.refreshing import Mailbox, Refresher
+    from chalicelib.accounts.tokens.telling import Telling
+    from chalicelib.providers import Providers
+
+DEFAULT_TIME = 55 * clock.SECOND
+AT_ONCE = 8
+"""Grants that are refreshed at the same time by one invocation; they wait for the provider, not for us."""
+DUE_LIMIT = 1_000
+"""Accounts of one shard that one look hands out; what is left is found by the next look."""
+
+log = logger("tokens")
+
+
+class Tokens:
+    """Keeps access tokens fresh.
+
+    `recently_used` tells when mail of an account was last relayed, in milliseconds, or None.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - each is one thing
+        self,
+        stores: Stores,
+        providers: Providers,
+        refresher: Refresher,
+        keeper: Keeper,
+        telling: Telling,
+        recently_used: Callable[[str], int | None],
+        now: clock.Clock = clock.now,
+    ) -> None:
+        self._grants = stores.grants
+        self._accounts = stores.accounts
+        self._connectors = stores.connectors
+        self._providers = providers
+        self._refresher = refresher
+        self._keeper = keeper
+        self._telling = telling
+        self._recently_used = recently_used
+        self._now = now
+
+    def ensure(
+        self,
+        account: str,
+        *,
+        failed_version: int | None = None,
+        until: int | None = None,
+        resource: str = MAIL,
+    ) -> None:
+        """Returns when a usable access token is stored, newer than `failed_version` where that is given.
+
+        `until` is when the invocation ends, in milliseconds. Raises Diagnosed when there is none to be had,
+        Unavailable when it could not be found out in time, NotFound for an unknown account.
+        """
+        until = until or self._now() + DEFAULT_TIME
+        seen: int | None = None
+        while True:
+            grant, found = self._grant_and_account(account)
+            # A token is never newer than its grant, with which it is saved.
+            may_be_fresh = grant.version not in (seen, failed_version)
+            if may_be_fresh and self._is_fresh(account, resource, failed_version, seen):
+                return
+            if seen is not None:
+                self._wait(until)
+            seen = grant.version if seen is None else seen
+            refused = failed_version is not None and self._is_refused(found, resource)
+            if self._refreshed_by_us(found, grant, _turn(until, refused=refused, resource=resource)):
+                return
+
+    def refresh_due(self, *, until: int) -> list[str]:
+        """Refreshes what is due while time lasts; returns the accounts for which there was none."""
+        shards = [self._grants.due(shard, self._now(), DUE_LIMIT) for shard in SHARDS]
+        rounds = zip_longest(*shards)  # the oldest of each shard first, so that no shard waits for another
+        return self.refresh([one for each in rounds for one in each if one is not None], until=until)
+
+    def refresh(self, accounts: Iterable[str], *, until: int) -> list[str]:
+        """Refreshes those of the accounts that are still due; returns those for which there was no time.
+
+        What fails for one account is logged and never keeps another one from being refreshed.
+        """
+        accounts = list(accounts)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            done = pool.map(lambda account: self._refresh_one(account, until), accounts)
+            return [account for account, fitted in zip(accounts, done, strict=True) if not fitted]
+
+    def drain_rescue(self, *, until: int) -> set[str]:
+        """Saves the grants that could not be saved when they were received; returns whose stay on the queue.
+
+        A rescue queue that fails is logged: it must not keep the other grants from being refreshed.
+        """
+        left: set[str] = set()
+        try:
+            while self._now() + NEEDED < until and (taken := self._keeper.rescued()):
+                left.update(*(self._drain_one(receipt, body) for receipt, body in taken))
+        except (Unavailable, ConfigurationError):
+            log.exception("the rescue queue was not drained")
+        return left
+
+    def _drain_one(self, receipt: str, body: str) -> list[str]:
+        """Saves one; the account that it is of where it stays."""
+        of: list[str] = []
+        try:
+            rescued = unpacked(body)
+            of = [rescued.account]
+            self._save_rescued(rescued)
+            self._keeper.done(receipt)
+        except (MailgrantError, ConfigurationError, ValueError, KeyError, TypeError):
+            log.exception("a rescued grant stays on its queue")
+            return of
+        return []
+
+    def _is_fresh(self, account: str, resource: str, failed_version: int | None, seen: int | None) -> bool:
+        """Whether the stored token will do. One that was made while we waited does, however short-lived."""
+        token = self._grants.access_token(account, resource)
+        if token is None or (failed_version is not None and token.version <= failed_version):
+            return False
+        made_meanwhile = seen is not None and token.version > seen
+        return made_meanwhile or token.usable(self._now())
+
+    def _is_refused(self, account: Account, resource: str) -> bool:
+        """Whether the server does not take what the account has: of a password there is no newer one."""
+        if account.auth_mode is not AuthMode.PASSWORD:
+            return False
+        password = self._grants.access_token(account.id, resource)
+        return password is not None and password.usable(self._now())
+
+    def _refreshed_by_us(self, account: Account, grant: Grant, turn: Turn) -> bool:
+        """Takes the lease and refreshes; False when another one has or had it. Raises what hinders it.
+
+        The account was read after the grant, so that its state is not older.
+        """
+        now, until = self._now(), turn.until
+        if grant.lease_owner is not None and grant.lease_until >= now:
+            return False
+        mailbox = mailbox_of(account, self._connectors, self._providers)
+        _require_hope(mailbox, grant, turn.resource, now)
+        if grant.lease_owner is not None and until - now < NEEDED + SAVE_TIME:
+            raise Unavailable(
+                "There is too little time left to look for rescued tokens.", fix="It is tried again."
+            )
+        if not self._grants.lease(grant, owner=turn.owner, now=now, until=now + LEASE):
+            return False
+        if grant.lease_owner is not None and self._was_rescued(grant, until):
+            return False
+        return self._refresher.refresh(grant, mailbox, replace(turn, until=min(now + LEASE, until)))
+
+    def _was_rescued(self, grant: Grant, until: int) -> bool:
+        """Whether the last owner of the lease, who did not give it back, had put a newer token on the queue.
+
+        Raises Unavailable when it is there and cannot be saved yet: it must not be passed over.
+        """
+        left = self.drain_rescue(until=until)
+        current = self._grants.get(grant.account)
+        if current is None or current.version != grant.version:
+            return True
+        if grant.account in left:
+            raise Unavailable("A newer token could not be saved yet.", fix="It is tried again by itself.")
+        return False
+
+    def _refresh_one(self, account: str, until: int) -> bool:
+        if self._now() + NEEDED > until:
+            return False
+        try:
+            self._refresh_if_due(account, until)
+        except (MailgrantError, ConfigurationError) as error:
+            code = getattr(error, "error_code", type(error).__name__)
+            log.warning("not refreshed", extra={"facts": {"account": account, "code": code}})
+        except Exception:
+            log.exception("not refreshed", extra={"facts": {"account": account}})
+        return True
+
+    def _refresh_if_due(self, account: str, until: int) -> None:
+        grant = self._grants.get(account)
+        if grant is None or grant.refresh_due_at is None or grant.refresh_due_at > self._now():
+            return
+        mailbox = mailbox_of(self._account(account), self._connectors, self._providers)
+        if grant.due_reason is DueReason.TELL_OWNER:
+            self._telling.tell(grant, mailbox)
+            return
+        used_at = self._recently_used(account)
+        in_use = used_at is not None and used_at > grant.refreshed_at
+        chance = rules.chance()
+        if grant.due_reason is DueReason.EXPIRY and not in_use:
+            self._grants.reschedule(
+                grant, rules.idle(grant, mailbox.provider.facts, chance), DueReason.KEEP_ALIVE
+            )
+        elif mailbox.connector.retry_at is not None and mailbox.connector.retry_at > self._now():
+            later = mailbox.connector.retry_at + rules.jittered(rules.CONNECTOR_REST, chance)
+            self._grants.reschedule(grant, later, grant.due_reason)
+        else:
+            self._refreshed_by_us(mailbox.account, grant, _turn(until, in_use=in_use))
+
+    def _save_rescued(self, rescued: Grant) -> None:
+        """Saves it where it is the newest or the better one. Raises Conflict when the stored one moved on."""
+        stored = self._grants.get(rescued.account)
+        if stored is None and self._is_of_the_past(rescued):
+            facts = {"account": rescued.account, "version": rescued.version}
+            log.warning("a rescued grant was dropped: disconnected", extra={"facts": facts})
+            return
+        if stored is None or stored.version == rescued.version - 1:
+            saved = self._grants.save_rescued(replace(rescued, refresh_due_at=self._now()))
+        elif self._is_better(rescued, stored):
+            saved = self._grants.save_rescued(self._resealed(rescued, stored.version + 1))
+        else:
+            return
+        if not saved:
+            raise Conflict("The grant was changed meanwhile.", fix="It is looked at again by itself.")
+
+    def _is_of_the_past(self, rescued: Grant) -> bool:
+        """Whether the account was disconnected since, or deleted."""
+        account = self._accounts.get(rescued.account)
+        deleted = account is not None and account.deleted_at is not None
+        return deleted or rescued.version <= self._grants.version(rescued.account)
+
+    def _resealed(self, rescued: Grant, version: int) -> Grant:
+        sealed = self._keeper.prepare(rescued.account).refresh_token(self._keeper.reveal(rescued), version)
+        return replace(rescued, version=version, refresh_token=sealed, refresh_due_at=self._now())
+
+    def _is_better(self, rescued: Grant, stored: Grant) -> bool:
+        """Whether the stored token was refused, so that the rescued one of the same owner deserves a try.
+
+        Not one of a consent before the stored one: the owner may have taken that back.
+        """
+        refused = stored.first_refused_at is not None and rescued.granted_at >= stored.granted_at
+        return (
+            refused and rescued.identity == stored.identity and rescued.refresh_token != stored.refresh_token
+        )
+
+    def _account(self, account: str) -> Account:
+        found = self._accounts.get(account)
+        if found is None:
+            raise NotFound("There is no such account.", fix="Check the account's id.")
+        return found
+
+    def _grant_and_account(self, account: str) -> tuple[Grant, Account]:
+        """The grant, and the account as it was after that. Raises NotFound, or Diagnosed without a grant."""
+        grant, found = self._grants.get(account), self._account(account)
+        if grant is None:
+            raise Diagnosed(outcomes.DISCONNECTED if found.disconnection else _NEVER_CONNECTED)
+        return grant, found
+
+    def _wait(self, until: int) -> None:
+        if self._now() + clock.SECOND > until:
+            raise Unavailable("Another refresh of this mailbox takes too long.", fix="It is tried again.")
+        time.sleep(random.uniform(0.1, 0.25))  # noqa: S311 - jitter
+
+
+_NEVER_CONNECTED = Diagnosis(
+    DiagnosisClass.RECONNECT, "never_connected", "The mailbox was never connected.", "Open its connect link."
+)
+_NOT_ASKED_FOR = Diagnosis(
+    DiagnosisClass.ADMIN,
+    "resource_not_asked_for",
+    "The connector asks for no permission at this resource.",
+    "Make a connector with the scopes that are needed, and connect the mailbox with it.",
+)
+_RESTING = Diagnosis(
+    DiagnosisClass.RETRY,
+    "resting",
+    "The provider is left alone for a while.",
+    "Nothing to do: it is tried again.",
+)
+
+
+def _turn(until: int, *, in_use: bool = True, refused: bool = False, resource: str = MAIL) -> Turn:
+    return Turn(secrets.token_hex(8), until, in_use, refused, resource)
+
+
+def _require_hope(mailbox: Mailbox, grant: Grant, resource: str, now: int) -> None:
+    """Raises Diagnosed while asking the provider is known to be of no use, or not allowed yet."""
+    account, connector = mailbox.account, mailbox.connector
+    if account.grant_state is GrantState.NEEDS_RECONNECT:
+        raise Diagnosed(account.problem or _NEVER_CONNECTED)
+    if account.auth_mode.has_owner and not mailbox.provider.facts.of_resource(resource):
+        raise Diagnosed(_NOT_ASKED_FOR)
+    if connector.retry_at is not None and connector.retry_at > now:
+        raise Diagnosed(_later(connector.problem or _RESTING, connector.retry_at - now))
+    if grant.retry_at is not None and grant.retry_at > now:
+        raise Diagnosed(_later(account.problem or _RESTING, grant.retry_at - now))
+
+
+def _later(diagnosis: Diagnosis, wait: int) -> Diagnosis:
+    return replace(diagnosis, retry_after=max(1, wait // clock.SECOND))

@@ -1,0 +1,1 @@
+"""From a caller's request to frozen bytes and their envelope."""

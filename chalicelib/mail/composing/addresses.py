@@ -1,0 +1,60 @@
+"""Mail addresses as callers write them: one address a string, checked without any look-up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.headerregistry import Address as HeaderAddress
+
+from chalicelib.errors import InvalidInput
+from chalicelib.mail.composing import text
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mail address, its domain in ASCII form (RFC 5890), and the name to show, which may be empty."""
+
+    address: str
+    name: str = ""
+
+    def header(self) -> HeaderAddress:
+        """The address as a header of the standard library takes it."""
+        local, _, domain = self.address.rpartition("@")
+        return HeaderAddress(self.name, local, domain)
+
+
+def checked(address: str, field: str, *, name: str = "") -> Address:
+    """The address, checked by RFC 5321's and RFC 6531's rules; `field` names it in the error.
+
+    `name` is taken as it is.
+
+    Quoted local parts and address literals are refused: servers disagree about them. A domain under
+    ``.test`` is taken, so that an installation can be tried out. Raises InvalidInput.
+    """
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        found = validate_email(
+            text.single_line(address, field), strict=True, check_deliverability=False, test_environment=True
+        )
+    except EmailNotValidError as error:
+        raise InvalidInput(
+            f"This is not one mail address: {error}",
+            fix="Write one address, such as ada@example.com.",
+            field=field,
+        ) from error
+    return Address(f"{found.local_part}@{found.ascii_domain}", name)
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two addresses name the same mailbox: providers ignore the case of both parts."""
+    return one.casefold() == other.casefold()
+
+
+def unique(addresses: Iterable[str]) -> tuple[str, ...]:
+    """The addresses in their order, each once; only the domain's case is ignored (RFC 5321, section 2.4)."""
+    found: dict[str, str] = {}
+    for address in addresses:
+        local, _, domain = address.rpartition("@")
+        found.setdefault(f"{local}@{domain.lower()}", address)
+    return tuple(found.values())
