@@ -447,17 +447,20 @@ def test_F32_one_look_asks_for_few_at_once(world: World) -> None:
     for account in accounts:
         world.sign_in(account)
     world.later = 60 * DAY
-    world.control.inject("token", client_id=connector.client_id, delay=0.3, times=None)
+    delay = 0.3
+    world.control.inject("token", client_id=connector.client_id, delay=delay, times=None)
 
-    working = threading.Thread(
-        target=world.tokens.refresh, args=[[a.id for a in accounts]], kwargs={"until": world.now() + MINUTE}
-    )
-    working.start()
-    most = 0
-    while working.is_alive():
-        leased = sum(grant_of(world, account).lease_owner is not None for account in accounts)
-        most = max(most, leased)
-    assert 1 <= most <= token_care.AT_ONCE
+    world.tokens.refresh([account.id for account in accounts], until=world.now() + MINUTE)
+
+    times = [
+        request.time
+        for request in world.control.token_requests()
+        if request.grant_type == "refresh_token" and request.client_id == connector.client_id
+    ]
+    assert len(times) == len(accounts)
+    # Each took as long as the delay at least: those of one delay were all under way at one moment.
+    at_once = [sum(first <= time < first + delay for time in times) for first in times]
+    assert max(at_once) <= token_care.AT_ONCE
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
