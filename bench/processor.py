@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-SERVERS = {"ministack": "emulator", "sandbox.provider": "provider"}
-"""The module that a child of this process runs → what it is."""
+SERVERS = {"reencrypting.py": "emulator", "sandbox.provider": "provider"}
+"""The file or module that a child of this process runs → what it is."""
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def of_servers() -> dict[str, float]:
-    """Processor time of each server so far (s)."""
-    taken = dict.fromkeys(SERVERS.values(), 0.0)
+    """Processor time of each server so far (s). Raises RuntimeError unless all of them run."""
+    taken: dict[str, float] = {}
     for pid in _descendants(os.getpid()):
-        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-        named = SERVERS.get(words[words.index("-m") + 1]) if "-m" in words else None
+        words = (Path(word).name for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0"))
+        named = next((SERVERS[word] for word in words if word in SERVERS), None)
         if named:
-            taken[named] += _seconds(pid)
+            taken[named] = taken.get(named, 0.0) + _seconds(pid)
+    if missing := set(SERVERS.values()) - taken.keys():
+        raise RuntimeError(f"not among the children of this process: {', '.join(sorted(missing))}")
     return taken
 
 

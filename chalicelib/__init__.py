@@ -10,5 +10,5 @@
     callers   accounts   mail    who may use what; mailboxes and their tokens; messages and their relaying
     providers   transports       how Microsoft and Google are spoken to; how a message is handed to a server
     */models                     frozen values and pure transitions
-    errors  diagnosis  settings  ids  clock  secret  reading    the words that everybody uses
+    errors  diagnosis  settings  ids  clock  secret  reading  network  https   the words that everybody uses
 """

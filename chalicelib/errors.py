@@ -12,11 +12,13 @@
     ├── Conflict                  409  the thing is in another state than the request needs
     ├── TooLarge                  413  more bytes or recipients than can be handled
     ├── UnsupportedMediaType      415  the content type is not one that is read here
+    ├── RateLimited               429  so much was asked for as may be in a while; says when it may go on
     ├── Diagnosed                 502  a provider or a mail server refused; carries the Diagnosis
     └── Unavailable               503  something of ours did not answer; trying again helps
 
     ConfigurationError                 outside the tree on purpose: a broken installation must never
                                        be answered as if the caller had made a mistake
+    └── Unreadable                     a stored value cannot be opened
 
 Every error knows what is wrong, where, and how to fix it, and is shown in one shape everywhere:
 ``{"error": {"code", "message", "fix", "docs", "field"?}}``.
@@ -137,6 +139,18 @@ class UnsupportedMediaType(MailgrantError):
     status = 415
 
 
+class RateLimited(MailgrantError):
+    """So much was asked for as may be in a while; the same request can be sent again in `retry_after` s."""
+
+    code = "rate_limited"
+    status = 429
+    retryable = True
+
+    def __init__(self, message: str, *, fix: str, retry_after: int, code: str | None = None) -> None:
+        super().__init__(message, fix=fix, code=code)
+        self.retry_after = retry_after
+
+
 class Diagnosed(MailgrantError):
     """A provider or a mail server refused; `diagnosis` says what it means and who can mend it."""
 
@@ -163,3 +177,10 @@ class Unavailable(MailgrantError):
 
 class ConfigurationError(Exception):
     """The installation itself is broken: a missing variable, table, key or permission."""
+
+
+class Unreadable(ConfigurationError):
+    """A stored value cannot be opened: of an unknown format, damaged, or moved from another place.
+
+    Never answered as if nothing were stored, and never taken for plaintext.
+    """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -94,6 +95,28 @@ def resolve(host: str, port: int, allowed_private_networks: Iterable[Network] = 
                 code="port_not_allowed",
             )
     return [str(address) for address in addresses]
+
+
+def dial(addresses: Iterable[str], port: int, seconds: Callable[[], float]) -> socket.socket:
+    """A connection to the first of the addresses that takes one; `seconds` tells how long to wait for each.
+
+    Raises OSError, that of the last address.
+    """
+    failure = OSError("the host has no address")
+    for address in addresses:
+        try:
+            return socket.create_connection((address, port), seconds())
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def left(until: float) -> float:
+    """The seconds until then, on the monotonic clock. Raises TimeoutError when there are none."""
+    seconds = until - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError("there is no time left")
+    return seconds
 
 
 def reachable(address: Address, allowed_private_networks: Iterable[Network] = ()) -> bool:

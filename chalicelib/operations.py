@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.errors import Diagnosed, MailgrantError, MalformedRequest
+from chalicelib.errors import Diagnosed, MailgrantError, MalformedRequest, RateLimited
 from chalicelib.logs import about, logger
 
 if TYPE_CHECKING:  # every function imports this module, and each needs only one of them
@@ -49,6 +49,7 @@ class ConnectOperations:
         verifying: Verifying,
         doctor: Doctor,
         discover: Callable[..., dict[str, Any]],
+        rewrap: Callable[..., dict[str, Any]],
     ) -> None:
         self._operations: dict[str, Callable[..., Mapping[str, Any] | None]] = {
             "save_secret": credentials.save,
@@ -65,12 +66,14 @@ class ConnectOperations:
             "doctor_connector": doctor.connector,
             "doctor_account": doctor.account,
             "discover": discover,
+            "rewrap": rewrap,
         }
 
     def run(self, event: Event) -> dict[str, Any]:
         """Runs ``{"op", "request_id"?, **arguments}``; answers the operation's result, or an error's.
 
-        That is ``{"error", "status"}``. All lines of the log have the id of the request that asked for it.
+        That is ``{"error", "status", "retry_after"?}``. All lines of the log have the id of the request that
+        asked for it.
         """
         arguments = dict(event)
         operation = self._operations.get(str(arguments.pop("op", "")))
@@ -184,4 +187,5 @@ def caller_id(function_arn: str) -> str:
 def _answer(error: MailgrantError) -> dict[str, Any]:
     field = error.field[:FIELD_LIMIT] if error.field else None
     log.info("refused", extra={"facts": {"code": error.error_code, "status": error.status, "field": field}})
-    return {**error.to_json(), "status": error.status}
+    wait = {"retry_after": error.retry_after} if isinstance(error, RateLimited) else {}
+    return {**error.to_json(), "status": error.status, **wait}

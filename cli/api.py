@@ -64,19 +64,28 @@ class Api:
         return self._ask("GET", f"/v1/{path}", query=query, again=True)
 
     def post(
-        self, path: str, body: Mapping[str, Any], *, idempotency_key: str | None = None
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        again: bool = False,
     ) -> dict[str, Any]:
-        """The answer to POST /v1/<path>. Only with an idempotency key is it sent again after a failure."""
+        """The answer to POST /v1/<path>.
+
+        After a failure it is sent again only with an idempotency key, or where `again` says that it may be.
+        """
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return self._ask("POST", f"/v1/{path}", body=body, headers=headers, again=bool(idempotency_key))
+        again = again or bool(idempotency_key)
+        return self._ask("POST", f"/v1/{path}", body=body, headers=headers, again=again)
 
     def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to PUT /v1/<path>."""
         return self._ask("PUT", f"/v1/{path}", body=body, again=True)
 
-    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def patch(self, path: str, body: Mapping[str, Any], **query: str) -> dict[str, Any]:
         """The answer to PATCH /v1/<path>."""
-        return self._ask("PATCH", f"/v1/{path}", body=body, again=True)
+        return self._ask("PATCH", f"/v1/{path}", query=query, body=body, again=True)
 
     def delete(self, path: str, **query: str) -> dict[str, Any]:
         """The answer to DELETE /v1/<path>."""

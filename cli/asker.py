@@ -9,6 +9,7 @@ from typing import TypeVar
 import click
 
 from cli.api import ApiError, Unreachable
+from cli.commands import unseen
 from cli.output import Out, visible
 
 Used = TypeVar("Used")
@@ -47,6 +48,10 @@ class Asker:
         if not default:
             raise self._missing(option, question)
         return default
+
+    def secret(self, question: str) -> str:
+        """What a person types unseen; where nobody is asked, the next line of standard input."""
+        return unseen(question) if self.silent else self.ask(f"{question} (hidden)", "", hidden=True)
 
     def use(self, answer: Callable[[str | None], str], given: str | None, use: Callable[[str], Used]) -> Used:
         """What `use` makes of the answer. While it refuses, the reason is told and the person asked again."""

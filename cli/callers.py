@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chalicelib.callers.models import MOST_PER_MINUTE
 from cli.commands import YES, Commands, agree, asking
 from cli.completion import accounts as complete_accounts
 from cli.completion import callers as complete_callers
 from cli.output import Out, moment
+from cli.ways import with_options
 
 if TYPE_CHECKING:
     from cli.api import Api
 
 DAY = 86_400
 
+HELD_TO = [
+    ("from_addresses", "may be From"),
+    ("reply_to_domains", "Reply-To at"),
+    ("messages_per_minute", "per minute"),
+]
 FIELDS = [
     ("id", "id"),
     ("name", "name"),
@@ -25,6 +32,7 @@ FIELDS = [
     ("created_at", "created"),
     ("expires_at", "expires"),
     ("revoked_at", "revoked"),
+    *HELD_TO,
 ]
 COLUMNS = [("name", "NAME"), ("scopes", "SCOPES"), ("accounts", "ACCOUNTS"), ("state", "STATE")]
 
@@ -44,6 +52,26 @@ ACCOUNTS = click.option(
     shell_complete=complete_accounts,
     help='An account that it may use, by id or name, or "*"; may be repeated.',
 )
+LIMITS = (
+    click.option(
+        "--from",
+        "from_addresses",
+        multiple=True,
+        help="An address that its messages may come from, of those of the account; may be repeated.",
+    ),
+    click.option(
+        "--reply-to-domain",
+        "reply_to_domains",
+        multiple=True,
+        help="A domain that addresses in Reply-To may have; may be repeated.",
+    ),
+    click.option(
+        "--per-minute",
+        "messages_per_minute",
+        type=click.IntRange(0, MOST_PER_MINUTE),
+        help="How many messages it may hand in each minute. 0: as many as it likes.",
+    ),
+)
 
 
 @click.group(cls=Commands)
@@ -62,17 +90,17 @@ def keys() -> None:
 @SCOPES
 @ACCOUNTS
 @click.option("--days", type=click.IntRange(1, 3650), help="It expires after so many days.")
+@with_options(*LIMITS)
 @asking
-def create_key(
-    api: Api, out: Out, name: str, scopes: tuple[str, ...], accounts: tuple[str, ...], days: int | None
-) -> None:
+def create_key(api: Api, out: Out, *, days: int | None, **asked: Any) -> None:
     r"""Make an API key. Its text is shown now and never again.
 
     \b
-    Example:
+    Examples:
       mailgrant keys create shop --scope send --account sales --days 365
+      mailgrant keys create news --scope send --account sales --per-minute 60
     """
-    body: dict[str, Any] = {"kind": "key", "name": name, "scopes": scopes, "accounts": accounts}
+    body: dict[str, Any] = {"kind": "key", **_given(asked)}
     if days:
         body["expires_in"] = days * DAY
     caller = api.post("callers", body)
@@ -128,17 +156,9 @@ def callers() -> None:
 @click.option("--alias", help='An alias of the function send; "" is the function without an alias.')
 @SCOPES
 @ACCOUNTS
+@with_options(*LIMITS)
 @asking
-def allow(  # noqa: PLR0913 - the options of the command
-    api: Api,
-    out: Out,
-    *,
-    name: str,
-    arn: str | None,
-    alias: str | None,
-    scopes: tuple[str, ...],
-    accounts: tuple[str, ...],
-) -> None:
+def allow(api: Api, out: Out, *, arn: str | None, alias: str | None, **asked: Any) -> None:
     r"""Allow an IAM role, or an alias of the function send.
 
     \b
@@ -149,7 +169,28 @@ def allow(  # noqa: PLR0913 - the options of the command
     if (arn is None) == (alias is None):
         raise click.UsageError("Name either --role or --alias.")
     which = {"kind": "lambda", "alias": alias} if arn is None else {"kind": "role", "arn": arn}
-    out.record(api.post("callers", {**which, "name": name, "scopes": scopes, "accounts": accounts}), FIELDS)
+    out.record(api.post("callers", {**which, **_given(asked)}), FIELDS)
+
+
+@callers.command("limit")
+@click.argument("caller", shell_complete=complete_callers)
+@with_options(*LIMITS)
+@asking
+def limit(api: Api, out: Out, caller: str, **asked: Any) -> None:
+    r"""Hold a caller (a key, a role, an alias) to other limits. It takes up to 30 seconds.
+
+    What is left out stays as it is. Addresses are replaced together, and so are domains; "" takes all of them
+    away. Mail that waits and is not allowed any more fails.
+
+    \b
+    Examples:
+      mailgrant callers limit lambda:shop --per-minute 30
+      mailgrant callers limit lambda:shop --from shop@contoso.com
+    """
+    body = _given(asked)
+    if not body:
+        raise click.UsageError("Name what changes: `--help` lists the options.")
+    out.record(api.patch("callers", body, id=caller), FIELDS)
 
 
 @callers.command("list")
@@ -184,6 +225,17 @@ def revoke_caller(api: Api, out: Out, caller: str, *, yes: bool) -> None:
 def _revoke(api: Api, out: Out, caller: str, *, yes: bool) -> None:
     agree(out, f"Revoke {caller} for ever?", yes=yes)
     out.answer(api.delete("callers", id=caller), f"{caller} is revoked.")
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a request: the options that were used, where "" and 0 say that there is no limit."""
+    given = {field: value for field, value in options.items() if value not in (None, ())}
+    for field in ("from_addresses", "reply_to_domains"):
+        if field in given:
+            given[field] = [one for one in given[field] if one]
+    if "messages_per_minute" in given:
+        given["messages_per_minute"] = given["messages_per_minute"] or None
+    return given
 
 
 def _table(out: Out, answer: Mapping[str, Any], found: Sequence[Mapping[str, Any]], none: str) -> None:

@@ -60,11 +60,9 @@ def with_credential(command: Callable[..., int]) -> Callable[..., int]:
             raise click.UsageError("--passphrase is that of a --certificate.")
         fields: dict[str, Any]
         if certificate:
-            content = _certificate(certificate, passphrase=passphrase)
-            fields = {"credential": "certificate", "certificate": content}
+            fields = of_certificate(certificate, passphrase=passphrase)
         elif service_account_key:
-            text = service_account_key.read_text(encoding="utf-8", errors="replace")
-            fields = {"credential": "service_account", "service_account_key": text}
+            fields = of_service_account(service_account_key)
         elif federated or no_secret:
             fields = {"credential": "federated" if federated else "none"}
         else:
@@ -76,14 +74,22 @@ def with_credential(command: Callable[..., int]) -> Callable[..., int]:
     return read
 
 
-def _certificate(file: Path, *, passphrase: bool) -> dict[str, str]:
-    """The API's field for a certificate; its passphrase is asked for, if it has one."""
+def of_certificate(file: Path, *, passphrase: bool) -> dict[str, Any]:
+    """The API's fields for a certificate; its passphrase is asked for, if it has one."""
     content = file.read_bytes()
     if PEM in content:
         field = {"pem": content.decode("ascii", "replace")}
     else:
         field = {"pfx": base64.b64encode(content).decode()}
-    return field | ({"passphrase": unseen("Passphrase of the certificate")} if passphrase else {})
+    if passphrase:
+        field["passphrase"] = unseen("Passphrase of the certificate")
+    return {"credential": "certificate", "certificate": field}
+
+
+def of_service_account(file: Path) -> dict[str, Any]:
+    """The API's fields for a service account's key."""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    return {"credential": "service_account", "service_account_key": text}
 
 
 def _require_one(given: list[str]) -> None:

@@ -29,7 +29,27 @@ def sign_in(
     api: Api, out: Out, path: str, redirect_uri: str | None, certificate: Path | None, timeout: int
 ) -> int:
     """Connects the account at that path of the API; the exit code."""
-    account = api.get(path)
+    try:
+        token = token_of(api, out, api.get(path), redirect_uri, certificate, timeout)
+    except MailgrantError as error:
+        fall_short(error.error_code, error.message, error.fix, as_json=out.as_json)
+        return FELL_SHORT
+    body = {"auth_mode": "authorization_code", "refresh_token": token.reveal()}
+    return show_connection(out, api.post(f"{path}/connect", body))
+
+
+def token_of(
+    api: Api,
+    out: Out,
+    account: Mapping[str, Any],
+    redirect_uri: str | None,
+    certificate: Path | None,
+    timeout: int,
+) -> Secret:
+    """The refresh token that a sign-in on this machine gives, after at most so many seconds.
+
+    Raises MailgrantError, also for nobody who comes back (code ``not_in_time``), and UsageError.
+    """
     connector = local.connector_of(api.get(f"connectors/{part(account['connector'])}"))
     uri = local.redirect_uri_of(connector.provider, redirect_uri)
     provider = local.provider_of(connector, api.config.ca)
@@ -39,7 +59,7 @@ def sign_in(
         out.tell(f"{_owner(account)} opens this here:\n\n{url}\n")
 
     try:
-        token = local.refresh_token_of(
+        return local.refresh_token_of(
             provider,
             connector,
             _credential(connector, provider.facts.client_auth, certificate),
@@ -48,15 +68,9 @@ def sign_in(
             timeout=timeout,
             invite=invite,
         )
-    except local.NotSignedIn:
+    except local.NotSignedIn as error:
         fix = "Run it again, and open the address in a browser of this machine."
-        fall_short("not_in_time", f"Nobody signed in within {timeout} s.", fix, as_json=out.as_json)
-        return FELL_SHORT
-    except MailgrantError as error:
-        fall_short(error.error_code, error.message, error.fix, as_json=out.as_json)
-        return FELL_SHORT
-    body = {"auth_mode": "authorization_code", "refresh_token": token.reveal()}
-    return show_connection(out, api.post(f"{path}/connect", body))
+        raise MailgrantError(f"Nobody signed in within {timeout} s.", fix=fix, code="not_in_time") from error
 
 
 def _owner(account: Mapping[str, Any]) -> str:

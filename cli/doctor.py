@@ -8,7 +8,7 @@ from cli.exits import DONE, REFUSED
 from cli.routes import named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from cli.output import Out
 
@@ -24,7 +24,12 @@ def doctor_of(out: Out, found: Mapping[str, Any]) -> int:
     for one in checks:
         if one["result"] != PASSED and one.get("fix"):
             out.say(f"\n{one['check']}: {named(one['fix'])}")
-    for one in found.get("instructions", ()):
+    show_instructions(out, found.get("instructions", ()))
+    return REFUSED if any(one["result"] == FAIL for one in checks) else DONE
+
+
+def show_instructions(out: Out, instructions: Iterable[Mapping[str, Any]]) -> None:
+    """Shows what is to be typed elsewhere."""
+    for one in instructions:
         out.say(f"\n{one['title']}\n{one['where']}")
         out.copy("\n".join(one["lines"]))
-    return REFUSED if any(one["result"] == FAIL for one in checks) else DONE

@@ -17,7 +17,7 @@ MEANINGS: Final = {
     REFUSED: "refused, or not agreed to; of status and doctor: something is wrong",
     MISUSED: "the command was not understood, or nothing is configured",
     UNREACHABLE: "the API, or AWS, cannot be reached",
-    FELL_SHORT: "not sent, not connected, or not verified: the answer says why",
+    FELL_SHORT: "not sent, connected, verified or wrapped anew: the answer says why",
     INTERRUPTED: "ended by Ctrl-C",
     PIPE_CLOSED: "whoever read the output went away",
 }

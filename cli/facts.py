@@ -12,20 +12,22 @@ import click
 
 from cli.credentials import FILE
 
-_SERVER: Final = re.compile(r"(?P<host>[^\s:/]+)(?::(?P<port>\d{1,5}))?(?:/(?P<tls>tls|starttls))?")
+_SERVER: Final = re.compile(r"(?P<host>[^\s:/@]+)(?::(?P<port>\d{1,5}))?(?:/(?P<tls>tls|starttls))?")
 IMPLICIT: Final = 465
 """The port of SMTP at which TLS comes first (RFC 8314)."""
 
 
-def _smtp(_context: click.Context, _parameter: click.Parameter, text: str | None) -> dict[str, Any]:
-    """HOST:PORT[/tls]: with /tls, and at port 465, TLS comes first; else STARTTLS."""
-    if text is None:
-        return {}
+def smtp_of(text: str) -> dict[str, Any]:
+    """HOST:PORT[/tls]: with /tls, and at port 465, TLS comes first; else STARTTLS. Raises BadParameter."""
     found = _server(text)
     port = int(found["port"] or 587)
     usual = "tls" if port == IMPLICIT else "starttls"
     tls = {"tls": "implicit", "starttls": "starttls"}[found["tls"] or usual]
     return {"smtp_host": found["host"], "smtp_port": port, "smtp_tls": tls}
+
+
+def _smtp(_context: click.Context, _parameter: click.Parameter, text: str | None) -> dict[str, Any]:
+    return {} if text is None else smtp_of(text)
 
 
 def _reading(name: str, usual: int) -> Callable[..., dict[str, Any]]:

@@ -1,50 +1,37 @@
-"""What other systems export of mailboxes that they have connected, read into one form.
+"""What other systems export of the mailboxes that they send from, read into one form.
 
 =====================  ==========================================================================
-``email-oauth2-proxy``  its configuration file; refresh tokens are encrypted with the mailbox's own
-                        password at the proxy (PBKDF2 with ``token_salt``, then Fernet)
-``emailengine``         JSON of accounts, as its API registers and shows them (``oauth2.refreshToken``)
-``frappe``              JSON of documents of the type Token Cache (``user``, ``refresh_token``)
-``group-office``        JSON or CSV of accounts with their ``refreshToken``
-``rows``                JSON or CSV with ``address``, ``refresh_token``, and ``name`` if it has one
+``email-oauth2-proxy``  its configuration file, or its cache store (imports_proxy.py)
+``emailengine``         JSON as ``emailengine export`` prints it: one account, a list, or one in each line
+``frappe``              JSON of documents of the types Email Account and Token Cache
+``group-office``        JSON or CSV of accounts with the columns of its tables
+``rows``                JSON or CSV (by commas, semicolons or tabs) with the names of the API's fields
 =====================  ==========================================================================
+
+A file is read as a whole: what is wrong with any row is told by its line, and then nothing is imported.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import configparser
 import csv
 import io
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from chalicelib.accounts.admin import checks
+from chalicelib.accounts.models.account import AuthMode
+from chalicelib.errors import InvalidInput
+from cli import imports_proxy, imports_rows
+from cli.exported import Exported, UnreadableExport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-LEGACY_ITERATIONS = 100_000
-"""What email-oauth2-proxy used before it wrote the number beside the token."""
-
-ADDRESS = ("address", "email", "email_id", "username", "user", "login", "account")
-TOKEN = ("refresh_token", "refreshToken")
-NAME = ("name", "account_name")
-"""Where the systems keep what is wanted; the first that is there counts."""
+    from collections.abc import Callable, Iterable, Iterator
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """One mailbox. `mailbox` differs from who signs in where that is a shared mailbox."""
-
-    address: str
-    refresh_token: str = field(repr=False)
-    name: str = ""
-    signs_in_as: str = ""
-
-
-class UnreadableExport(ValueError):
-    """What a file has that cannot be imported; the text is for people."""
+NOT_HERE: Final = ("name", "reads_with")
+"""What is checked elsewhere."""
 
 
 def read(text: str, password: Callable[[str], str]) -> list[Exported]:
@@ -52,99 +39,91 @@ def read(text: str, password: Callable[[str], str]) -> list[Exported]:
 
     `password` is asked for that of a mailbox whose token is encrypted with it. Raises UnreadableExport.
     """
-    found = _found(text.lstrip("\ufeff \r\n\t"), password)
+    found, bad = [], []
+    for one in _found(text.lstrip("\ufeff \r\n\t"), password):
+        if isinstance(one, UnreadableExport):
+            bad.append(str(one))
+            continue
+        try:
+            found.append(_checked(one))
+        except (InvalidInput, UnreadableExport) as error:
+            said = f"{error.message} {error.fix}" if isinstance(error, InvalidInput) else str(error)
+            bad.append(f"{one.place}: {said}")
+    bad += _doubled(found)
+    if bad:
+        raise UnreadableExport("\n".join(bad))
     if not found:
-        raise UnreadableExport("There is no connected mailbox in it.")
+        raise UnreadableExport("There is no mailbox in it.")
     return found
 
 
-def _found(stripped: str, password: Callable[[str], str]) -> list[Exported]:
-    if stripped.startswith(("{", "[{", "[\n", "[ ", "[]")):
-        return _rows(_json_rows(stripped))
-    if stripped.startswith(("[", "#", ";")):
-        return _proxy(stripped, password)
-    return _rows(csv.DictReader(io.StringIO(stripped)))
+def _found(stripped: str, password: Callable[[str], str]) -> Iterator[Exported | UnreadableExport]:
+    rows: Iterator[tuple[str, Any]]
+    if stripped.startswith(("{", "[{", "[\n", "[\r", "[ ", "[]")):
+        rows = ((f"Entry {number}", row) for number, row in enumerate(_json_rows(stripped), 1))
+    elif stripped.startswith(("[", "#", ";")):
+        yield from imports_proxy.accounts(stripped, password)
+        return
+    else:
+        rows = _csv_rows(stripped)
+    for place, row in rows:
+        try:
+            yield imports_rows.exported(place, row)
+        except UnreadableExport as error:
+            yield UnreadableExport(f"{place}: {error}")
 
 
-def _json_rows(text: str) -> list[Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise UnreadableExport(f"This is not JSON: {error}") from error
-    if isinstance(value, dict):  # a page of an API, or one account
-        pages = [one for one in value.values() if isinstance(one, list)]
-        return pages[0] if len(pages) == 1 else [value]
-    return list(value)
+def _json_rows(text: str) -> Iterator[Any]:
+    """The entries of a list, of a page of an API, or of documents one after the other (JSON Lines)."""
+    decoder, position = json.JSONDecoder(), 0
+    while position < len(text):
+        try:
+            value, end = decoder.raw_decode(text, position)
+        except ValueError as error:
+            raise UnreadableExport(f"This is not JSON: {error}") from error
+        yield from value if isinstance(value, list) else _page(value)
+        position = end + len(text[end:]) - len(text[end:].lstrip())
 
 
-def _rows(rows: Iterable[Any]) -> list[Exported]:
-    found = []
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            raise UnreadableExport(f"Entry {number} is not an account.")
-        oauth2 = _inner(row, "oauth2")
-        token = _first(row, TOKEN) or _first(oauth2, TOKEN)
-        person = _first(_inner(oauth2, "auth"), ("user",))
-        shared = _first(_inner(oauth2, "auth"), ("delegatedUser",))
-        address = shared or _first(row, ADDRESS) or person
-        if "@" not in address or not token:
-            raise UnreadableExport(
-                f"Entry {number} has no mail address or no refresh token ({', '.join(map(str, row))})."
-            )
-        signs_in_as = person if shared and person != shared else ""
-        found.append(Exported(address, token, _name(row, address), signs_in_as))
-    return found
+def _page(value: Any) -> list[Any]:
+    """The accounts of one document: those that it lists, or itself."""
+    if not isinstance(value, dict) or imports_rows.names_address(value):
+        return [value]
+    lists = [one for one in value.values() if isinstance(one, list)]
+    return lists[0] if len(lists) == 1 else [value]
 
 
-def _inner(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    inner = row.get(name)
-    return inner if isinstance(inner, dict) else {}
+def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
+    first = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
+    for row in reader:
+        yield f"Line {reader.line_num}", row
 
 
-def _name(row: Mapping[str, Any], address: str) -> str:
-    name = _first(row, NAME)
-    return "" if name == address else name
+def _checked(one: Exported) -> Exported:
+    """With its address and name as the API writes them. Raises InvalidInput and UnreadableExport."""
+    one = replace(one, address=checks.address(one.address), auth_mode=_mode(one))
+    if one.name:
+        checks.account_name(one.name)
+    # Whether there is an account to read with, the API knows.
+    checks.description(**{name: said for name, said in one.described.items() if name not in NOT_HERE})
+    return one
 
 
-def _first(row: Mapping[str, Any], names: Iterable[str]) -> str:
-    found = (row.get(name) for name in names)
-    return next((str(one).strip() for one in found if one), "")
+def _mode(one: Exported) -> str:
+    """The auth mode that is named, or follows from what the row holds."""
+    implied = AuthMode.AUTHORIZATION_CODE if one.refresh_token else AuthMode.PASSWORD if one.password else ""
+    mode = str(one.auth_mode or implied)
+    if mode:
+        checks.held(AuthMode(mode), {"refresh_token": one.refresh_token, "password": one.password})
+    return mode
 
 
-def _proxy(text: str, password: Callable[[str], str]) -> list[Exported]:
-    """The sections that are named by a mail address; the others are servers."""
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read_string(text)
-    except configparser.Error as error:
-        raise UnreadableExport(f"This is not a configuration of email-oauth2-proxy: {error}") from error
-    accounts = [name for name in parser.sections() if "@" in name]
+def _doubled(found: Iterable[Exported]) -> list[str]:
+    listed = list(found)
+    count = Counter(one.called.casefold() for one in listed)
     return [
-        Exported(name, _decrypted(parser[name], name, password))
-        for name in accounts
-        if parser[name].get("refresh_token")
+        f"{one.place}: Several accounts have the name {one.called}. Give each a name of its own."
+        for one in listed
+        if count[one.called.casefold()] > 1
     ]
-
-
-def _decrypted(section: Mapping[str, str], address: str, password: Callable[[str], str]) -> str:
-    token, salt = section["refresh_token"], section.get("token_salt")
-    if not salt:
-        return token
-    from cryptography.fernet import Fernet, InvalidToken
-
-    iterations = int(section.get("token_iterations") or LEGACY_ITERATIONS)
-    try:
-        key = _key(password(address), base64.b64decode(salt, validate=True), iterations)
-        return Fernet(key).decrypt(token.encode()).decode()
-    except (InvalidToken, binascii.Error, ValueError) as error:
-        raise UnreadableExport(
-            f"The token of {address} cannot be opened: its password at the proxy is another one."
-        ) from error
-
-
-def _key(password: str, salt: bytes, iterations: int) -> bytes:
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
-
-    derived = PBKDF2HMAC(SHA256(), length=32, salt=salt, iterations=iterations).derive(password.encode())
-    return base64.urlsafe_b64encode(derived)

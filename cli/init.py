@@ -16,11 +16,14 @@ from cli.commands import answering, fall_short, reached
 from cli.config import CONFIGURATION, SANDBOX_DIRECTORY, Config
 from cli.console import Console
 from cli.exits import DONE, FELL_SHORT, REFUSED
+from cli.facts import with_facts
+from cli.init_options import OPTIONS, given_of
 from cli.output import visible
-from cli.registration import PROVIDERS, Given
+from cli.ways import with_options
 from cli.wizard import Unfinished, Wizard
 
 if TYPE_CHECKING:
+    from cli.init_app import Given
     from cli.output import Out
 
 BEGINNING = """Four steps: the stage, the app, the mailbox, and a test message.
@@ -44,37 +47,26 @@ SANDBOX_GONE = "the sandbox has ended; `make demo` starts a new one, which begin
 @click.option(
     "--ca", type=click.Path(exists=True, dir_okay=False), help="The file of a private CA for --url."
 )
-@click.option("--provider", type=click.Choice(list(PROVIDERS)), help="Who has the mailbox.")
-@click.option("--client-id", help="The app's client id; a connector that has it is used again.")
-@click.option(
-    "--client-secret", envvar="MAILGRANT_CLIENT_SECRET", help="Better asked for, or in the environment."
-)
-@click.option("--tenant", help="Microsoft only: a directory id or domain; else common.")
-@click.option("--mailbox", help="The address that shall send; an account that has it is used again.")
-@click.option("--name", help="What the account is called; its address when left out.")
-@click.option("--to", help="Who gets the test message; the mailbox itself when left out.")
-@click.option(
-    "--timeout",
-    type=click.IntRange(1),
-    default=900,
-    show_default=True,
-    help="Seconds to wait for each thing.",
-)
+@with_options(*OPTIONS)
+@with_facts
 @click.option("--yes", is_flag=True, help="Ask nothing: take the options, and what is usual for the rest.")
 @answering
-def init(out: Out, *, url: str | None, key: str | None, ca: str | None, yes: bool, **given: Any) -> int:
+def init(out: Out, *, url: str | None, key: str | None, ca: str | None, yes: bool, **answers: Any) -> int:
     r"""Walk from nothing to a connected mailbox and a test message, step by step.
 
-    It asks for what it needs, checks each answer at once, and tells what to do in the provider's console.
-    Ended before its end, it goes on there the next time: it uses what exists. Without a terminal it asks
-    nothing, as with --yes.
+    It leads through every way to connect one: its owner's consent, an app or a service account that acts by
+    itself, a password, a refresh token of another system. It asks for what it needs, checks each answer at
+    once, and tells what to do in the provider's console. Ended before its end, it goes on there the next
+    time: it uses what exists. Without a terminal it asks nothing, as with --yes; a password or refresh token
+    is then the next line of standard input.
 
     \b
     Examples:
       mailgrant init
       mailgrant init --yes --client-id ID --provider google --mailbox ada@ex.org
+      mailgrant init --provider google --service-account-key key.json
     """
-    asker = Asker(out, yes=yes)
+    asker, given = Asker(out, yes=yes), given_of(**answers)
     if out.as_json and not asker.silent:
         raise click.UsageError("--json asks nobody: add --yes.")
     if not asker.silent:
@@ -83,7 +75,7 @@ def init(out: Out, *, url: str | None, key: str | None, ca: str | None, yes: boo
     def walk() -> int:
         new = partial(_new_stage, out, asker, url, key, ca)
         found = new() if url else _known_stage(out, asker) or new()
-        return _walked(found, out, asker, Given(**given))
+        return _walked(found, out, asker, given)
 
     try:
         code = reached(walk, out)
@@ -107,11 +99,12 @@ def _walked(found: Config, out: Out, asker: Asker, given: Given) -> int:
 
 def _walk(wizard: Wizard) -> int:
     out = wizard.out
-    out.say("\n2. The app that asks mailbox owners for their permission")
-    connector = wizard.app()
+    out.say("\n2. The app by which mailboxes are used")
+    connector, way = wizard.app()
     out.say("\n3. The mailbox")
     try:
-        account = wizard.connected(wizard.mailbox(connector), connector)
+        account, way = wizard.mailbox(connector, way)
+        account = wizard.connected(account, connector, way)
     except Unfinished as error:
         fall_short(error.code, str(error), error.fix, as_json=out.as_json)
         return FELL_SHORT

@@ -13,6 +13,7 @@ import queue
 import secrets
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from pathlib import Path
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from chalicelib.accounts.connecting.callback import Answer
+    from chalicelib.accounts.models.grant import Identity
     from chalicelib.providers.base import Provider
     from chalicelib.secret import Secret
 
@@ -117,8 +119,8 @@ def refresh_token_of(  # noqa: PLR0913 - what one sign-in needs
 ) -> Secret:
     """The refresh token that a person's sign-in gives; `invite` is handed the URL that they open.
 
-    `timeout` is in seconds. Raises NotSignedIn, Diagnosed when the provider refuses, and UsageError for a
-    port that is taken.
+    `timeout` is in seconds. Raises NotSignedIn, Diagnosed when the provider refuses or says that another
+    mailbox than `login_hint` has signed in, and UsageError for a port that is taken.
     """
     state = secrets.token_urlsafe(32)
     begun = provider.begin(connector, redirect_uri=redirect_uri, state=state, login_hint=login_hint)
@@ -132,7 +134,17 @@ def refresh_token_of(  # noqa: PLR0913 - what one sign-in needs
     tokens = provider.redeem(connector, credential, begun.flow, code.reveal())
     if tokens.refresh_token is None:
         raise Diagnosed(outcomes.NO_REFRESH_TOKEN)
+    _require_mailbox(tokens.identity, login_hint)
     return tokens.refresh_token
+
+
+def _require_mailbox(identity: Identity | None, wanted: str) -> None:
+    """A provider that does not say who has signed in says nothing here; the API finds it out."""
+    addresses = identity.addresses if identity else ()
+    if addresses and wanted.strip().lower() not in addresses:
+        message = f"{addresses[0]} signed in, and not {wanted}. Nothing was saved."
+        fix = f"Run it again and sign in as {wanted}; if it is not offered, sign out at the provider first."
+        raise Diagnosed(replace(outcomes.WRONG_MAILBOX, message=message, fix=fix))
 
 
 def _code(provider: Provider, connector: Connector, answer: Answer) -> Secret:

@@ -6,12 +6,13 @@ import click
 
 from cli.accounts import accounts
 from cli.api import Api
-from cli.callers import callers, keys
+from cli.callers import HELD_TO, callers, keys
 from cli.commands import Commands, asking
 from cli.completion import completion
 from cli.connectors import connectors
 from cli.cost import cost
 from cli.deploy import deploy, destroy
+from cli.encryption import encryption
 from cli.exits import MEANINGS
 from cli.init import init
 from cli.login import login
@@ -54,12 +55,12 @@ def whoami(api: Api, out: Out) -> None:
       mailgrant whoami
     """
     fields = ("id", "kind", "name", "scopes", "accounts", "created_at", "expires_at", "stage")
-    out.record(api.get("whoami"), [(field, field.removesuffix("_at")) for field in fields])
+    out.record(api.get("whoami"), [*((field, field.removesuffix("_at")) for field in fields), *HELD_TO])
 
 
 accounts.add_command(import_accounts)
 for command in (
     *(init, login, providers, connectors, accounts, connect, send, messages, keys, callers, status),
-    *(deploy, destroy, cost, completion),
+    *(encryption, deploy, destroy, cost, completion),
 ):
     main.add_command(command)

@@ -5,7 +5,7 @@ Chalice does the packaging; around it stand the guarantees that it does not give
 - Every dependency is taken from the lock, hashes checked, as a wheel for Lambda's platform. (Chalice alone
   fetches such wheels without their hashes, and exits 0 with an incomplete zip when it finds none.)
 - The unpacked tree is imported in a bare interpreter before anybody uploads it.
-- It holds bytecode in the place of sources, and nothing that is never imported.
+- It holds bytecode in the place of sources, no symbols for debuggers, and nothing that is never imported.
 - The same sources give the same bytes, so that the artifact's name can be its hash.
 - There is one zip for each of Lambda's processors (see architectures).
 """
@@ -27,7 +27,7 @@ from typing import Any, Final, Self
 
 import yaml
 
-from cli import architectures, materials
+from cli import architectures, materials, symbols
 from cli.architectures import ARM64, X86_64
 from cli.trouble import Trouble
 
@@ -70,7 +70,7 @@ NEVER_IMPORTED: Final = (
     "google/auth/impersonated_credentials.py",
     "google/auth/transport/_custom_tls_signer.py",
     "google/auth/transport/mtls.py",
-    "google/auth/transport/*requests*.py",  # ways to make requests; ours is in chalicelib/providers
+    "google/auth/transport/*requests*.py",  # ways to make requests; ours is chalicelib/https.py
     "google/auth/transport/urllib3.py",
     "google/auth/transport/grpc.py",
     "google/*/_*_async.py",
@@ -85,6 +85,8 @@ NEVER_IMPORTED: Final = (
     "charset_normalizer/*.so",  # faster guesses of an encoding than anybody asks for here
     "charset_normalizer/cli",
     "idna/cli.py",
+    "jinja2/ext.py",  # further words of the template language, and templates that nobody trusts
+    "jinja2/sandbox.py",
 )
 """Paths of what libraries ask for or have, and use only for what is not done here."""
 _UNNEEDED_SUFFIXES: Final = (".pyi", ".pyc", ".c", ".h")
@@ -146,6 +148,7 @@ def package(out_dir: Path, *, project: Path = PROJECT) -> Package:
         packaged = _run_chalice(source, wheels, work / "out")
         tree = _unpack(packaged / "deployment.zip", work / "tree")
         _strip(tree)
+        symbols.strip(tree)
         _import_everything(tree)
         _compile(tree)
         out_dir.mkdir(parents=True, exist_ok=True)
@@ -343,6 +346,7 @@ def _write_for_arm64(tree: Path, wheels: Path, copy: Path, out_dir: Path) -> Non
         exchanged = architectures.exchanged(tree, wheels, copy)
     except ValueError as error:
         raise PackageError(f"there is no package for {ARM64}: {error}") from error
+    symbols.strip(exchanged)
     _zip(exchanged, out_dir / ARTIFACTS[ARM64])
     materials.write(exchanged, wheels, Package.read(out_dir, ARM64).sha256, out_dir, f"-{ARM64}")
 

@@ -14,6 +14,7 @@ from typing import Final
 import cli.architectures
 import cli.materials
 import cli.package
+import cli.symbols
 from cli.package import LEFT_OUT, PROJECT, SOURCES, Package
 
 PACKAGES: Final = PROJECT / "build" / "packages"
@@ -43,7 +44,7 @@ def packaged(packages: Path = PACKAGES, *, project: Path = PROJECT) -> Package:
 def _hash(project: Path) -> str:
     """Return a hash of the sources, and of what turns them into a package."""
     found = hashlib.sha256(f"{sys.version} {version('chalice')}".encode())
-    for module in (cli.package, cli.materials, cli.architectures):
+    for module in (cli.package, cli.materials, cli.architectures, cli.symbols):
         found.update(Path(str(module.__file__)).read_bytes())
     for path in _sources(project):
         content = path.read_bytes()

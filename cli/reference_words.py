@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.web.api import accounts, callers, connectors, messages, providers, status
+from chalicelib.web.api import accounts, callers, connectors, encryption, messages, providers, status
 from chalicelib.web.openapi.examples import ADDRESS, CALLER, CONNECTOR, MESSAGE, ROLE
 
 if TYPE_CHECKING:
@@ -43,10 +43,12 @@ COMMANDS: Final[dict[ApiView, str]] = {
         f"./mailgrant callers allow reports --role {ROLE} --scope read --account '*'"
     ),
     callers.listed: "callers list",
+    callers.limit: f"callers limit {CALLER} --from {ADDRESS} --per-minute 30",
     callers.revoke_by_query: f"callers revoke role:{ROLE}",
     callers.revoke: f"keys revoke {CALLER}",
     callers.whoami: "whoami",
     status.show: "status",
+    encryption.rewrap: "encryption rewrap",
 }
 """View → the command, or the commands, that ask for the same."""
 

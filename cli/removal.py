@@ -24,6 +24,7 @@ TABLES: Final = (
     "connectors",
     "accounts",
     "callers",
+    "rates",
     "authorizations",
     "grants",
     "access-tokens",

@@ -38,9 +38,11 @@ COMMANDS: Final[Mapping[str, str]] = {
     "POST /messages/{}/cancel": "messages cancel",
     "POST /callers": "keys create",
     "GET /callers": "callers list",
+    "PATCH /callers": "callers limit",
     "DELETE /callers": "callers revoke",
     "GET /whoami": "whoami",
     "GET /status": "status",
+    "POST /encryption/rewrap": "encryption rewrap",
 }
 """Method and path, without the names of its parameters → the command."""
 

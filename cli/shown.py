@@ -25,6 +25,7 @@ FIELDS = [
     ("from_policy", "other From"),
     ("from_addresses", "may be From"),
     ("always_name", "always its name"),
+    ("reads_with", "reads with"),
     ("connected_at", "connected"),
     ("token_expires_at", "token expires"),
     ("refreshed_at", "refreshed"),

@@ -82,7 +82,13 @@ def type_of(schema: JsonObject) -> str:
 
 
 def _scalar(schema: JsonObject) -> str:
-    named = {"date-time": "time", "uri": "URL", "email": "address", "idn-email": "address"}
+    named = {
+        "date-time": "time",
+        "uri": "URL",
+        "email": "address",
+        "idn-email": "address",
+        "hostname": "domain",
+    }
     if "contentEncoding" in schema:
         return "text in base64"
     if "format" in schema:

@@ -14,6 +14,7 @@ from cli.accounts import accounts, wait_for
 from cli.api import Api, part
 from cli.commands import asking, fall_short, unseen
 from cli.completion import account_argument
+from cli.completion import accounts as complete_accounts
 from cli.completion import connectors as complete_connectors
 from cli.credentials import FILE
 from cli.exits import DONE, FELL_SHORT
@@ -42,6 +43,11 @@ MAILING: Final = (
     click.option("--display-name", help="The name in the From of its mail."),
     click.option("--signs-in-as", help="Of a shared mailbox: the address of the person who signs in."),
     click.option("--smtp-user", help="The user name at the mail server, where it is not the address."),
+    click.option(
+        "--reads-with",
+        shell_complete=complete_accounts,
+        help="The account, by id or name, by whose consent IMAP and POP3 are read.",
+    ),
     click.option(
         "--from-policy",
         type=click.Choice([str(policy) for policy in FromPolicy]),

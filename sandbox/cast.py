@@ -11,7 +11,7 @@ from sandbox.credentials import ClientCertificate, ServiceAccountKey
 from sandbox.person import Person
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from sandbox.stack import Sandbox
 
@@ -97,10 +97,11 @@ class Cast:
         credential: Literal["secret", "certificate", "federated"] = "secret",
         *,
         cloud: CloudName = "global",
+        roles: Sequence[str] = ROLES,
     ) -> dict[str, Any]:
         """Makes a connector of an application at Microsoft that may act by itself in TENANT."""
         asked: dict[str, Any] = {"tenant": TENANT, "cloud": cloud, "credential": credential}
-        client: dict[str, Any] = {"tenant": TENANT, "cloud": CLOUDS[cloud], "roles": ROLES}
+        client: dict[str, Any] = {"tenant": TENANT, "cloud": CLOUDS[cloud], "roles": list(roles)}
         if credential != "secret":
             asked["client_secret"] = None
         if credential == "certificate":

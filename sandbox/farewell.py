@@ -19,6 +19,8 @@ Everything is up; Ctrl-C ends it.
 
   application      {sandbox.url}
   OpenID provider  {sandbox.provider_url}
+  Microsoft Graph  {sandbox.provider_url}/v1.0
+  Gmail API        {sandbox.provider_url}/gmail/v1
   mailboxes        {sandbox.mail_url}   (what has arrived)
   AWS              {sandbox.emulator.endpoint}
   logs             {sandbox.directory}

@@ -134,7 +134,7 @@ class Sandbox:
 
     def start_servers(self) -> None:
         """Starts provider, mail server, AWS and front; nothing is deployed yet."""
-        self._say("starting the OpenID provider, which plays Microsoft and Google")
+        self._say("starting the OpenID provider, which plays Microsoft and Google with their mail APIs")
         self._start_provider()
         self._say("starting the mail server")
         self._start_mail_server()
@@ -279,16 +279,17 @@ class Sandbox:
             for name, (host, port) in self.smtp.items()
         }
         return {
-            "microsoft": {"login": base, **hosts["microsoft"]},
-            "microsoft/gcc_high": {"login": f"{base}/us", **hosts["microsoft"]},
-            "microsoft/dod": {"login": f"{base}/us", **hosts["microsoft"]},
-            "microsoft/china": {"login": f"{base}/cn", **hosts["microsoft"]},
+            "microsoft": {"login": base, "graph": base, **hosts["microsoft"]},
+            "microsoft/gcc_high": {"login": f"{base}/us", "graph": f"{base}/us", **hosts["microsoft"]},
+            "microsoft/dod": {"login": f"{base}/us", "graph": f"{base}/dod", **hosts["microsoft"]},
+            "microsoft/china": {"login": f"{base}/cn", "graph": f"{base}/cn", **hosts["microsoft"]},
             "google": {
                 "issuer": base,
                 "authorize": f"{base}/o/oauth2/v2/auth",
                 "token": f"{base}/token",
                 "revoke": f"{base}/revoke",
                 "jwks": f"{base}/oauth2/v3/certs",
+                "gmail": base,
                 **hosts["google"],
             },
             "other": {"doubt": DOUBT_SECONDS},
@@ -314,9 +315,13 @@ class Sandbox:
         self.key = self.administrator_key()
         told = {"url": self.url, "key": self.key, "ca": str(self.authority.cafile)}
         pages = {"provider": self.provider_url, "mailboxes": self.mail_url}
+        host, port = self.smtp["other"]
+        issuer = f"{self.provider_url}/openid"
+        answers = {"discovery": issuer, "scopes": "mail:smtp", "smtp": f"{host}:{port}"}
+        played = {"other": answers, "federated": self.identity.trusted}
         self.configuration.unlink(missing_ok=True)
         with os.fdopen(os.open(self.configuration, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(told | pages, file)
+            json.dump(told | pages | played, file)
 
 
 def _port(variable: str, text: str | None) -> int:

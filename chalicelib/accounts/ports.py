@@ -31,7 +31,7 @@ class ConnectorStore(Protocol):
         """Every connector, the oldest first. There are few."""
 
     def describe(self, connector: Connector, changed: Connector) -> bool:
-        """Gives it another name, client and facts; False when it changed meanwhile or does not exist."""
+        """Gives it another name, client and facts; False when one of them changed since, or it is gone."""
 
     def delete(self, connector: str) -> bool:
         """Deletes the row; False when there is none."""
@@ -79,6 +79,9 @@ class AccountStore(Protocol):
     def found_user(self, account: Account, user: str) -> bool:
         """Notes by which name it is signed in to at SMTP; False when it changed since it was read."""
 
+    def set_transport_block(self, account: str, diagnosis: Diagnosis | None) -> None:
+        """Notes why the mail server does not take the account's mail, or that it does again."""
+
     def delete(self, account: Account, *, by: str, at: int) -> bool:
         """Notes that the account is deleted; False when it was renamed, connected or deleted meanwhile."""
 
@@ -116,8 +119,8 @@ class AuthorizationStore(Protocol):
     def conclude(self, authorization: str, outcome: Mapping[str, Any]) -> None:
         """Notes what became of it."""
 
-    def start_visit(self, account: str, *, ends_at: int, limit: int) -> bool:
-        """Counts a visit that begins in the window that ends then; False when `limit` have begun in it."""
+    def count(self, what: str, *, ends_at: int, limit: int) -> bool:
+        """Counts one more of `what` in the window that ends then; False when it has had `limit` of them."""
 
     def add_visit(self, visit: Visit) -> None:
         """Writes a new visit."""
@@ -164,7 +167,7 @@ class GrantStore(Protocol):
     ) -> bool:
         """Replaces version `grant.version - 1` or none (1): grant, token, facts, link and outcome at once.
 
-        `facts` are further facts of the account.
+        `facts` are further facts of the account. What is kept for a roll-back must be as it is stored.
         """
 
     def save_rescued(self, grant: Grant) -> bool:
@@ -183,6 +186,47 @@ class GrantStore(Protocol):
         """Up to `limit` due accounts of a shard (ids.SHARDS), the longest due first. May lag behind."""
 
 
+class MailboxStore(Protocol):
+    """Where all that a refresh is about is read at once."""
+
+    def read(
+        self, account: str, connector: str | None
+    ) -> tuple[Grant | None, Account | None, Connector | None]:
+        """The grant, the account, and that connector where it is given.
+
+        Each is read consistently, but one before another: the account may be older than the grant.
+        """
+
+
+class SealedGrants(Protocol):
+    """The sealed values of all grants, for whoever wraps their data keys anew."""
+
+    def accounts(self, limit: int, after: str | None) -> tuple[list[str], str | None]:
+        """At most `limit` accounts after that one in the table's order, and where to go on, or None.
+
+        All that have a grant are found, and some whose grant was ended.
+        """
+
+    def get(self, account: str) -> Grant | None:
+        """As GrantStore.get."""
+
+    def save_rewrapped(self, read: Grant, rewrapped: Grant) -> bool:
+        """Writes the sealed values of `rewrapped` over those that were read; False when these have changed.
+
+        Version and lease stay as they are.
+        """
+
+
+class SealedTokens(Protocol):
+    """The sealed values of access tokens, for whoever wraps their data keys anew."""
+
+    def get(self, account: str, resource: str) -> SealedToken | None:
+        """As GrantStore.access_token."""
+
+    def save_rewrapped(self, read: SealedToken, rewrapped: SealedToken) -> bool:
+        """Writes the sealed value of `rewrapped` over the one that was read; False when that has changed."""
+
+
 class Sealer(Protocol):
     """A data key at hand: seals without asking anybody."""
 
@@ -197,7 +241,14 @@ class Vault(Protocol):
         """Fetches a new data key for the account."""
 
     def open(self, account: str, field: str, version: int, sealed: bytes) -> bytes:
-        """The plaintext of a ciphertext made for exactly these; raises for anything else."""
+        """The plaintext of a ciphertext made for exactly these; raises Unreadable for anything else."""
+
+
+class Rewraps(Protocol):
+    """Wraps data keys anew."""
+
+    def rewrapped(self, account: str, sealed: bytes) -> bytes:
+        """The same ciphertext with its data key wrapped anew. Raises Unreadable, and Unavailable."""
 
 
 class Secrets(Protocol):

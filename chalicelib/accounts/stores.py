@@ -6,14 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.ports import AccountStore, AuthorizationStore, ConnectorStore, GrantStore
+    from chalicelib.accounts.ports import (
+        AccountStore,
+        AuthorizationStore,
+        ConnectorStore,
+        GrantStore,
+        MailboxStore,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Where accounts, connectors, authorizations and grants are kept."""
+    """Where accounts, connectors, authorizations and grants are kept, and three of them read together."""
 
     accounts: AccountStore
     connectors: ConnectorStore
     authorizations: AuthorizationStore
     grants: GrantStore
+    mailboxes: MailboxStore

@@ -68,5 +68,8 @@ def _checked(answer: dict[str, Any]) -> dict[str, Any]:
     if "error" not in answer:
         return answer
     error = answer["error"]
+    if "retry_after" in answer:
+        known = {"code": error["code"], "retry_after": answer["retry_after"]}
+        raise errors.RateLimited(error["message"], fix=error["fix"], **known)
     kind = BY_STATUS.get(answer.get("status", 0), errors.Unavailable)
     raise kind(error["message"], fix=error["fix"], field=error.get("field"), code=error["code"])

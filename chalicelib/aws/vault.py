@@ -3,6 +3,10 @@
 A sealed value is ``b"MG1"``, the length of the wrapped data key (2 bytes, big-endian), the wrapped data key,
 a nonce of 12 bytes, and the ciphertext with its tag. The associated data binds it to table, account, field,
 version and data key, so a value that was moved to another place does not open.
+
+The data key's id is the beginning of the SHA-256 of the wrapped data key as it was when the value was sealed.
+A value whose data key was wrapped anew keeps it, so that its ciphertext stays as it is: it is ``b"MG2"``, the
+id (8 bytes), and then all that follows ``b"MG1"``. Values are sealed as MG1, and both are read for ever.
 """
 
 from __future__ import annotations
@@ -12,20 +16,24 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from chalicelib.aws.failures import translated
-from chalicelib.errors import ConfigurationError
+from chalicelib.errors import ConfigurationError, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_kms import KMSClient
 
 MAGIC = b"MG1"
+REWRAPPED = b"MG2"
+KEY_ID = 8
 LENGTH = 2
 NONCE = 12
+TAG = 16
 KEY_LIFE = 300.0
 """Seconds that an unwrapped data key is remembered."""
 KEY_USES = 1_000
@@ -33,11 +41,19 @@ KEY_USES = 1_000
 KEYS_KEPT = 1_000
 
 
-class Unreadable(ConfigurationError):
-    """A stored value cannot be opened: of an unknown format, damaged, or moved from another place.
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """The parts of a sealed value."""
 
-    Never answered as if nothing were stored, and never taken for plaintext.
-    """
+    key_id: bytes
+    wrapped: bytes
+    encrypted: bytes
+    """Nonce, ciphertext and tag."""
+
+    def packed(self) -> bytes:
+        is_first = self.key_id == _key_id(self.wrapped)
+        head = MAGIC if is_first else REWRAPPED + self.key_id
+        return head + len(self.wrapped).to_bytes(LENGTH, "big") + self.wrapped + self.encrypted
 
 
 @dataclass(slots=True)
@@ -86,12 +102,29 @@ class Vault:
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        wrapped, nonce, ciphertext = _parts(sealed)
-        place = _place(self._table, account, field, version, wrapped)
+        parts = _parts(sealed)
+        place = _place(self._table, account, field, version, parts.key_id)
+        nonce, ciphertext = parts.encrypted[:NONCE], parts.encrypted[NONCE:]
         try:
-            return AESGCM(self._data_key(account, wrapped)).decrypt(nonce, ciphertext, place)
+            return AESGCM(self._data_key(account, parts.wrapped)).decrypt(nonce, ciphertext, place)
         except (InvalidTag, ValueError) as error:
             raise Unreadable(f"{self._table}: {field} of {account} does not open") from error
+
+    def rewrapped(self, account: str, sealed: bytes) -> bytes:
+        """The same ciphertext, with its data key wrapped by what KMS wraps with now (one call, ReEncrypt).
+
+        Neither data key nor plaintext leaves KMS. Raises as `open` does, but does not look at the ciphertext.
+        """
+        parts, context = _parts(sealed), self._context(account)
+        with self._unwrapping(account):
+            answer = self._kms.re_encrypt(
+                CiphertextBlob=parts.wrapped,
+                SourceKeyId=self._key_arn,
+                SourceEncryptionContext=context,
+                DestinationKeyId=self._key_arn,
+                DestinationEncryptionContext=context,
+            )
+        return replace(parts, wrapped=answer["CiphertextBlob"]).packed()
 
     def _data_key(self, account: str, wrapped: bytes) -> bytes:
         place = (account, wrapped)
@@ -108,18 +141,24 @@ class Vault:
         return key
 
     def _unwrap(self, account: str, wrapped: bytes) -> bytes:
+        with self._unwrapping(account):
+            answer = self._kms.decrypt(
+                KeyId=self._key_arn, CiphertextBlob=wrapped, EncryptionContext=self._context(account)
+            )
+        return answer["Plaintext"]
+
+    @contextmanager
+    def _unwrapping(self, account: str) -> Iterator[None]:
+        """Raises Unreadable where KMS says that the data key was not wrapped for this account and table."""
         from botocore.exceptions import ClientError
 
         try:
             with translated("The key service"):
-                answer = self._kms.decrypt(
-                    KeyId=self._key_arn, CiphertextBlob=wrapped, EncryptionContext=self._context(account)
-                )
+                yield
         except ConfigurationError as error:
             if isinstance(error.__cause__, ClientError) and _is_refusal(error.__cause__):
                 raise Unreadable(f"{self._table}: the data key of {account} does not open") from error
             raise
-        return answer["Plaintext"]
 
     def _context(self, account: str) -> dict[str, str]:
         return {"app": "mailgrant", "stage": self._stage, "account": account, "table": self._table}
@@ -139,23 +178,29 @@ class Sealer:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         nonce = secrets.token_bytes(NONCE)
-        place = _place(self._table, self._account, field, version, self._wrapped)
+        key_id = _key_id(self._wrapped)
+        place = _place(self._table, self._account, field, version, key_id)
         ciphertext = AESGCM(self._key).encrypt(nonce, plaintext, place)
-        return MAGIC + len(self._wrapped).to_bytes(LENGTH, "big") + self._wrapped + nonce + ciphertext
+        return _Sealed(key_id, self._wrapped, nonce + ciphertext).packed()
 
 
-def _place(table: str, account: str, field: str, version: int, wrapped: bytes) -> bytes:
-    key_id = hashlib.sha256(wrapped).hexdigest()[:16]
-    return "|".join((table, account, field, str(version), key_id)).encode()
+def _key_id(wrapped: bytes) -> bytes:
+    return hashlib.sha256(wrapped).digest()[:KEY_ID]
 
 
-def _parts(sealed: bytes) -> tuple[bytes, bytes, bytes]:
-    head = len(MAGIC) + LENGTH
-    length = int.from_bytes(sealed[len(MAGIC) : head], "big")
-    nonce_at = head + length
-    if not sealed.startswith(MAGIC) or length == 0 or len(sealed) < nonce_at + NONCE + 16:
-        raise Unreadable("a stored value is not of the format MG1")
-    return sealed[head:nonce_at], sealed[nonce_at : nonce_at + NONCE], sealed[nonce_at + NONCE :]
+def _place(table: str, account: str, field: str, version: int, key_id: bytes) -> bytes:
+    return "|".join((table, account, field, str(version), key_id.hex())).encode()
+
+
+def _parts(sealed: bytes) -> _Sealed:
+    """Raises Unreadable for what is neither MG1 nor MG2."""
+    mark, rest = sealed[: len(MAGIC)], sealed[len(MAGIC) :]
+    key_id, rest = (rest[:KEY_ID], rest[KEY_ID:]) if mark == REWRAPPED else (b"", rest)
+    end = LENGTH + int.from_bytes(rest[:LENGTH], "big")
+    wrapped, encrypted = rest[LENGTH:end], rest[end:]
+    if mark not in {MAGIC, REWRAPPED} or not wrapped or len(encrypted) < NONCE + TAG:
+        raise Unreadable("a stored value is of no known format")
+    return _Sealed(key_id or _key_id(wrapped), wrapped, encrypted)
 
 
 def _is_refusal(error: object) -> bool:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 ALL_ACCOUNTS = "*"
+MOST_NAMED = 100
+"""As many addresses, and as many domains, a caller's limits may name: its row is read often."""
+MOST_PER_MINUTE = 10_000
+"""What DynamoDB can count in one row, with much to spare."""
 
 
 class Scope(StrEnum):
@@ -31,6 +35,21 @@ class CallerKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SendLimits:
+    """What a caller's messages are held to, whichever of its accounts they are sent from.
+
+    Addresses and domains are case-folded, domains in ASCII form (RFC 5890). What is empty or None limits
+    nothing.
+    """
+
+    from_addresses: frozenset[str] = frozenset()
+    """What From and Sender may name, of what the account may name."""
+    reply_to_domains: frozenset[str] = frozenset()
+    """Of the addresses in Reply-To; a subdomain is another domain."""
+    messages_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """A principal, what it may do and with which accounts (ids, or ``*`` for all)."""
 
@@ -43,6 +62,7 @@ class Caller:
     secret_hash: str = ""
     expires_at: int | None = None
     revoked_at: int | None = None
+    limits: SendLimits = SendLimits()
 
     def live(self, now: int) -> bool:
         """Whether the caller is neither revoked nor expired."""

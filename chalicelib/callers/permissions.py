@@ -9,14 +9,20 @@ scope                 lets a caller, on the accounts that it may use
 ``admin`` on ``*``    also what belongs to no account: connectors, new accounts, callers
 ====================  =============================================================================
 
-Nothing else is allowed. An account that does not exist and one that the caller may not use are answered
-alike, so that nobody finds out which accounts there are.
+Nothing else is allowed, and less where a caller has limits: which addresses its messages may name, and how
+many it may hand in a minute (rates.py). An account that does not exist and one that the caller may not use
+are answered alike, so that nobody finds out which accounts there are.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from chalicelib.callers.models import ALL_ACCOUNTS, Caller, Scope
 from chalicelib.errors import Forbidden, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def require(caller: Caller, scope: Scope, account: str | None = None) -> None:
@@ -57,6 +63,36 @@ def require_sight(caller: Caller, account: str, handed_in_by: str) -> None:
     """
     if not uses(caller, account) or not (has(caller, Scope.READ) or _its_own(caller, handed_in_by)):
         raise unknown_message()
+
+
+def require_senders(caller: Caller, addresses: Iterable[str], field: str) -> None:
+    """Returns when the caller's messages may name all these addresses, in the form of SendLimits, as senders.
+
+    Raises Forbidden (``from_not_allowed``), with the field of the request.
+    """
+    allowed = caller.limits.from_addresses
+    if allowed and not allowed.issuperset(addresses):
+        raise Forbidden(
+            f"This caller sends as {' or '.join(sorted(allowed))} only.",
+            fix="Name one of these in From, or have the other one added to the caller.",
+            field=field,
+            code="from_not_allowed",
+        )
+
+
+def require_reply_to(caller: Caller, addresses: Iterable[str], field: str) -> None:
+    """Returns when answers to the caller's messages may go to all these addresses, in the form of SendLimits.
+
+    Raises Forbidden (``reply_to_not_allowed``), with the field of the request.
+    """
+    allowed = caller.limits.reply_to_domains
+    if allowed and not allowed.issuperset(one.rpartition("@")[2] for one in addresses):
+        raise Forbidden(
+            f"This caller's messages are answered to {' or '.join(sorted(allowed))} only.",
+            fix="Name addresses of these domains in Reply-To, or have the domain added to the caller.",
+            field=field,
+            code="reply_to_not_allowed",
+        )
 
 
 def has(caller: Caller, scope: Scope) -> bool:

@@ -1,22 +1,22 @@
 """The callers that there are: making, recognising and revoking them.
 
 A recognised caller is remembered for up to REMEMBERED milliseconds in each execution environment, so a
-revocation takes effect everywhere within that time.
+revocation, and other limits, take effect everywhere within that time.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib import clock, ids
 from chalicelib.callers import keys, permissions
-from chalicelib.callers.models import ALL_ACCOUNTS, Caller, CallerKind, Scope
+from chalicelib.callers.models import ALL_ACCOUNTS, Caller, CallerKind, Scope, SendLimits
 from chalicelib.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from chalicelib.secret import Secret
 
@@ -24,6 +24,7 @@ REMEMBERED = 30 * clock.SECOND
 REMEMBERED_CALLERS = 1_000
 
 NAME_LIMIT = 100
+UNLIMITED = SendLimits()
 ID_LIMIT = 1_000
 """Characters; a role's ARN has at most some 600. What is longer is nobody's id and no key of a table."""
 UNQUALIFIED = "lambda"
@@ -49,6 +50,9 @@ class CallerStore(Protocol):
     def revoke(self, caller: str, at: int) -> Caller | None:
         """Writes `revoked_at` where there is none yet; returns the row, or None for an unknown caller."""
 
+    def limit(self, caller: str, changes: Mapping[str, Any]) -> Caller | None:
+        """Replaces the limits that are named; returns the row, or None for an unknown caller."""
+
 
 class Callers:
     """Makes, recognises and revokes callers. A class because it remembers whom it has recognised."""
@@ -59,7 +63,12 @@ class Callers:
         self._remembered: dict[str, tuple[Caller, int]] = {}
 
     def create_key(
-        self, name: str, scopes: Collection[Scope], accounts: Collection[str], expires_at: int | None = None
+        self,
+        name: str,
+        scopes: Collection[Scope],
+        accounts: Collection[str],
+        expires_at: int | None = None,
+        limits: SendLimits = UNLIMITED,
     ) -> tuple[Caller, Secret]:
         """Makes an API key and returns it with its caller; the key cannot be shown again.
 
@@ -68,10 +77,16 @@ class Callers:
         caller = self._caller(ids.new_id("key"), CallerKind.KEY, name, scopes, accounts, expires_at)
         key = keys.new_key(caller.id)
         caller = dataclasses.replace(caller, secret_hash=keys.hashed(key))
-        self._add(caller)
-        return caller, key
+        return self._add(caller, limits), key
 
-    def allow_role(self, arn: str, name: str, scopes: Collection[Scope], accounts: Collection[str]) -> Caller:
+    def allow_role(
+        self,
+        arn: str,
+        name: str,
+        scopes: Collection[Scope],
+        accounts: Collection[str],
+        limits: SendLimits = UNLIMITED,
+    ) -> Caller:
         """Allows an IAM role or user. Raises InvalidInput, or Conflict when it is allowed already."""
         principal = principal_of(arn)
         if principal is None:
@@ -80,10 +95,15 @@ class Callers:
                 fix="Give an ARN such as arn:aws:iam::123456789012:role/reports.",
                 field="arn",
             )
-        return self._add(self._caller(f"role:{principal}", CallerKind.ROLE, name, scopes, accounts))
+        return self._add(self._caller(f"role:{principal}", CallerKind.ROLE, name, scopes, accounts), limits)
 
     def allow_alias(
-        self, alias: str, name: str, scopes: Collection[Scope], accounts: Collection[str]
+        self,
+        alias: str,
+        name: str,
+        scopes: Collection[Scope],
+        accounts: Collection[str],
+        limits: SendLimits = UNLIMITED,
     ) -> Caller:
         """Allows an alias of the function `send`; an empty one is the function invoked without an alias.
 
@@ -96,7 +116,7 @@ class Callers:
                 field="alias",
             )
         caller = f"{UNQUALIFIED}:{alias}" if alias else UNQUALIFIED
-        return self._add(self._caller(caller, CallerKind.FUNCTION, name, scopes, accounts))
+        return self._add(self._caller(caller, CallerKind.FUNCTION, name, scopes, accounts), limits)
 
     def by_key(self, key: Secret) -> Caller:
         """The caller that presents this key. Raises Unauthenticated, with one text for every reason."""
@@ -122,10 +142,12 @@ class Callers:
             self._live(caller), "alias of the function send", "./mailgrant callers allow --alias NAME"
         )
 
-    def permitted(self, caller: str, account: str) -> bool:
-        """Whether mail that the caller handed in for the account may still be relayed."""
+    def permitted(self, caller: str, account: str) -> Caller | None:
+        """The caller with that id, if mail that it handed in for the account may still be relayed."""
         found = self._live(caller)
-        return found is not None and permissions.has(found, Scope.SEND) and permissions.uses(found, account)
+        if found is None or not permissions.has(found, Scope.SEND) or not permissions.uses(found, account):
+            return None
+        return found
 
     def all(self) -> list[Caller]:
         """Every caller, also the revoked ones, the oldest first."""
@@ -133,13 +155,13 @@ class Callers:
 
     def revoke(self, caller: str) -> Caller:
         """Revokes a caller for ever; twice is as good as once. Raises NotFound."""
-        revoked = self._store.revoke(caller, self._now()) if 1 <= len(caller) <= ID_LIMIT else None
-        self._remembered.pop(caller, None)
-        if revoked is None:
-            raise NotFound(
-                "There is no caller with this id.", fix="./mailgrant callers list shows their ids."
-            )
-        return revoked
+        revoked = self._store.revoke(caller, self._now()) if _may_be_id(caller) else None
+        return self._changed(caller, revoked)
+
+    def limit(self, caller: str, **changes: Any) -> Caller:
+        """Gives a caller other limits, by the fields of SendLimits; the others stay. Raises NotFound."""
+        limited = self._store.limit(caller, changes) if _may_be_id(caller) else None
+        return self._changed(caller, limited)
 
     def _live(self, caller: str) -> Caller | None:
         """The caller when it is neither revoked nor expired; from memory where it was read a moment ago."""
@@ -156,6 +178,14 @@ class Callers:
         if len(self._remembered) >= REMEMBERED_CALLERS:
             self._remembered.pop(next(iter(self._remembered)))
         self._remembered[caller] = (found, self._now())
+
+    def _changed(self, caller: str, row: Caller | None) -> Caller:
+        self._remembered.pop(caller, None)
+        if row is None:
+            raise NotFound(
+                "There is no caller with this id.", fix="./mailgrant callers list shows their ids."
+            )
+        return row
 
     def _known(self, caller: Caller | None, what: str, fix: str) -> Caller:
         if caller is None:
@@ -179,7 +209,8 @@ class Callers:
             caller, kind, name, frozenset(scopes), frozenset(accounts), self._now(), expires_at=expires_at
         )
 
-    def _add(self, caller: Caller) -> Caller:
+    def _add(self, caller: Caller, limits: SendLimits) -> Caller:
+        caller = dataclasses.replace(caller, limits=limits)
         if not self._store.add(caller):
             fix = "Revoke it first to give it other rights."
             raise Conflict("This caller is allowed already.", fix=fix, code="caller_exists")
@@ -202,6 +233,10 @@ def principal_of(arn: str) -> str | None:
         return None
     partition, account, kind, name = principal.groups()
     return f"arn:{partition}:iam::{account}:{kind}/{name.rsplit('/', 1)[-1] if kind == 'role' else name}"
+
+
+def _may_be_id(caller: str) -> bool:
+    return 1 <= len(caller) <= ID_LIMIT
 
 
 def _check(name: str, scopes: Collection[Scope], accounts: Collection[str]) -> None:

@@ -36,8 +36,8 @@ FindMailbox = Callable[[str], Mailbox]
 Require = Callable[[Caller, Scope, str], None]
 """Returns when the caller may use the scope on the account; raises NotFound or Forbidden."""
 
-Permitted = Callable[[str, str], bool]
-"""Whether the caller (an id) may still send as the account (an id)."""
+Permitted = Callable[[str, str], Caller | None]
+"""Gives the caller (by its id), if it may still send as the account (an id)."""
 
 SetTransportBlock = Callable[[str, Diagnosis | None], None]
 """Writes, or removes, the fact that the mail server does not take the account's mail."""

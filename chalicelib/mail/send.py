@@ -14,9 +14,11 @@ from chalicelib.accounts.models.account import Account, GrantState
 from chalicelib.accounts.models.connector import Connector
 from chalicelib.callers.models import Caller, Scope
 from chalicelib.callers.permissions import unknown_account
+from chalicelib.callers.rates import Rates
 from chalicelib.clock import SECOND, Clock
-from chalicelib.errors import Conflict, InvalidInput, NotFound
+from chalicelib.errors import Conflict, InvalidInput, NotFound, RateLimited
 from chalicelib.logs import logger
+from chalicelib.mail.allowed import require_allowed
 from chalicelib.mail.composing import request as requests
 from chalicelib.mail.composing.compose import compose
 from chalicelib.mail.composing.frozen import Frozen
@@ -40,6 +42,7 @@ class Send:
         *,
         mailbox: FindMailbox,
         require: Require,
+        rates: Rates,
         messages: Messages,
         blobs: Blobs,
         lane: Lane,
@@ -48,6 +51,7 @@ class Send:
     ) -> None:
         self._mailbox = mailbox
         self._require = require
+        self._rates = rates
         self._messages = messages
         self._blobs = blobs
         self._lane = lane
@@ -67,8 +71,9 @@ class Send:
         `request` is a SendRequest as JSON, as bytes or parsed; `idempotency_key` is the one of a header,
         if there was one; `request_id` leads through the log. The same caller, account, key and request again
         get the same id, so a caller that got no answer asks again. Raises InvalidInput and its like for the
-        request, NotFound for an account that the caller may not use, Conflict for one that was never
-        connected, Unavailable when the message may or may not have been stored: then too the same request
+        request, NotFound for an account that the caller may not use, Forbidden for addresses that it may not
+        name, Conflict for an account that was never connected, RateLimited for one message too many this
+        minute, Unavailable when the message may or may not have been stored: then too the same request
         can be sent again.
         """
         asked = requests.read(request)
@@ -79,10 +84,11 @@ class Send:
         )
         now = self._clock()
         composed = compose(asked, account, message_id, now=now, limits=self._limits(connector))
+        require_allowed(caller, composed.body, is_raw=asked.raw is not None)
         message = replace(
             self._message(message_id, account, caller, asked, composed, now), request_id=request_id
         )
-        stored = self._store(message, composed.body, keyed=key is not None)
+        stored = self._store_counted(caller, message, composed.body, keyed=key is not None)
         if stored is not None:
             self._check_same(stored, message)
         if stored is None or _may_be_due(stored):
@@ -137,6 +143,20 @@ class Send:
             blob=None if small else f"messages/{account.id}/{message_id}/{digest}",
             next_attempt_at=now,
         )
+
+    def _store_counted(self, caller: Caller, message: Message, body: bytes, *, keyed: bool) -> Message | None:
+        """As _store, within the caller's rate: one that is there already was counted when it was stored."""
+        try:
+            minute = self._rates.count(caller)
+        except RateLimited:
+            stored = self._messages.get(message.account, message.id) if keyed else None
+            if stored is None:
+                raise
+            return stored
+        stored = self._store(message, body, keyed=keyed)
+        if stored is not None:
+            self._rates.give_back(caller, minute)
+        return stored
 
     def _store(self, message: Message, body: bytes, *, keyed: bool) -> Message | None:
         """Writes the message; returns the one that has its id already, if any.

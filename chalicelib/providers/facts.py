@@ -95,7 +95,17 @@ class ProviderFacts:
 
     def resource_of(self, scope: str) -> str:
         """The resource that takes tokens with this scope."""
-        return GRAPH if self.graph and scope.startswith(f"{self.graph}/") else MAIL
+        return GRAPH if self.graph and scope.startswith(f"{self.graph_resource}/") else MAIL
+
+    @property
+    def graph_resource(self) -> str:
+        """By which name a token for Graph is asked for: its usual address, wherever `graph` says that it is.
+
+        A connector may ask with the address that it names itself.
+        """
+        asked = any(scope.startswith(f"{self.graph}/") for scope in self.required_scopes)
+        usual = self.protocol_scopes.get("graph", "").rpartition("/")[0]
+        return self.graph if asked else usual or self.graph
 
     @property
     def scopes_to_copy(self) -> str:
@@ -109,7 +119,7 @@ class ProviderFacts:
 
     def app_scope_of(self, resource: str) -> str:
         """The scope with which an application asks for a token of the resource."""
-        return f"{self.graph}/.default" if resource == GRAPH else self.app_scope
+        return f"{self.graph_resource}/.default" if resource == GRAPH else self.app_scope
 
     def allows(self, mode: AuthMode) -> bool:
         """Whether accounts can prove themselves so."""

@@ -97,7 +97,7 @@ MICROSOFT: tuple[tuple[tuple[int, ...], Meaning], ...] = (
         Meaning(
             RECONNECT,
             "Consent is missing.",
-            "Add SMTP.Send and offline_access in API permissions, or grant admin consent; sign in again.",
+            "Add the connector's scopes in API permissions, or grant admin consent; sign in again.",
         ),
     ),
     (

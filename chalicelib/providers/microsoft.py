@@ -149,7 +149,7 @@ class Microsoft:
         """Graph names its own scopes without their prefix at times."""
         scopes = listed(answer.get("scope"))
         if scopes is not None and resource == GRAPH:
-            scopes = [one if "/" in one else f"{self.facts.graph}/{one}" for one in scopes]
+            scopes = [one if "/" in one else f"{self.facts.graph_resource}/{one}" for one in scopes]
         return token_set(answer, now=self._now(), scopes=scopes, identity=identity)
 
     def _http(self, connector: Connector) -> _MsalHttp:

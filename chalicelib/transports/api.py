@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import http.client
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from chalicelib import https
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.mail.models import Phase
-from chalicelib.providers.http import retry_after
 from chalicelib.providers.replies import cleaned
-from chalicelib.transports.dialling import probed
+from chalicelib.transports.dialling import stepped
 from chalicelib.transports.refusals import Concern, Refused, Verdict
 
 if TYPE_CHECKING:
-    import ssl
-
+    from chalicelib.network import Trust
     from chalicelib.secret import Secret
-    from chalicelib.transports.dialling import Place
     from chalicelib.transports.smtp.probe import Step, Steps
 
 STEPS = ("connect", "auth", "permission")
-LIMIT = 65_536
-OK, UNAUTHORIZED, FORBIDDEN, TOO_MANY, SERVER_ERROR = 200, 401, 403, 429, 500
-DEFAULT_RETRY_AFTER = 60
+OK, UNAUTHORIZED, FORBIDDEN = https.OK, 401, 403
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where an API is (``https://graph.microsoft.com``), and how it is trusted and found."""
+
+    url: str
+    trust: Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Answer:
 
     status: int
     values: Mapping[str, Any] = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    retry_after: int | None
 
     @property
     def error(self) -> Mapping[str, Any]:
@@ -54,26 +58,32 @@ Judge = Callable[[Answer, "Steps"], None]
 
 
 def probe(
-    place: Place, path: str, token: Secret, judge: Judge, *, name: str, seconds: float
+    site: Site, path: str, token: Secret, judge: Judge, *, name: str, seconds: float
 ) -> tuple[list[Step], Refused | None]:
     """The steps of asking for the path, and why it did not succeed, or None; `name` begins the codes."""
+    until = time.monotonic() + seconds
 
-    def talk(connection: ssl.SSLSocket, steps: Steps) -> None:
-        steps.note("connect", connection.version() or "", ok=True)
-        answer = _asked(connection, place, path, token)
+    def talk(steps: Steps) -> None:
+        said = https.ask(
+            https.Question("GET", f"{site.url}{path}", {"Authorization": f"Bearer {token.reveal()}"}),
+            site.trust,
+            seconds=seconds,
+            connected=lambda version: steps.note("connect", version, ok=True),
+        )
+        answer = Answer(said.status, _object(said.text), said.retry_after)
         if answer.status == UNAUTHORIZED:
             message = "The API refused the access token."
             fix = "If it stays, check that the scope was granted, or connect the mailbox again."
             _refuse(Concern.TOKEN, DiagnosisClass.RECONNECT, f"{name}_401", message, fix, answer)
-        if answer.status == TOO_MANY or answer.status >= SERVER_ERROR:
-            limited = answer.status == TOO_MANY
+        if said.is_busy:
+            limited = said.is_limited
             message = "The API limits our requests." if limited else "The API has a failure of its own."
             class_ = DiagnosisClass.PAUSE if limited else DiagnosisClass.RETRY
             code = f"{name}_{answer.status}"
             _refuse(Concern.LANE, class_, code, message, "Nothing: try again later.", answer)
         judge(answer, steps)
 
-    return probed(place, STEPS, talk, broken=(http.client.HTTPException,), seconds=seconds)
+    return stepped(STEPS, talk, until=until)
 
 
 def refuse(class_: DiagnosisClass, code: str, message: str, fix: str, answer: Answer) -> None:
@@ -84,23 +94,14 @@ def refuse(class_: DiagnosisClass, code: str, message: str, fix: str, answer: An
 def _refuse(
     concern: Concern, class_: DiagnosisClass, code: str, message: str, fix: str, answer: Answer
 ) -> None:
-    wait = retry_after(answer.headers.get("Retry-After"))
-    if answer.status == TOO_MANY and wait is None:
-        wait = DEFAULT_RETRY_AFTER
-    found = Diagnosis(class_, code, message, fix, text=answer.text, retry_after=wait)
+    found = Diagnosis(class_, code, message, fix, text=answer.text, retry_after=answer.retry_after)
     raise Refused(Verdict(concern, found), Phase.AUTH)
 
 
-def _asked(connection: ssl.SSLSocket, place: Place, path: str, token: Secret) -> Answer:
-    client = http.client.HTTPSConnection(place.host, place.port)
-    client.sock = connection
-    headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
-    client.request("GET", path, headers=headers)
-    with client.getresponse() as response:
-        body = response.read(LIMIT)
+def _object(text: str) -> Mapping[str, Any]:
+    """The JSON object that the text is; an empty one where it is something else."""
     try:
-        values = json.loads(body)
+        values = json.loads(text)
     except (ValueError, RecursionError):
         values = {}
-    shown = values if isinstance(values, dict) else {}
-    return Answer(response.status, shown, dict(response.headers.items()))
+    return values if isinstance(values, dict) else {}

@@ -1,4 +1,4 @@
-"""A TLS connection to a checked address, for servers that are signed in to and then left; bounded in time."""
+"""Servers that are signed in to and then left: what was seen, step by step, bounded in time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import InvalidInput, Unavailable
 from chalicelib.mail.models import Phase
+from chalicelib.network import dial, left
 from chalicelib.transports.refusals import Concern, Refused, Verdict
 from chalicelib.transports.smtp.probe import Step, Steps
 from chalicelib.transports.smtp.session import INTERRUPTIONS, Resolve
@@ -40,15 +41,33 @@ Talk = Callable[[ssl.SSLSocket, Steps], None]
 def probed(
     place: Place, names: tuple[str, ...], talk: Talk, *, broken: tuple[type[Exception], ...], seconds: float
 ) -> tuple[list[Step], Refused | None]:
-    """The steps of a talk, and why it did not succeed, or None. Ends after `seconds` at the latest.
+    """As `stepped`, on a connection to that place. Ends after `seconds` at the latest.
 
-    `names` are the steps that are waited for; the one that fails is the first that was not noted.
     `broken` is what the protocol's library raises when it cannot read an answer.
     """
-    steps, until = Steps(), time.monotonic() + seconds
-    try:
+    until = time.monotonic() + seconds
+
+    def connected(steps: Steps) -> None:
         with _connected(place, until) as connection:
             talk(connection, steps)
+
+    return stepped(names, connected, broken=broken, until=until)
+
+
+def stepped(
+    names: tuple[str, ...],
+    talk: Callable[[Steps], None],
+    *,
+    broken: tuple[type[Exception], ...] = (),
+    until: float,
+) -> tuple[list[Step], Refused | None]:
+    """The steps of a talk that ends by `until`, and why it did not succeed, or None.
+
+    `names` are the steps that are waited for; the one that fails is the first that was not noted.
+    """
+    steps = Steps()
+    try:
+        talk(steps)
     except Refused as refused:
         found = refused
     except (*BROKEN, *broken) as error:
@@ -70,7 +89,7 @@ def said(text: object) -> str:
 @contextmanager
 def _connected(place: Place, until: float) -> Iterator[ssl.SSLSocket]:
     """A connection that is cut when the time is over, wherever it stands: a server may trickle for ever."""
-    with _dialled(place, until) as plain:
+    with dial(place.resolve(place.host, place.port), place.port, lambda: left(until)) as plain:
         second = plain.dup()
         watchdog = threading.Timer(max(until - time.monotonic(), 0), _cut, [second])
         watchdog.daemon = True
@@ -81,22 +100,6 @@ def _connected(place: Place, until: float) -> Iterator[ssl.SSLSocket]:
         finally:
             watchdog.cancel()
             second.close()
-
-
-def _dialled(place: Place, until: float) -> socket.socket:
-    failure: OSError = OSError(f"{place.host} has no address")
-    for address in place.resolve(place.host, place.port):
-        left = until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("there is no time left")
-        try:
-            connection = socket.create_connection((address, place.port), left)
-        except OSError as error:
-            failure = error
-        else:
-            connection.settimeout(left)
-            return connection
-    raise failure
 
 
 def _cut(connection: socket.socket) -> None:

@@ -12,7 +12,7 @@ from chalicelib.transports.refusals import Concern, Refused, Verdict
 
 if TYPE_CHECKING:
     from chalicelib.secret import Secret
-    from chalicelib.transports.dialling import Place
+    from chalicelib.transports.api import Site
     from chalicelib.transports.smtp.probe import Step, Steps
 
 PATH = "/gmail/v1/users/me/profile"
@@ -20,7 +20,7 @@ MAY_NOT_READ = "insufficientPermissions"
 """A token that may only send is taken, and may not read the profile."""
 
 
-def probe(place: Place, address: str, token: Secret, seconds: float) -> tuple[list[Step], Refused | None]:
+def probe(site: Site, address: str, token: Secret, seconds: float) -> tuple[list[Step], Refused | None]:
     """The steps, and why it did not succeed, or None. Ends after `seconds` at the latest."""
 
     def judge(answer: api.Answer, steps: Steps) -> None:
@@ -35,7 +35,7 @@ def probe(place: Place, address: str, token: Secret, seconds: float) -> tuple[li
             concern = Concern.LANE if found.class_ is DiagnosisClass.RETRY else Concern.ACCOUNT
             raise Refused(Verdict(concern, found), Phase.AUTH)
 
-    return api.probe(place, PATH, token, judge, name="gmail", seconds=seconds)
+    return api.probe(site, PATH, token, judge, name="gmail", seconds=seconds)
 
 
 def _check_mailbox(answer: api.Answer, address: str, steps: Steps) -> None:

@@ -11,7 +11,7 @@ from chalicelib.transports import api
 
 if TYPE_CHECKING:
     from chalicelib.secret import Secret
-    from chalicelib.transports.dialling import Place
+    from chalicelib.transports.api import Site
     from chalicelib.transports.refusals import Refused
     from chalicelib.transports.smtp.probe import Step, Steps
 
@@ -20,7 +20,7 @@ TAKEN = frozenset({api.OK, api.FORBIDDEN})
 """403 says that the token is taken, though it may not read a profile; it need not."""
 
 
-def probe(place: Place, address: str, token: Secret, seconds: float) -> tuple[list[Step], Refused | None]:
+def probe(site: Site, address: str, token: Secret, seconds: float) -> tuple[list[Step], Refused | None]:
     """The steps, and why it did not succeed, or None. Ends after `seconds` at the latest."""
 
     def judge(answer: api.Answer, steps: Steps) -> None:
@@ -42,7 +42,7 @@ def probe(place: Place, address: str, token: Secret, seconds: float) -> tuple[li
         steps.note("permission", shown, ok=True)
 
     path = f"/v1.0/users/{quote(address, safe='@')}?$select=id"
-    return api.probe(place, path, token, judge, name="graph", seconds=seconds)
+    return api.probe(site, path, token, judge, name="graph", seconds=seconds)
 
 
 def _permissions(token: Secret) -> set[str] | None:

@@ -19,6 +19,7 @@ from chalicelib.errors import (
     MailgrantError,
     MethodNotAllowed,
     NotFound,
+    RateLimited,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
@@ -68,6 +69,8 @@ def refusal_headers(error: MailgrantError) -> dict[str, Any]:
         return {"WWW-Authenticate": 'Bearer realm="mailgrant"'}
     if isinstance(error, Unavailable):
         return {"Retry-After": str(RETRY_AFTER)}
+    if isinstance(error, RateLimited):
+        return {"Retry-After": str(error.retry_after)}
     if isinstance(error, Diagnosed) and error.diagnosis.retry_after is not None:
         return {"Retry-After": str(error.diagnosis.retry_after)}
     return {}

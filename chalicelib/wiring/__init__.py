@@ -97,6 +97,7 @@ class Gateway(MailServices):
             self.verifying,
             self.doctor,
             self.providers.discover,
+            self.rewrapping.rewrap,
         )
 
     @cached_property

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chalicelib.accounts.connecting.connect import Connect
     from chalicelib.accounts.connecting.consent import Consents
     from chalicelib.accounts.connecting.direct import Direct
+    from chalicelib.accounts.connecting.limits import Limits
     from chalicelib.accounts.connecting.visits import Visits
     from chalicelib.accounts.doctor.doctor import Doctor
     from chalicelib.accounts.doctor.verifying import Verifying
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from chalicelib.accounts.tokens.access import AccessTokens
     from chalicelib.accounts.tokens.care import Tokens
     from chalicelib.accounts.tokens.keeping import Keeper
+    from chalicelib.accounts.tokens.rewrapping import Rewrapping
     from chalicelib.accounts.tokens.telling import Telling
     from chalicelib.providers import Providers
     from chalicelib.secret import Secret
@@ -50,15 +52,25 @@ class AccountServices(Shared):
         from chalicelib.accounts.connecting.connect import Connect
         from chalicelib.accounts.connecting.sign_ins import SignIns
 
-        sign_ins = SignIns(self.authorizations_table, self.grants_vault, self.public_url, self.clock)
+        kept = (self.authorizations_table, self.limits, self.grants_vault)
+        sign_ins = SignIns(*kept, self.public_url, self.clock)
         return Connect(self._stores, self.providers, self.secrets, sign_ins, self._consents, self.clock)
 
     @cached_property
     def direct(self) -> Direct:
         """Connecting without a browser."""
         from chalicelib.accounts.connecting.direct import Direct
+        from chalicelib.wiring.probes import probes
 
-        return Direct(self._stores, self.providers, self.secrets, self._consents, self._probe, self.clock)
+        asked = (self._consents, probes(self, self._probe))
+        return Direct(self._stores, self.providers, self.secrets, *asked, self.clock)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """How many sign-ins may begin."""
+        from chalicelib.accounts.connecting.limits import Limits
+
+        return Limits(self.authorizations_table, self.clock)
 
     @cached_property
     def visits(self) -> Visits:
@@ -125,8 +137,8 @@ class AccountServices(Shared):
         """The end of consents."""
         from chalicelib.accounts.admin.disconnecting import Disconnecting
 
-        lanes = (self._hold_disconnected, self._open_lane)
-        return Disconnecting(self._stores, self.providers, self.secrets, self.keeper, lanes, self.clock)
+        hold = self._hold_disconnected
+        return Disconnecting(self._stores, self.providers, self.secrets, self.keeper, hold, self.clock)
 
     @cached_property
     def verifying(self) -> Verifying:
@@ -184,6 +196,14 @@ class AccountServices(Shared):
         )
 
     @cached_property
+    def rewrapping(self) -> Rewrapping:
+        """Wraps data keys anew."""
+        from chalicelib.accounts.tokens.rewrapping import Rewrapping
+
+        tables = (self.grants_table, self.access_tokens_table)
+        return Rewrapping(*tables, self.grants_vault, self.access_tokens_vault, self.clock)
+
+    @cached_property
     def _consents(self) -> Consents:
         from chalicelib.accounts.connecting.consent import Consents
 
@@ -195,7 +215,11 @@ class AccountServices(Shared):
         from chalicelib.accounts.stores import Stores
 
         return Stores(
-            self.accounts_table, self.connectors_table, self.authorizations_table, self.grants_table
+            self.accounts_table,
+            self.connectors_table,
+            self.authorizations_table,
+            self.grants_table,
+            self.mailbox_tables,
         )
 
     def _mailboxes(self, memory: int) -> Mailboxes:

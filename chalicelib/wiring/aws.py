@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from chalicelib.aws.tables.connectors import ConnectorsTable
     from chalicelib.aws.tables.grants import GrantsTable
     from chalicelib.aws.tables.lanes import LanesTable
+    from chalicelib.aws.tables.mailboxes import MailboxTables
     from chalicelib.aws.tables.messages import MessagesTable
+    from chalicelib.aws.tables.rates import RatesTable
     from chalicelib.aws.tables.schedules import SchedulesTable
     from chalicelib.aws.vault import Vault
     from chalicelib.aws.wakeups import WakeupQueue
@@ -68,6 +70,13 @@ class Aws:
         return CallersTable(self.clients.dynamodb, self.settings.table("callers"))
 
     @cached_property
+    def rates_table(self) -> RatesTable:
+        """The table of rates."""
+        from chalicelib.aws.tables.rates import RatesTable
+
+        return RatesTable(self.clients.dynamodb, self.settings.table("rates"))
+
+    @cached_property
     def authorizations_table(self) -> AuthorizationsTable:
         """The table of authorizations and connect links."""
         from chalicelib.aws.tables.authorizations import AuthorizationsTable
@@ -86,6 +95,14 @@ class Aws:
             self.accounts_table,
             self.authorizations_table,
         )
+
+    @cached_property
+    def mailbox_tables(self) -> MailboxTables:
+        """The tables of grants, accounts and connectors, read together."""
+        from chalicelib.aws.tables.mailboxes import MailboxTables
+
+        names = {noun: self.settings.table(noun) for noun in ("grants", "accounts", "connectors")}
+        return MailboxTables(self.clients.dynamodb, **names)
 
     @cached_property
     def access_tokens_table(self) -> AccessTokensTable:

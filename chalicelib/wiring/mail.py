@@ -34,6 +34,7 @@ class MailServices(AccountServices):
         return Send(
             mailbox=self._mailboxes(MEMORY).find,
             require=require,
+            rates=self.rates,
             messages=self.messages_table,
             blobs=self.blobs,
             lane=self.lane,

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from chalicelib.transports.refusals import Refused
 from chalicelib.transports.smtp.probe import Step
 
 if TYPE_CHECKING:
-    from chalicelib.accounts.doctor.verifying import Probe
     from chalicelib.accounts.models.account import Account
     from chalicelib.accounts.models.connector import Connector
+    from chalicelib.accounts.trying import Probe
     from chalicelib.providers.facts import ProviderFacts
     from chalicelib.secret import Secret
+    from chalicelib.transports.api import Site
     from chalicelib.transports.dialling import Place
     from chalicelib.transports.smtp.sasl import Login
     from chalicelib.wiring.shared import Shared
 
 Probed = tuple[list[Step], Refused | None]
-HTTPS = 443
 
 
 def probes(shared: Shared, smtp: Probe) -> dict[str, Probe]:
@@ -43,21 +42,22 @@ def probes(shared: Shared, smtp: Probe) -> dict[str, Probe]:
         from chalicelib.transports.graph import probe
 
         facts = shared.catalogue.of(connector)
-        return probe(_place_of(shared, facts, facts.graph), account.address, secret, seconds)
+        return probe(_site(shared, facts, facts.graph), account.address, secret, seconds)
 
     def gmail(account: Account, connector: Connector, secret: Secret, seconds: float) -> Probed:
         from chalicelib.transports.gmail import probe
 
         facts = shared.catalogue.of(connector)
-        return probe(_place_of(shared, facts, facts.gmail), account.address, secret, seconds)
+        # A profile names the person's own address, also where the mailbox is one of their aliases.
+        return probe(_site(shared, facts, facts.gmail), account.owner_address, secret, seconds)
 
     return {"smtp": smtp, "imap": imap, "pop": pop, "graph": graph, "gmail": gmail}
 
 
-def _place_of(shared: Shared, facts: ProviderFacts, url: str) -> Place:
-    """Where the API of that address is."""
-    parts = urlsplit(url)
-    return _place(shared, facts, parts.hostname or "", parts.port or HTTPS)
+def _site(shared: Shared, facts: ProviderFacts, url: str) -> Site:
+    from chalicelib.transports.api import Site
+
+    return Site(url, shared.trust_of(facts))
 
 
 def _place(shared: Shared, facts: ProviderFacts, host: str, port: int) -> Place:

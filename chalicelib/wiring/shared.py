@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
     from chalicelib.accounts.models.account import Account
     from chalicelib.accounts.models.connector import Connector
+    from chalicelib.callers.rates import Rates
     from chalicelib.callers.registry import Callers
     from chalicelib.mail.lane import Lane
+    from chalicelib.network import Trust
     from chalicelib.providers.catalogue import Catalogue
     from chalicelib.providers.facts import ProviderFacts
     from chalicelib.transports.smtp.session import SmtpSession
@@ -28,6 +30,13 @@ class Shared(Aws):
         from chalicelib.callers.registry import Callers
 
         return Callers(self.callers_table, self.clock)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """How many messages callers hand in."""
+        from chalicelib.callers.rates import Rates
+
+        return Rates(self.rates_table, self.clock)
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -50,12 +59,17 @@ class Shared(Aws):
 
         return tls_context(self.settings.extra_ca)
 
+    def trust_of(self, facts: ProviderFacts) -> Trust:
+        """How the servers of a provider are trusted and found."""
+        from chalicelib.network import Trust
+
+        return Trust(self.settings.extra_ca, self.resolve).also(facts.extra_ca)
+
     def tls_of(self, facts: ProviderFacts) -> ssl.SSLContext:
         """How the mail servers of a provider are trusted."""
-        from chalicelib.network import Trust, tls_context
+        from chalicelib.network import tls_context
 
-        trust = Trust(self.settings.extra_ca).also(facts.extra_ca)
-        return tls_context(trust.extra_ca) if facts.extra_ca else self.tls
+        return tls_context(self.trust_of(facts).extra_ca) if facts.extra_ca else self.tls
 
     def resolve(self, host: str, port: int) -> list[str]:
         """The addresses of a host that may be connected to."""

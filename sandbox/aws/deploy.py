@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FRONT_DOMAIN: Final = "127.0.0.1"
 _SIGN: Final = "sts:GetWebIdentityToken"
 _API_STAGE: Final = "api"
-_TABLES_WITH_TTL: Final = ("authorizations", "messages")
+_TABLES_WITH_TTL: Final = ("authorizations", "messages", "rates")
 
 
 def deploy(
@@ -62,8 +62,9 @@ def stop_schedules(session: EmulatorSession) -> None:
 def _enable_ttl(session: EmulatorSession, stage: str) -> None:
     """Enable the tables' TTL: the emulator does nothing with a template's TimeToLiveSpecification."""
     dynamodb = session.client("dynamodb")
-    for name in _TABLES_WITH_TTL:
-        table = f"mailgrant-{stage}-{name}"
+    # What was deployed may be an earlier version, which had fewer tables.
+    there = dynamodb.list_tables()["TableNames"]
+    for table in {f"mailgrant-{stage}-{name}" for name in _TABLES_WITH_TTL}.intersection(there):
         described = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
         if described["TimeToLiveStatus"] == "DISABLED":
             dynamodb.update_time_to_live(

@@ -9,6 +9,7 @@ What was found out about version 1.5.33, and what follows from it here:
   unless IOT_MTLS_ENABLED=0.
 - It takes any request whose Host is a registered custom domain for that domain's API. The front's domain is
   127.0.0.1, so the emulator's own endpoint is always spelled `localhost`.
+- KMS has no ReEncrypt: `sandbox.aws.reencrypting` starts it with that.
 - Queue URLs are built from MINISTACK_HOST and GATEWAY_PORT.
 - State is written only by a clean stop, so it is not kept: every start begins empty.
 """
@@ -71,7 +72,7 @@ class Emulator:
         temporary.mkdir(mode=0o700, parents=True)
         self._child = Child(
             "ministack",
-            [str(self.python), "-m", "ministack"],
+            [str(self.python), "-P", str(Path(__file__).with_name("reencrypting.py"))],
             self._environment(),
             self.log_path,
             self.directory,

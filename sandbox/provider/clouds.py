@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """A national cloud with a login host of its own, which is a path here. ``graphs`` has its usual first."""
+    """A national cloud with a login host of its own, which is a path here.
+
+    ``graphs`` are the paths of Graph's hosts by what they are called in scopes, the usual one first.
+    """
 
     name: str
     path: str
     outlooks: tuple[str, ...]
-    graphs: tuple[str, ...]
+    graphs: Mapping[str, str]
+
+    @property
+    def graph(self) -> str:
+        """What Graph is called where a scope does not say it."""
+        return next(iter(self.graphs))
 
 
 CLOUDS = (
@@ -20,13 +32,13 @@ CLOUDS = (
         "global",
         "",
         ("https://outlook.office.com", "https://outlook.office365.com"),
-        ("https://graph.microsoft.com",),
+        {"https://graph.microsoft.com": ""},
     ),
     Cloud(
         "us",
         "/us",
         ("https://outlook.office365.us", "https://outlook-dod.office365.us"),
-        ("https://graph.microsoft.us", "https://dod-graph.microsoft.us"),
+        {"https://graph.microsoft.us": "/us", "https://dod-graph.microsoft.us": "/dod"},
     ),
-    Cloud("cn", "/cn", ("https://partner.outlook.cn",), ("https://microsoftgraph.chinacloudapi.cn",)),
+    Cloud("cn", "/cn", ("https://partner.outlook.cn",), {"https://microsoftgraph.chinacloudapi.cn": "/cn"}),
 )

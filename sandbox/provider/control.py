@@ -206,7 +206,7 @@ class Control:
         token = self._store.access_token(value)
         if token is None:
             return _unusable("unknown")
-        reason = self._inactive(token)
+        reason = self._store.why_inactive(token)
         client = self._store.client(token.client_id)
         if reason or client is None:
             return _unusable(reason or "client unknown")
@@ -246,12 +246,7 @@ class Control:
 
     def _describe(self, token: AccessToken | RefreshToken) -> Json:
         kind = "access" if isinstance(token, AccessToken) else "refresh"
-        return {"kind": kind, "inactive": self._inactive(token)} | _public(token)
-
-    def _inactive(self, token: AccessToken | RefreshToken) -> str:
-        if self._store.has_ended(token):
-            return "revoked"
-        return "expired" if token.expires_at <= self._store.clock() else ""
+        return {"kind": kind, "inactive": self._store.why_inactive(token)} | _public(token)
 
 
 def _read(request: Request, kind: type[T]) -> T:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from authlib.oauth2.rfc6749 import OAuth2Error
 
     from sandbox.provider.assertions import Assertion
-    from sandbox.provider.models import Client, Grant, User
+    from sandbox.provider.models import AccessToken, Client, Grant, User
 
 Json = dict[str, object]
 IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
@@ -24,12 +24,16 @@ IDENTITY_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
 @dataclass(frozen=True)
 class ErrorAnswer:
-    """An error in the provider's words: HTTP status, JSON body, and its two parts that a redirect carries."""
+    """An error in the provider's words: HTTP status, JSON body, and its two parts that a redirect carries.
+
+    ``challenge`` is the header ``WWW-Authenticate``, where there is one.
+    """
 
     status: int
     error: str
     description: str
     body: Json
+    challenge: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,8 +169,8 @@ class Dialect(abc.ABC):
         """Return a fresh authorization code of the provider's shape and size."""
 
     @abc.abstractmethod
-    def new_access_token(self) -> str:
-        """Return a fresh access token of the provider's shape and size."""
+    def new_access_token(self, token: AccessToken) -> str:
+        """Return the text of a fresh access token, of the provider's shape and size."""
 
     @abc.abstractmethod
     def new_refresh_token(self) -> str:

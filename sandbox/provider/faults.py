@@ -9,14 +9,24 @@ from typing import Literal
 import msgspec
 
 Endpoint = Literal[
-    "authorize", "token", "jwks", "discovery", "revoke", "userinfo", "introspect", "introspect_password"
+    "authorize",
+    "token",
+    "jwks",
+    "discovery",
+    "revoke",
+    "userinfo",
+    "introspect",
+    "introspect_password",
+    "graph",
+    "gmail",
 ]
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What goes wrong at an endpoint, how often and for whom.
 
-    ``error`` is answered in the provider's words (``AADSTS50196``, ``invalid_grant``); ``status`` and
+    ``error`` is answered in the provider's words (``AADSTS50196``, ``invalid_grant``; those of the mail APIs
+    are ``TooManyRequests`` of Graph and ``accessNotConfigured`` of Gmail's, for instance); ``status`` and
     ``body`` (text, or an object that is sent as JSON) replace parts of it, or stand alone. ``delay``
     seconds pass before anything else. ``retry_after`` becomes the header. ``drop`` closes the
     connection without an answer, before the request is carried out or after. ``omit`` removes fields

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandbox.provider.assertions import Assertion
-    from sandbox.provider.models import Client, Grant, ServiceAccount, User
+    from sandbox.provider.models import AccessToken, Client, Grant, ServiceAccount, User
 
 ASSERTION_AUDIENCE = "https://oauth2.googleapis.com/token"
 """What google-auth writes into each assertion, whatever the endpoint."""
@@ -245,7 +245,7 @@ class Google(Dialect):
         """The slash must survive the callback's query."""
         return "4/0A" + random_text(70)
 
-    def new_access_token(self) -> str:
+    def new_access_token(self, token: AccessToken) -> str:
         """Some 220 characters."""
         return "ya29.a0" + random_text(215)
 

@@ -10,40 +10,23 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sandbox.provider import permissions
 from sandbox.provider.applications import check_certificate, check_federation
 from sandbox.provider.clouds import CLOUDS, Cloud
 from sandbox.provider.dialect import IDENTITY_SCOPES, Dialect, ErrorAnswer, Json, ScopeRow, random_text
 from sandbox.provider.microsoft_errors import ERRORS, NAMED
 from sandbox.provider.refusals import Reason, Refusal
+from sandbox.provider.work_tokens import work_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from sandbox.provider.assertions import Assertion
-    from sandbox.provider.models import Client, Grant, User
+    from sandbox.provider.models import AccessToken, Client, Grant, User
 
 CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 SHARED_TENANTS = ("common", "organizations", "consumers")
 CONSENT_NUMBER = 65001
-MAIL_PERMISSIONS = (
-    "SMTP.Send",
-    "IMAP.AccessAsUser.All",
-    "POP.AccessAsUser.All",
-    "Mail.Send",
-    "Mail.ReadWrite",
-)
-GRAPH_PERMISSIONS = (*MAIL_PERMISSIONS, "Mail.Send.Shared", "User.Read")
-_TEXTS = {
-    "openid": "Sign you in",
-    "profile": "View your basic profile",
-    "email": "View your email address",
-    "offline_access": "Maintain access to data you have given it access to",
-    "SMTP.Send": "Send emails from your mailbox using SMTP",
-    "IMAP.AccessAsUser.All": "Read and write your mailbox using IMAP",
-    "POP.AccessAsUser.All": "Read your mailbox using POP",
-    "Mail.Send": "Send mail as you",
-    "User.Read": "Sign you in and read your profile",
-}
 
 
 class Microsoft(Dialect):
@@ -53,13 +36,13 @@ class Microsoft(Dialect):
     title = "Microsoft"
     auth_methods = ("private_key_jwt", "client_secret_post", "client_secret_basic")
     redirects_errors = True
-    scope_texts = _TEXTS
+    scope_texts = permissions.TEXTS
 
     def __init__(self, base_url: str, users: Callable[[], Iterable[User]], cloud: Cloud = CLOUDS[0]) -> None:
         super().__init__(base_url + cloud.path, users)
         self.cloud = cloud
-        self._permissions = dict.fromkeys(cloud.outlooks, frozenset(MAIL_PERMISSIONS))
-        self._permissions |= dict.fromkeys(cloud.graphs, frozenset(GRAPH_PERMISSIONS))
+        self._permissions = dict.fromkeys(cloud.outlooks, permissions.OF_MAIL)
+        self._permissions |= dict.fromkeys(cloud.graphs, permissions.OF_GRAPH)
 
     def explain(self, reason: Reason, details: Mapping[str, str], correlation_id: str) -> ErrorAnswer:
         """Answer in the form of the real token service, with its trace and correlation ids."""
@@ -164,14 +147,13 @@ class Microsoft(Dialect):
             if scope not in granted:
                 raise Refusal(Reason.SCOPE_NOT_CONSENTED, scope=scope)
         granted_resources = [_resource(scope) for scope in granted if scope not in IDENTITY_SCOPES]
-        resource = next(iter(resources or granted_resources), self.cloud.graphs[0])
+        resource = next(iter(resources or granted_resources), self.cloud.graph)
         return tuple(scope for scope in granted if self._belongs(scope, resource))
 
     def audience(self, scopes: tuple[str, ...], client: Client) -> str:
         """The resource is the audience."""
-        return next(
-            (_resource(scope) for scope in scopes if scope not in IDENTITY_SCOPES), self.cloud.graphs[0]
-        )
+        resources = (_resource(scope) for scope in scopes if scope not in IDENTITY_SCOPES)
+        return next(resources, self.cloud.graph)
 
     def is_offline(self, params: Mapping[str, str], scopes: tuple[str, ...], *, consent_shown: bool) -> bool:
         """A refresh token comes with ``offline_access`` and only with it."""
@@ -241,13 +223,14 @@ class Microsoft(Dialect):
     def consent_rows(self, scopes: Iterable[str]) -> list[ScopeRow]:
         """The texts go by the permission, whatever its resource."""
         return [
-            ScopeRow(scope, _TEXTS.get(scope.rpartition("/")[2], scope), optional=False) for scope in scopes
+            ScopeRow(scope, self.scope_texts.get(scope.rpartition("/")[2], scope), optional=False)
+            for scope in scopes
         ]
 
     def _full_scope(self, scope: str) -> str:
         if scope in IDENTITY_SCOPES:
             return scope
-        full = scope if scope.startswith("https://") else f"{self.cloud.graphs[0]}/{scope}"
+        full = scope if scope.startswith("https://") else f"{self.cloud.graph}/{scope}"
         if full.rpartition("/")[2] not in self._permissions.get(_resource(full), ()):
             raise Refusal(Reason.SCOPE_UNKNOWN, scope=scope)
         return full
@@ -262,9 +245,17 @@ class Microsoft(Dialect):
         """About 800 characters, as the real ones."""
         return "1.AX" + random_text(800)
 
-    def new_access_token(self) -> str:
-        """Some 2,000 characters: longer than an SMTP command line and than Postfix's line limit."""
-        return "EwB" + random_text(2000)
+    def new_access_token(self, token: AccessToken) -> str:
+        """For Graph one that can be read, but for personal accounts; else some 2,000 characters.
+
+        That is longer than an SMTP command line and than Postfix's line limit.
+        """
+        opaque_text = "EwB" + random_text(2000)
+        if token.audience not in self.cloud.graphs:
+            return opaque_text
+        user = next((user for user in self.users() if user.address == token.user), None)
+        tenant = user_tenant(user) if user else tenant_id(token.tenant)
+        return opaque_text if tenant == CONSUMER_TENANT else work_token(token, tenant, user)
 
     def new_refresh_token(self) -> str:
         """Some 1,100 characters."""

@@ -193,7 +193,10 @@ class RefreshToken:
 
 @dataclass(frozen=True)
 class AccessToken:
-    """An access token for one resource (``audience``); that of an application has ``roles`` and no user."""
+    """An access token for one resource (``audience``); that of an application has ``roles`` and no user.
+
+    ``tenant`` is that of the endpoint at which it was asked for, empty where there are none.
+    """
 
     value: str = field(repr=False)
     serial: int
@@ -205,6 +208,7 @@ class AccessToken:
     issued_at: float
     expires_at: float
     roles: tuple[str, ...] = ()
+    tenant: str = ""
 
 
 @dataclass(frozen=True)

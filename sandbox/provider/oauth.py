@@ -7,6 +7,7 @@ One ``OAuthServer`` per dialect; the grants that it offers are in ``grants``.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from authlib.common.urls import add_params_to_uri
@@ -75,14 +76,16 @@ class OAuthServer(AuthorizationServer):
         scopes = tuple(token["scope"].split())
         request.issued_access = self.store.next_serial()
         access_token = AccessToken(
-            value=token["access_token"],
+            value="",
             serial=request.issued_access,
             audience=self.dialect.audience(scopes, cast("Client", request.client)),
             scopes=scopes,
             roles=() if request.parent.user else cast("Client", request.client).roles,
+            tenant=request.tenant,
             **self._validity(request.parent, token["expires_in"]),
         )
-        self.store.add_access_token(access_token)
+        token["access_token"] = self.dialect.new_access_token(access_token)
+        self.store.add_access_token(replace(access_token, value=token["access_token"]))
 
     def _keep_refresh_token(self, token: Token, request: ProviderRequest) -> None:
         request.issued_refresh = self.store.next_serial()
@@ -138,7 +141,6 @@ class OAuthServer(AuthorizationServer):
             "token_type": "Bearer",
             "scope": scope or "",
             "expires_in": expires_in or self.store.lifetimes.access,
-            "access_token": self.dialect.new_access_token(),
         }
         if include_refresh_token:
             token["refresh_token"] = self.dialect.new_refresh_token()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from sandbox.provider.assertions import Assertion
-    from sandbox.provider.models import Client, Grant, User
+    from sandbox.provider.models import AccessToken, Client, Grant, User
 
 PATH = "/openid"
 SMTP, IMAP, POP = "mail:smtp", "mail:imap", "mail:pop"
@@ -181,7 +181,7 @@ class OpenId(Dialect):
         """Some 40 characters."""
         return random_text(40)
 
-    def new_access_token(self) -> str:
+    def new_access_token(self, token: AccessToken) -> str:
         """Some 60 characters."""
         return "at." + random_text(60)
 

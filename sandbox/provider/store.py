@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sandbox.provider.models import (
     AccessToken,
@@ -237,6 +237,12 @@ class Store:
         with self._lock:
             grant_ended = isinstance(token, RefreshToken) and token.grant_id in self._ended
             return grant_ended or token.value in self._ended
+
+    def why_inactive(self, token: AccessToken | RefreshToken) -> Literal["revoked", "expired", ""]:
+        """Return ``revoked`` or ``expired``, or nothing for a token that lives."""
+        if self.has_ended(token):
+            return "revoked"
+        return "expired" if token.expires_at <= self.clock() else ""
 
     def grant_has_ended(self, grant_id: str) -> bool:
         """Say whether the grant was revoked."""

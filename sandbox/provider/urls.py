@@ -1,6 +1,7 @@
 """The addresses of the provider.
 
-Endpoint names are ``<area>.<endpoint>``: the area is a dialect that is played, ``pages`` or ``control``.
+Endpoint names are ``<area>.<endpoint>``: the area is a dialect that is played, a mail API, ``pages`` or
+``control``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ URLS = Map(
     [
         *_microsoft("microsoft"),
         *(Submount(cloud.path, _microsoft(f"microsoft{cloud.path}")) for cloud in CLOUDS if cloud.path),
+        *(
+            Rule(f"{path}/v1.0/users/<mailbox>", endpoint=f"graph{path}.user", methods=["GET"])
+            for cloud in CLOUDS
+            for path in cloud.graphs.values()
+        ),
+        Rule("/gmail/v1/users/<mailbox>/profile", endpoint="gmail.profile", methods=["GET"]),
         Rule("/o/oauth2/v2/auth", endpoint="google.authorize", methods=["GET"]),
         Rule("/token", endpoint="google.token", methods=["POST"]),
         Rule("/revoke", endpoint="google.revoke", methods=["POST"]),

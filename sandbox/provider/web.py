@@ -11,12 +11,14 @@ from joserfc.jwk import KeySet, RSAKey
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
-from sandbox.provider.answers import as_json, error_page, fault_answer, outcome, without
+from sandbox.provider.answers import Speaker, as_json, error_page, fault_answer, outcome, refused, without
 from sandbox.provider.assertions import Assertion
 from sandbox.provider.clouds import CLOUDS
 from sandbox.provider.control import Control
 from sandbox.provider.faults import Fault, FaultBook, RequestFacts
+from sandbox.provider.gmail import Gmail
 from sandbox.provider.google import Google
+from sandbox.provider.graph import Graph
 from sandbox.provider.interactions import Interactions
 from sandbox.provider.microsoft import Microsoft
 from sandbox.provider.models import TokenRequest
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from sandbox.provider.dialect import Dialect, Json
+    from sandbox.provider.mail_api import MailApi
     from sandbox.provider.store import Store
 
 View = Callable[[], Response]
@@ -60,6 +63,12 @@ class Application:
         }
         self._servers["google"] = OAuthServer(Google(base_url, store.users), store, key, ServiceAccountGrant)
         self._servers["openid"] = OAuthServer(OpenId(base_url, store.users), store, key)
+        self._apis: dict[str, MailApi] = {
+            f"graph{path}": Graph(resource, store)
+            for cloud in CLOUDS
+            for resource, path in cloud.graphs.items()
+        }
+        self._apis["gmail"] = Gmail(store)
         self._interactions = Interactions(store)
         self._control = Control(store, faults)
 
@@ -77,6 +86,8 @@ class Application:
                 return self._control_call(name, request)
             if area == "pages":
                 return self._page(name, request, **values)
+            if area in self._apis:
+                return self._api_call(self._apis[area], request, **values)
             return self._provider_call(self._servers[area], name, request, **values)
         except HTTPException as error:
             return as_json({"error": error.name, "error_description": error.description}, error.code or 500)
@@ -95,6 +106,16 @@ class Application:
     def _page(self, name: str, request: Request, interaction_id: str) -> Response:
         views = {"sign_in": self._interactions.sign_in, "consent": self._interactions.consent}
         return views[name](request, interaction_id)
+
+    def _api_call(self, api: MailApi, request: Request, mailbox: str) -> Response:
+        token = api.token_of(request)
+        facts = RequestFacts(
+            endpoint=api.name,
+            provider=api.provider,
+            client_id=token.client_id if token else "",
+            user=token.user if token and token.user else mailbox,
+        )
+        return self._carry_out(self._faults.take(facts), api, lambda: api.answer(request, mailbox))
 
     def _provider_call(self, server: OAuthServer, name: str, request: Request, tenant: str = "") -> Response:
         oauth = ProviderRequest(
@@ -133,8 +154,7 @@ class Application:
         try:
             return as_json(dialect.metadata(tenant))
         except Refusal as refusal:
-            answer = dialect.refuse(refusal)
-            return as_json(answer.body, answer.status)
+            return refused(dialect.refuse(refusal))
 
     def _revoke(self, server: OAuthServer, oauth: ProviderRequest) -> Response:
         try:
@@ -149,13 +169,9 @@ class Application:
         bearer = request.authorization.token if request.authorization else None
         token = self._store.access_token(bearer or "")
         user = self._store.user(token.user) if token else None
-        if token is None or user is None or self._is_over(token.value):
+        if token is None or user is None or self._store.why_inactive(token):
             return as_json({"error": "invalid_request", "error_description": "Invalid Credentials"}, 401)
         return as_json(dialect.userinfo(user, token.scopes))
-
-    def _is_over(self, value: str) -> bool:
-        token = self._store.access_token(value)
-        return token is None or self._store.has_ended(token) or token.expires_at <= self._store.clock()
 
     # The token endpoint, with its log
 
@@ -236,13 +252,13 @@ class Application:
     def _with_fault(self, facts: RequestFacts, dialect: Dialect | None, view: View) -> Response:
         return self._carry_out(self._faults.take(facts), dialect or self._servers["google"].dialect, view)
 
-    def _carry_out(self, fault: Fault | None, dialect: Dialect, view: View) -> Response:
+    def _carry_out(self, fault: Fault | None, speaker: Speaker, view: View) -> Response:
         if fault is None:
             return view()
         time.sleep(fault.delay)
         if fault.drop == "before":
             raise ConnectionAbortedError
-        response = fault_answer(fault, dialect) if fault.answers else view()
+        response = fault_answer(fault, speaker) if fault.answers else view()
         if fault.drop == "after":
             raise ConnectionAbortedError
         return without(response, fault.omit)

@@ -83,7 +83,7 @@ def test_calls_to_aws_are_within_their_aims(measured: Measured) -> None:
 
     assert (accepted.busy, accepted.idle, accepted.idle_large) == (2, 3, 4)
     assert (relayed.per_message, relayed.per_large_message, relayed.per_session) == (3, 4, 4)
-    assert measured.refresh.aws_calls == 8
+    assert measured.refresh.aws_calls == 6
     assert len(set(measured.refresh.reads.values())) == 1
 
 

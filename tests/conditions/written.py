@@ -8,7 +8,7 @@ from pathlib import Path
 
 TABLES = Path(__file__).resolve().parents[2] / "chalicelib" / "aws" / "tables"
 
-HELPERS = {"codec", "message_rows", "table"}
+HELPERS = {"codec", "grant_rows", "message_rows", "table"}
 """Modules that every table uses; whoever calls them has a name."""
 
 _WRITES = {

@@ -34,6 +34,7 @@ PATIENCE = 30
 COLUMNS = 80
 # A process that leads its session has the first terminal that it opens for its own: a hidden answer needs it.
 AT_TERMINAL = ("sh", "-c", 'tty=$1; shift; exec <"$tty" >"$tty" 2>&1; exec "$@"', "sh")
+WAY = r"How is a mailbox connected\? \[1\]: "
 LINK = r"(https://\S+/connect/\S+)\n"
 
 
@@ -113,6 +114,7 @@ def test_from_nothing_to_a_test_message_at_a_terminal(
         new = screen.until(r"  (\d+)  a new one\n").group(1)
         screen.answer(r"Which app\? \[1\]: ", new)
         screen.answer(r"Who has the mailboxes\? \[1\]: ")
+        screen.answer(WAY)
         screen.answer(r"Application \(client\) ID \[init-microsoft\]: ", client_id)
         screen.answer(r"\[common\]: ")
         screen.answer(r"Client secret, its Value \(hidden; Enter makes one up\): ", secret)
@@ -152,6 +154,7 @@ def test_an_interrupted_setup_goes_on_without_a_terminal(cast: Cast, environment
         screen.answer(r"Which stage\? \[1\]: ")
         screen.answer(r"Which app\? \[1\]: ", screen.until(r"  (\d+)  a new one\n").group(1))
         screen.answer(r"Who has the mailboxes\? \[1\]: ", "2")
+        screen.answer(WAY)
         screen.answer(r"Client ID \[init-google\]: ", client_id)
         screen.answer(r"Client secret \(hidden; Enter makes one up\): ")
         screen.answer("Address of the mailbox that shall send: ", address)
@@ -181,3 +184,41 @@ def test_an_interrupted_setup_goes_on_without_a_terminal(cast: Cast, environment
     assert answer["connector"]["client_id"] == client_id
     assert answer["account"]["address"] == answer["message"]["recipients"][0]["address"] == address
     assert answer["message"]["state"] == "sent"
+
+
+@pytest.mark.parametrize(
+    ("provider", "way", "answers"),
+    [
+        ("1", "2", ["", "", "", ""]),
+        ("1", "2", ["2", "", ""]),
+        ("2", "2", [""]),
+        ("3", "2", [""]),
+        ("3", "1", ["", "", "", "", ""]),
+    ],
+    ids=["certificate", "federated", "service account", "password", "other"],
+)
+def test_every_way_is_tried_in_the_sandbox_with_what_it_offers(
+    cast: Cast, environment: dict[str, str], provider: str, way: str, answers: list[str]
+) -> None:
+    """Enter at each question about the app; the sandbox does what an administrator would do elsewhere."""
+    cast.connector("google")
+    address = f"owner-{secrets.token_hex(4)}@{'contoso.example' if provider == '1' else 'example.org'}"
+
+    with init_at_terminal(environment) as screen:
+        screen.answer(r"Which stage\? \[1\]: ")
+        screen.answer(r"Which app\? \[1\]: ", screen.until(r"  (\d+)  a new one\n").group(1))
+        screen.answer(r"Who has the mailboxes\? \[1\]: ", provider)
+        screen.answer(WAY, way)
+        for answer in answers:
+            screen.answer(r"[\])]: $", answer)
+        screen.answer("Address of the mailbox that shall send: ", address)
+        if (provider, way) == ("3", "1"):
+            cast.person().connect(screen.until(LINK).group(1), mailbox=address)
+        elif provider == "3":
+            screen.answer(rf"Password of {address} \(hidden\): ", secrets.token_urlsafe(12))
+        screen.answer(r"Send a test message to \[.+\]: ")
+        shown = screen.rest()
+
+    assert screen.process.returncode == DONE, shown
+    assert f"{address} is connected.\n" in shown
+    assert "Sent. The mail server took it: 250 " in shown

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
-from chalicelib.web.api import accounts, callers, connectors, messages, providers, status
+from chalicelib.web.api import accounts, callers, connectors, encryption, messages, providers, status
 from chalicelib.web.api.table import ROUTES, STATUSES
 from chalicelib.web.openapi import examples
 from chalicelib.web.openapi.answers import ANSWERS
@@ -130,6 +130,8 @@ def test_every_example_works(sandbox: Sandbox, cast: Cast, gateway: Gateway, rea
     follow_the_end_of_an_account(reader)
     follow_callers(reader)
     reader.first(status.show)
+    reader.first(encryption.rewrap)
+    reader.runs(encryption.rewrap, "The next ones")
 
     assert reader.tried == EVERY
 
@@ -260,13 +262,15 @@ def follow_the_end_of_an_account(reader: Reader) -> None:
 
 
 def follow_callers(reader: Reader) -> None:
-    """A key, a role and an alias are allowed and revoked."""
+    """A key, a role and an alias are allowed, held to other limits, and revoked."""
     key = reader.first(callers.create)
     role = reader.runs(callers.create, "An IAM role")
     alias = reader.runs(callers.create, "An alias of send")
     listed = {one["id"] for one in reader.first(callers.listed)["callers"]}
     for made in (alias, key):
         reader.known[examples.CALLER] = made["id"]
+        assert reader.first(callers.limit)["messages_per_minute"] == 30
+        assert reader.runs(callers.limit, "No limit of messages")["messages_per_minute"] is None
         assert reader.first(callers.revoke)["revoked_at"]
 
     assert {key["id"], role["id"], alias["id"]} <= listed

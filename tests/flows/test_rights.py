@@ -122,7 +122,7 @@ REFRESHING = {*CONNECTING, "rescue queue"}
 RELAYING = {"open tokens", "access-tokens", "callers"}
 REACH: dict[str, set[str]] = {
     "api": {"callers", "authorizations"},
-    "connect": {*CONNECTING, "authorizations"},
+    "connect": {*CONNECTING, "authorizations", "rewrap grants", "rewrap tokens"},
     "tokens": REFRESHING,
     "refresh": REFRESHING,
     "refresh-tokens": REFRESHING,
@@ -152,9 +152,32 @@ def test_V6_a_role_reaches_what_its_function_needs_and_no_more(
             sandbox, session, "kms", "decrypt", CiphertextBlob=blob, KeyId=sandbox.environment[key]
         )
         tried |= {f"open {name}": opened, f"seal {name}": make_key(sandbox, session, key)}
+        both = {"SourceKeyId": sandbox.environment[key], "DestinationKeyId": sandbox.environment[key]}
+        tried[f"rewrap {name}"] = answer(sandbox, session, "kms", "re_encrypt", CiphertextBlob=blob, **both)
 
     assert {name for name, outcome in tried.items() if outcome == "done"} == REACH[function]
     assert {outcome for outcome in tried.values() if outcome != "done"} <= DENIED
+
+
+def test_V9_who_counts_a_callers_messages_writes_no_caller(sandbox: Sandbox) -> None:
+    """Else `send`, which reads what strangers wrote, could give itself other rights."""
+
+    def write(function: str, table: str, key: dict[str, Any]) -> str:
+        return answer(
+            sandbox,
+            role_session(sandbox, function),
+            "dynamodb",
+            "update_item",
+            TableName=f"mailgrant-sandbox-{table}",
+            Key=key,
+            UpdateExpression="ADD counted :none",
+            ExpressionAttributeValues={":none": {"N": "0"}},
+        )
+
+    row = {"caller": {"S": "key_x"}, "minute": {"N": "0"}}
+    assert {write(function, "rates", row) for function in ("api", "send")} == {"done"}
+    assert write("relay", "rates", row) in DENIED
+    assert write("send", "callers", {"caller": row["caller"]}) in DENIED
 
 
 def read_named(sandbox: Sandbox, session: boto3.Session, table: str) -> str:

@@ -124,23 +124,46 @@ def test_O19_a_mailbox_is_connected_refreshed_and_sends(sandbox: Sandbox, cast: 
 def test_an_imported_token_sends_without_its_owner(sandbox: Sandbox, cast: Cast, gateway: Gateway) -> None:
     """The refresh token of another system, for the same client, is taken over and replaced."""
     old = cast.connected("microsoft", address_at("example.com"))
-    grant = gateway.grants_table.get(old["id"])
-    assert grant is not None
-    token = gateway.keeper.reveal(grant).reveal()
+    token = exported(gateway, old)
 
-    account = cast.api.post(
-        "/v1/accounts",
-        {
-            "connector": old["connector"],
-            "address": old["address"],
-            "name": secrets.token_hex(8),
-            "refresh_token": token,
-        },
-    )
+    account = imported(cast, old, token)
 
     assert (account["connection"]["ok"], account["auth_mode"]) == (True, "authorization_code")
     assert token not in str(account)
     assert sent(sandbox, cast, account)["mail_from"] == old["address"]
+
+
+def test_R3_mail_goes_by_a_replaced_token_as_soon_as_the_server_takes_it(
+    sandbox: Sandbox, cast: Cast, gateway: Gateway
+) -> None:
+    """The provider never says whose a token is, so only the mail server can."""
+    facts = other_facts(sandbox.provider_url, sandbox.smtp["other"]) | {"scopes": ["mail:smtp"]}
+    silent = {name: value for name, value in facts.items() if name not in {"jwks", "userinfo", "revoke"}}
+    connector = cast.connector("other", asked={"facts": silent})
+    old = cast.connected("other", address_at("mail.example"), connector=connector)
+    sandbox.mail.inject("AUTH", code=535, text="5.7.8 Authentication credentials invalid")
+
+    account = imported(cast, old, exported(gateway, old))
+    blocked = cast.api.get(f"/v1/accounts/{account['id']}")
+    arrived = sent(sandbox, cast, account)
+
+    assert (account["connection"]["ok"], account["connection"]["connected"]) == (False, True)
+    assert (blocked["status"], blocked["problem"]) == ("blocked", account["connection"]["diagnosis"])
+    assert arrived["user"] == old["address"]
+    assert cast.api.get(f"/v1/accounts/{account['id']}")["status"] == "connected"
+
+
+def exported(gateway: Gateway, account: dict[str, Any]) -> str:
+    """The refresh token that another system has of the mailbox."""
+    grant = gateway.grants_table.get(account["id"])
+    assert grant is not None
+    return gateway.keeper.reveal(grant).reveal()
+
+
+def imported(cast: Cast, old: dict[str, Any], token: str) -> dict[str, Any]:
+    """A new account of the same mailbox and client, made with that refresh token."""
+    asked = {"connector": old["connector"], "address": old["address"], "name": secrets.token_hex(8)}
+    return cast.api.post("/v1/accounts", {**asked, "refresh_token": token})
 
 
 def test_a_shared_mailbox_sends_by_a_person_who_may_use_it(sandbox: Sandbox, cast: Cast) -> None:

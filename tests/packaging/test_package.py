@@ -20,6 +20,7 @@ from cli.architectures import ARM64, X86_64, compiled_for, exchanged
 from cli.materials import BILL, LICENSES
 from cli.package import PROJECT, SOURCES, PackageError, package
 from cli.packages import packaged
+from cli.symbols import SECTION_HEADERS_AT, loaded_part
 
 if TYPE_CHECKING:
     from cli.package import Package
@@ -298,6 +299,25 @@ def test_the_package_for_arm64_differs_in_what_a_compiler_made_and_in_nothing_el
     assert len(compiled) > 3
     bill = json.loads((other.artifact.parent / BILL.format(f"-{ARM64}")).read_text())
     assert bill["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": other.sha256}]
+
+
+def test_compiled_parts_hold_what_a_loader_reads_and_no_symbols(
+    built: Package, unpacked: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(built.of(ARM64).artifact) as archive:
+        archive.extractall(tmp_path)
+
+    compiled = [path for tree in (unpacked, tmp_path) for path in tree.rglob("*") if compiled_for(path)]
+    loaded = run_bare(
+        unpacked, "import _cffi_backend, markupsafe._speedups, msgspec._core, cryptography.x509"
+    )
+
+    assert {compiled_for(path) for path in compiled} == {X86_64, ARM64}
+    for path in compiled:
+        content = path.read_bytes()
+        assert loaded_part(content) == content
+        assert content[SECTION_HEADERS_AT:][:8] == bytes(8)
+    assert loaded.returncode == 0, loaded.stderr
 
 
 def test_a_part_without_a_counterpart_for_arm64_is_told(tmp_path: Path) -> None:

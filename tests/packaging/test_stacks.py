@@ -28,6 +28,7 @@ TABLES = {
     "grants",
     "lanes",
     "messages",
+    "rates",
     "schedules",
 }
 FUNCTIONS = {"api", "connect", "refresh", "refresh-tokens", "relay", "relay-due", "send", "tokens"}

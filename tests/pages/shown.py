@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.clock import DAY, HOUR
-from chalicelib.errors import Forbidden, MalformedRequest, NotFound, Unavailable
+from chalicelib.errors import Forbidden, MalformedRequest, NotFound, RateLimited, Unavailable
 from chalicelib.providers.catalogue import GOOGLE, MICROSOFT
 from chalicelib.web.pages import languages
 from chalicelib.web.pages.connect import result_page
@@ -137,6 +137,7 @@ PAGES: dict[str, Shown] = {
     "wrong-browser": failing(Forbidden("x", fix="x", code="wrong_browser")),
     "link-used": failing(NotFound("x", fix="x", code="link_used")),
     "link-expired": failing(NotFound("x", fix="x", code="link_expired")),
+    "too-many-sign-ins": failing(RateLimited("x", fix="x", retry_after=600, code="too_many_sign_ins")),
     "unavailable": failing(Unavailable("The store did not answer.", fix="Load this page again.")),
 }
 

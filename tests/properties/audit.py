@@ -28,7 +28,7 @@ SOONEST_AGAIN = 20 * SECOND
 
 def plain(grant: Grant) -> str:
     """The refresh token that a modelled row holds."""
-    return grant.refresh_token.partition(b"|")[2].decode()
+    return grant.refresh_token.split(b"|")[1].decode()
 
 
 class Audit:

@@ -18,6 +18,7 @@ from chalicelib.accounts.models.account import Account, GrantState
 from chalicelib.accounts.models.connector import Connector
 from chalicelib.callers.models import Caller, CallerKind, Scope
 from chalicelib.callers.permissions import require
+from chalicelib.callers.rates import Rates
 from chalicelib.clock import DAY, MINUTE
 from chalicelib.mail.lane import Lane
 from chalicelib.mail.models import ClosedReason
@@ -81,6 +82,7 @@ class World:
         self.send = Send(
             mailbox=services.mailbox,
             require=require,
+            rates=Rates(services),
             messages=messages,
             blobs=self,
             lane=self.lane,
@@ -98,7 +100,7 @@ class World:
         self.relay = Relay(
             messages=messages,
             lane=self.lane,
-            delivery=Delivery(messages, self, lambda *_: True, self.clock),
+            delivery=Delivery(messages, self, lambda *_: CALLER, self.clock),
             mailbox=services.mailbox,
             fresh_token=services.fresh_token,
             open_session=lambda *_: ServerSession(self),

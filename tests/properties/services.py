@@ -5,9 +5,11 @@ As in stores.py, every call goes through `io`. test_stores.py holds the queue to
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from chalicelib.accounts.tokens.keeping import TAG
 from chalicelib.secret import Secret
 from tests.properties.stores import Io
 
@@ -16,7 +18,7 @@ HIDDEN = 30_000
 
 
 class Vault:
-    """Seals by naming what it is sealed for; opening for anything else fails."""
+    """Seals by naming what it is sealed for, and ends with a tag; opening for anything else fails."""
 
     def __init__(self, io: Io) -> None:
         self._io = io
@@ -27,7 +29,7 @@ class Vault:
 
     def open(self, account: str, field: str, version: int, sealed: bytes) -> bytes:
         self._io("open")
-        head, _, plain = sealed.partition(b"|")
+        head, plain, _ = sealed.split(b"|")
         assert head == f"{account}/{field}/{version}".encode()
         return plain
 
@@ -37,7 +39,8 @@ class _Sealer:
         self._account = account
 
     def seal(self, field: str, version: int, plaintext: bytes) -> bytes:
-        return f"{self._account}/{field}/{version}|".encode() + plaintext
+        text = f"{self._account}/{field}/{version}|".encode() + plaintext
+        return text + b"|" + hashlib.sha256(text).hexdigest()[:TAG].encode()
 
 
 class Rescue:

@@ -33,7 +33,7 @@ from chalicelib.providers.catalogue import Catalogue
 from sandbox.provider.temperaments import TEMPERAMENTS
 from tests.properties import services
 from tests.properties import stores as model
-from tests.properties.audit import Audit
+from tests.properties.audit import Audit, plain
 from tests.properties.plans import Fate, Job, Kind, Plan, Service
 from tests.properties.provider import Post, Provider, Refused
 from tests.properties.turns import Turns, Worker
@@ -124,7 +124,7 @@ class Simulation:
 
     def lives(self, account: str) -> bool:
         """Whether the provider takes the stored refresh token, and nobody has been told otherwise."""
-        token = self.grants.rows[account].refresh_token.partition(b"|")[2].decode()
+        token = plain(self.grants.rows[account])
         problem = self.grants.accounts[account].problem
         return token in self.provider.live[account] and problem is None
 
@@ -138,7 +138,8 @@ class Simulation:
         links: Any = model.Authorizations(tables)
         telling = Telling(self.grants, links, self.events, lambda: "https://x", with_address=False, now=now)
         accounts: Any = model.Accounts(self.grants, tables)
-        stores = Stores(accounts, self.connectors, links, self.grants)
+        mailboxes = model.Mailboxes(self.grants, self.connectors, tables)
+        stores = Stores(accounts, self.connectors, links, self.grants, mailboxes)
         providers: Any = SimpleNamespace(of=lambda _connector: self.provider)
         return Tokens(stores, providers, refresher, keeper, telling, lambda _: BEGIN + 1, now)
 

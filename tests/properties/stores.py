@@ -62,8 +62,7 @@ class Grants:
         self._change(grant, _held(grant.version, owner), _unleased)
 
     def save_refreshed(self, grant: Grant, token: SealedToken, *, owner: str) -> bool:
-        facts = {"grant_state": GrantState.ACTIVE, "problem": None, "token_expires_at": token.expires_at}
-        return self._replace(grant, owner, facts, token)
+        return self._replace(grant, owner, _active(grant, token), token)
 
     def save_held(self, grant: Grant, problem: Diagnosis, *, owner: str) -> bool:
         return self._replace(grant, owner, {"grant_state": GrantState.NEEDS_RECONNECT, "problem": problem})
@@ -104,7 +103,7 @@ class Grants:
     def connect(self, grant: Grant, token: SealedToken) -> None:
         """A consent, which no simulation interrupts."""
         self.tokens[grant.account] = token
-        self._write(grant, {"grant_state": GrantState.ACTIVE, "problem": None})
+        self._write(grant, _active(grant, token))
 
     def save_connected(self, *_: object, **__: object) -> bool:
         raise AssertionError("nobody consents in a simulation of refreshing")
@@ -191,6 +190,24 @@ class Connectors:
         self.row = replace(self.row, problem=None, retry_at=None)
 
 
+class Mailboxes:
+    """All that a refresh is about, read in the worst order: the grant last."""
+
+    def __init__(self, grants: Grants, connectors: Connectors, io: Io) -> None:
+        self._grants = grants
+        self._connectors = connectors
+        self._io = io
+
+    def read(
+        self, account: str, connector: str | None
+    ) -> tuple[Grant | None, Account | None, Connector | None]:
+        self._io("read mailbox")
+        found = self._grants.accounts.get(account)
+        self._io("read mailbox, its grant is left")
+        asked = self._connectors.get(connector) if connector else None
+        return self._grants.get(account), found, asked
+
+
 class Authorizations:
     """Connect links."""
 
@@ -207,6 +224,15 @@ class Authorizations:
 
 
 _REFUSAL = ("first_refused_at", "retry_at", "failures", "refresh_due_at", "due_reason")
+
+
+def _active(grant: Grant, token: SealedToken) -> Mapping[str, Any]:
+    return {
+        "grant_state": GrantState.ACTIVE,
+        "problem": None,
+        "refreshed_at": grant.refreshed_at,
+        "token_expires_at": token.expires_at,
+    }
 
 
 def _held(version: int, owner: str) -> Callable[[Grant], bool]:

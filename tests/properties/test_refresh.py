@@ -31,7 +31,7 @@ STEPS = st.one_of(
     st.tuples(st.just(Service.QUEUE), st.integers(1, 8)),
     st.tuples(st.just(Service.KEYS), st.integers(1, 16)),
 )
-FIRST = {Service.TABLES: 16, Service.KEYS: 4, Service.PROVIDER: 2}
+FIRST = {Service.TABLES: 17, Service.KEYS: 4, Service.PROVIDER: 2}
 """The steps of a worker whom nothing disturbs."""
 TROUBLES = [
     (Fate.FREEZE, Service.PROVIDER, Fate.PAUSE),

@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib import clock, ids
 from chalicelib.accounts.models.account import Account, GrantState
+from chalicelib.accounts.models.connector import Connector
 from chalicelib.accounts.models.grant import DueReason, Grant, Identity, SealedToken
 from chalicelib.aws.queues import Queue
 from chalicelib.clock import MINUTE
@@ -21,6 +22,7 @@ from tests.unit.aws_tables import aws
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from chalicelib.accounts.ports import MailboxStore
     from tests.unit.aws_tables import Aws
 
 __all__ = ["aws"]
@@ -32,8 +34,11 @@ PROBLEM = Diagnosis(DiagnosisClass.RECONNECT, "invalid_grant", "It ended.", "Con
 class Kept:
     """A store of grants with one connected account, and what is known of the account."""
 
-    def __init__(self, grants: Any, account: Callable[[str], Account | None], grant: Grant) -> None:
+    def __init__(
+        self, grants: Any, account: Callable[[str], Account | None], mailboxes: MailboxStore, grant: Grant
+    ) -> None:
         self.grants = grants
+        self.mailboxes = mailboxes
         self.first = grant
         self._account = account
 
@@ -65,12 +70,14 @@ def kept(request: pytest.FixtureRequest, aws: Aws) -> Kept:
     if request.param == "model":
         grants = model.Grants(clock.now)
         grants.accounts[name] = account
-        kept = Kept(grants, grants.accounts.get, grant)
+        connectors: Any = model.Connectors(Connector("con", "microsoft", "c", "c", "", now), lambda _: None)
+        mailboxes = model.Mailboxes(grants, connectors, lambda _: None)
+        kept = Kept(grants, grants.accounts.get, mailboxes, grant)
     else:
         gateway = Gateway(aws.settings)
         gateway.__dict__["clients"] = aws.clients
         gateway.accounts_table.add(account)
-        kept = Kept(gateway.grants_table, gateway.accounts_table.get, grant)
+        kept = Kept(gateway.grants_table, gateway.accounts_table.get, gateway.mailbox_tables, grant)
     assert kept.grants.save_rescued(grant)
     return kept
 
@@ -109,6 +116,14 @@ def test_a_refreshed_grant_replaces_the_version_before_it(kept: Kept) -> None:
     assert not kept.grants.save_refreshed(second, token(second, 2), owner="me")
     assert (kept.now().version, kept.now().lease_owner) == (2, None)
     assert kept.grants.access_token(kept.first.account).version == 2
+    assert kept.account().refreshed_at == kept.now().refreshed_at
+
+
+def test_grant_and_account_are_read_together(kept: Kept) -> None:
+    name = kept.first.account
+
+    assert kept.mailboxes.read(name, None) == (kept.now(), kept.account(), None)
+    assert kept.mailboxes.read(ids.new_id("acc"), None) == (None, None, None)
 
 
 def test_an_access_token_is_never_replaced_by_an_older_one(kept: Kept) -> None:

@@ -78,7 +78,7 @@ def test_it_stays_up_and_says_what_to_try(directory: Path) -> None:
         code = demo.ended()
 
     assert "mary@example.net" in shown.text
-    assert len(answers) == 4
+    assert len(answers) == 6
     assert set(answers.values()) <= {200, 404}
     assert len(commands) == 6
     assert {line: code for line, code in commands.items() if code} == {}

@@ -162,8 +162,9 @@ def _settings(aws: Aws, url: str, authority: Authority) -> Settings:
         "revoke": f"{url}/revoke",
         "jwks": f"{url}/oauth2/v3/certs",
         "issuer": url,
+        "gmail": url,
     }
-    endpoints = {"microsoft": {"login": url}, "google": google}
+    endpoints = {"microsoft": {"login": url, "graph": url}, "google": google}
     return replace(aws.settings, provider_endpoints=endpoints, extra_ca=authority.pem)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sandbox.credentials import ClientCertificate, ServiceAccountKey, WebIdentity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chalicelib.accounts.models.account import Account
     from chalicelib.accounts.models.connector import Connector
     from sandbox.mailserver.client import MailServerClient
@@ -22,9 +24,15 @@ CLOUDS = {"gcc_high": "us", "dod": "us", "china": "cn"}
 
 
 def application(
-    world: World, kind: str = "secret", *, tenant: str = TENANT, cloud: str = "global", **facts: Any
+    world: World,
+    kind: str = "secret",
+    *,
+    tenant: str = TENANT,
+    cloud: str = "global",
+    roles: Sequence[str] = ("SMTP.SendAsApp",),
+    **facts: Any,
 ) -> Connector:
-    """A connector of an application at Microsoft that may send as mailboxes, by a credential of that kind."""
+    """A connector of an application at Microsoft with these roles, by a credential of that kind."""
     client_id, secret = f"app-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
     connector = world.registry.new_connector(
         "microsoft", "", client_id, tenant, cloud=cloud, credential=kind, **facts
@@ -39,7 +47,7 @@ def application(
         cloud=CLOUDS.get(cloud, "global"),
         keys=[certificate.certificate] if kind == "certificate" else [],
         federated=[identity.trusted(ROLE)] if kind == "federated" else [],
-        roles=["SMTP.SendAsApp"],
+        roles=list(roles),
     )
     given: dict[str, Any] = {
         "secret": {"secret": secret},

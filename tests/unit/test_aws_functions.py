@@ -87,7 +87,19 @@ def test_every_kind_of_refusal_is_known_by_its_status() -> None:
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type)}
     answered = {kind for kind in kinds if issubclass(kind, errors.MailgrantError)}
 
-    assert set(BY_STATUS.values()) == answered - {errors.MailgrantError, errors.Diagnosed}
+    others = {errors.MailgrantError, errors.Diagnosed, errors.RateLimited}
+    assert set(BY_STATUS.values()) == answered - others
+
+
+def test_a_limit_says_when_it_goes_on() -> None:
+    error = errors.RateLimited("No.", fix="Wait.", code="too_many_visits", retry_after=7)
+    client = Lambda({**error.to_json(), "status": 429, "retry_after": 7})
+
+    with pytest.raises(errors.RateLimited) as raised:
+        functions(client).connect("begin_visit", {})
+
+    assert raised.value.to_json() == error.to_json()
+    assert raised.value.retry_after == 7
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ COMPLETE: dict[str, Any] = {
     "SendRequest": {"account": "x"},
     "Resolution": {"as": "sent"},
     "NewCaller": {"kind": "key", "name": "x", "scopes": ["send"], "accounts": ["*"]},
+    "CallerChange": {"from_addresses": ["a@example.com"]},
 }
 """Type of a body → its smallest form."""
 
@@ -130,8 +131,10 @@ def test_another_content_type_is_refused(method: str, path: str) -> None:
 @pytest.mark.parametrize(("method", "path", "name"), WITH_QUERY)
 def test_a_parameter_that_is_given_twice_is_named(method: str, path: str, name: str) -> None:
     others = "" if name == "account" else "&account=sales"
+    read = operation_of(method, path).body
+    body = json.dumps(COMPLETE[read.__name__]).encode() if read else b""
 
-    response = ask(method, f"{path}?{name}=1&{name}=2{others}")
+    response = ask(method, f"{path}?{name}=1&{name}=2{others}", body)
 
     assert response.status_code == 422
     assert error_of(response)["field"] == name

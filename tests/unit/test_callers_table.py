@@ -9,7 +9,8 @@ import pytest
 
 from chalicelib import ids
 from chalicelib.aws.tables.callers import CallersTable
-from chalicelib.callers.models import Caller, CallerKind, Scope
+from chalicelib.aws.tables.codec import to_item
+from chalicelib.callers.models import Caller, CallerKind, Scope, SendLimits
 
 if TYPE_CHECKING:
     from tests.unit.aws_tables import Aws
@@ -34,6 +35,7 @@ def caller() -> Caller:
         created_at=1,
         secret_hash="ab" * 32,
         expires_at=2,
+        limits=SendLimits(frozenset({"a@x.example"}), frozenset({"x.example", "y.example"}), 60),
     )
 
 
@@ -50,6 +52,8 @@ def test_an_unknown_caller_is_none(table: CallersTable) -> None:
 
     assert table.get(nobody) is None
     assert table.revoke(nobody, 1) is None
+    assert table.limit(nobody, {"messages_per_minute": 1}) is None
+    assert table.get(nobody) is None
 
 
 def test_a_live_caller_is_not_replaced(table: CallersTable) -> None:
@@ -77,3 +81,33 @@ def test_the_first_revocation_stays(table: CallersTable) -> None:
     second = table.revoke(added.id, 6)
 
     assert first == second == dataclasses.replace(added, revoked_at=5)
+
+
+def test_the_limits_that_are_named_are_replaced_and_no_others(table: CallersTable) -> None:
+    added = caller()
+    table.add(added)
+
+    narrowed = table.limit(added.id, {"from_addresses": frozenset({"b@x.example"})})
+    widened = table.limit(added.id, {"reply_to_domains": frozenset(), "messages_per_minute": None})
+
+    limits = dataclasses.replace(added.limits, from_addresses=frozenset({"b@x.example"}))
+    assert narrowed == dataclasses.replace(added, limits=limits)
+    assert widened == dataclasses.replace(added, limits=SendLimits(frozenset({"b@x.example"})))
+    assert table.get(added.id) == widened
+
+
+def test_a_row_from_before_there_were_limits_has_none(aws: Aws, table: CallersTable) -> None:
+    old = dataclasses.replace(caller(), limits=SendLimits())
+    row = {
+        "caller": old.id,
+        "kind": old.kind,
+        "name": old.name,
+        "scopes": old.scopes,
+        "accounts": old.accounts,
+        "created_at": old.created_at,
+        "secret_hash": old.secret_hash,
+        "expires_at": old.expires_at,
+    }
+    aws.clients.dynamodb.put_item(TableName=aws.settings.table("callers"), Item=to_item(row))
+
+    assert table.get(old.id) == old

@@ -330,6 +330,23 @@ def test_a_keys_text_is_printed_with_a_warning(server: Server) -> None:
     assert body_of(server)["expires_in"] == 172_800
 
 
+def test_the_limits_of_a_key_go_as_they_are_given(server: Server) -> None:
+    server.lay("POST /v1/callers", (201, {"id": "key_1", "name": "shop", "key": "mg_secret"}))
+    limits = "--from a@x.example --from b@x.example --reply-to-domain x.example --per-minute 5"
+
+    run(server, "keys", "create", "shop", "--scope", "send", "--account", "*", *limits.split())
+
+    assert body_of(server) == {
+        "kind": "key",
+        "name": "shop",
+        "scopes": ["send"],
+        "accounts": ["*"],
+        "from_addresses": ["a@x.example", "b@x.example"],
+        "reply_to_domains": ["x.example"],
+        "messages_per_minute": 5,
+    }
+
+
 def test_a_role_or_an_alias_is_allowed_not_both(server: Server) -> None:
     result = run(
         server, "callers", "allow", "x", "--role", "arn", "--alias", "y", "--scope", "send", "--account", "*"

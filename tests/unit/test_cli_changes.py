@@ -210,6 +210,29 @@ def test_other_callers_are_allowed_listed_and_revoked(
     assert re.search(rf"^{id_} .*  revoked 2", after, re.MULTILINE)
 
 
+def test_a_callers_limits_are_given_shown_and_changed(terminal: Terminal, account: Account) -> None:
+    alias = f"news-{account.id[4:]}"
+    limits = ("--from", account.address, "--reply-to-domain", "X.Example", "--per-minute", "60")
+
+    made = terminal.says(
+        *("callers", "allow", "news", "--alias", alias, "--scope", "send", "--account", account.name, *limits)
+    )
+    changed = terminal.says(
+        *("callers", "limit", f"lambda:{alias}", "--from", "", "--reply-to-domain", "y.example")
+    )
+    unlimited = terminal.says("callers", "limit", f"lambda:{alias}", "--per-minute", "0", "--json")
+
+    others = r"\nReply-To at +{}\.example\nper minute +60$"
+    assert re.search(rf"^may be From +{account.address}{others.format('x')}", made, re.MULTILINE)
+    assert re.search(others.format("y"), changed, re.MULTILINE)
+    assert "may be From" not in changed
+    assert json.loads(unlimited)["messages_per_minute"] is None
+
+
+def test_a_change_of_no_limit_is_not_understood(terminal: Terminal) -> None:
+    assert terminal("callers", "limit", "lambda:shop").exit_code == 2
+
+
 # Agreement
 
 

@@ -157,10 +157,16 @@ def test_another_mailbox_is_not_connected(
     account, other = here.world.account(connector), here.world.account(connector)
     browser.append(goes_back(here.world, other.address))
 
-    result = connect(here, account, redirect_uri, stdin=f"{secret}\n")
+    here.asked.clear()
+
+    result = connect(here, account, redirect_uri, "--json", stdin=f"{secret}\n")
 
     assert result.exit_code == 4
-    assert "not connected" in result.output
+    told = json.loads(result.stderr.splitlines()[-1])["error"]
+    assert told["code"] == "wrong_mailbox"
+    assert told["message"].startswith(f"{other.address} signed in, and not {account.address}.")
+    assert f"sign in as {account.address}" in told["fix"]
+    assert here.asked == ["GET /v1/accounts/{}", "GET /v1/connectors/{}"]
     assert here.world.read(account).grant_state is GrantState.NONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -172,7 +173,7 @@ def test_who_signs_in_and_what_may_stand_in_from(server: Server) -> None:
     shared = ("--signs-in-as", "b@x.example", "--smtp-user", "c@x.example")
     senders = ("--from-policy", "rewrite", "--from-address", "d@x.example", "--from-address", "e@x.example")
 
-    body = made(server, *shared, *senders, "--always-name", "--display-name", "A")
+    body = made(server, *shared, *senders, "--always-name", "--display-name", "A", "--reads-with", "in")
 
     assert body == {
         "connector": "con_1",
@@ -183,6 +184,7 @@ def test_who_signs_in_and_what_may_stand_in_from(server: Server) -> None:
         "from_policy": "rewrite",
         "from_addresses": ["d@x.example", "e@x.example"],
         "always_name": True,
+        "reads_with": "in",
     }
 
 
@@ -192,6 +194,18 @@ def test_an_account_is_changed_by_what_is_named_only(server: Server) -> None:
     assert run(server, "accounts", "update", "sales", "--from-address", "", "--own-name").exit_code == 0
 
     assert body_of(server) == {"from_addresses": [], "always_name": False}
+
+
+def test_with_which_account_another_one_reads_is_set_shown_and_taken_away(server: Server) -> None:
+    server.lay("PATCH /v1/accounts/sales", (200, {**ACCOUNT, "reads_with": "acc_in"}))
+
+    shown = run(server, "accounts", "update", "sales", "--reads-with", "incoming")
+    body = body_of(server)
+    run(server, "accounts", "update", "sales", "--reads-with", "")
+
+    assert re.search(r"reads with +acc_in", shown.output)
+    assert body == {"reads_with": "incoming"}
+    assert body_of(server) == {"reads_with": ""}
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ ELSEWHERE: Final = {
     "init": "is run by tests/flows/test_init.py",
     "deploy": "is run by tests/packaging",
     "destroy": "is run by tests/packaging",
+    "encryption rewrap": "is run by test_cli_rewrap.py, on tables that no other test fills",
     "status": "is run by test_cli_status.py",
 }
 """Commands that are not run here, with the reason."""
@@ -185,6 +186,7 @@ def test_every_command_prints_one_json_document(terminal: Terminal, tmp_path: Pa
     assert run("keys revoke", key, "--yes")["revoked_at"]
     caller = run("callers allow", "shop", "--alias", account.replace("_", "-"), *rights)["id"]
     run("callers list")
+    assert run("callers limit", caller, "--per-minute", "60")["messages_per_minute"] == 60
     assert run("callers revoke", caller, "--yes")["revoked_at"]
 
     assert run.run == set(LEAVES) - ELSEWHERE.keys()

@@ -332,6 +332,7 @@ def test_a_refusal_of_one_resource_leaves_the_others(world: World, both: Account
     world.tokens.ensure(both.id, failed_version=1)
 
     assert refused.value.diagnosis.code == code
+    assert "Add https://graph.microsoft.com/Mail.Send to the API permissions" in refused.value.diagnosis.fix
     assert world.read(both).grant_state is GrantState.ACTIVE
     assert world.registry.connector(both.connector).problem is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from email import message_from_bytes, policy
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,27 @@ def test_every_field_stands_in_the_message_and_bcc_only_in_the_envelope() -> Non
     assert message["Date"] == "Tue, 14 Nov 2023 22:13:20 +0000"
     assert message.get_content() == "Hallo\r\n.\r\n"
     assert b"eve@" not in frozen.body
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"from": "sales@bücher.example"},
+        {"from": "sales@xn--bcher-kva.example"},
+        {"raw": raw(b"From: sales@xn--bcher-kva.example\r\n\r\nHello")},
+    ],
+    ids=["own", "unicode", "ascii", "raw"],
+)
+def test_B31_an_account_of_an_international_domain_sends_in_its_ascii_form(fields: dict[str, str]) -> None:
+    account = replace(ACCOUNT, address="sales@bücher.example", display_name="")
+    asked = request.read({"account": "ada", "to": ["bob@example.net"], **fields})
+
+    frozen = compose(asked, account, "msg_x", now=NOW, limits=Limits())
+
+    assert frozen.envelope.mail_from == "sales@xn--bcher-kva.example"
+    assert b"From: sales@xn--bcher-kva.example\r\n" in frozen.body
+    assert frozen.message_id == "<msg_x@xn--bcher-kva.example>"
 
 
 def test_text_html_inline_parts_and_attachments_nest_as_readers_expect() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +13,7 @@ from chalicelib.accounts.connecting.consent import Signed
 from chalicelib.accounts.models.account import UNDO, Account, AuthMode, Disconnection, GrantState, Revocation
 from chalicelib.accounts.models.authorization import Authorization, ConnectLink, Visit
 from chalicelib.accounts.models.connector import Connector
-from chalicelib.accounts.models.grant import DueReason, Grant, Identity, SealedToken
+from chalicelib.accounts.models.grant import DueReason, Grant, Identity, Previous, SealedToken
 from chalicelib.aws.failures import ConditionFailed
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import NotFound
@@ -225,6 +225,30 @@ def test_a_connector_whose_client_changed_meanwhile_stays(stores: Gateway) -> No
     assert getattr(table.get(connector.id), "name", "") == "first"
 
 
+@pytest.mark.parametrize("first", [{"name": "first"}, {"facts": {"scopes": ["first"]}}], ids=repr)
+def test_of_two_changes_of_one_connector_neither_is_lost(stores: Gateway, first: dict[str, Any]) -> None:
+    connector = new_connector(stores)
+    table = stores.connectors_table
+    assert table.describe(connector, replace(connector, **first))
+    changed = table.get(connector.id)
+    assert changed is not None
+
+    assert not table.describe(connector, replace(connector, facts={"scopes": ["second"]}))
+    assert table.get(connector.id) == changed
+    assert table.describe(changed, replace(changed, facts={"scopes": ["second"]}))
+
+
+def test_a_connector_from_before_facts_can_be_changed(stores: Gateway) -> None:
+    connector = new_connector(stores)
+    stores.clients.dynamodb.update_item(
+        TableName=stores.settings.table("connectors"),
+        Key={"connector": {"S": connector.id}},
+        UpdateExpression="REMOVE facts",
+    )
+
+    assert stores.connectors_table.describe(connector, replace(connector, facts={"scopes": ["send"]}))
+
+
 def test_a_connector_that_does_not_exist_is_not_deleted(stores: Gateway) -> None:
     connector = new_connector(stores)
 
@@ -279,11 +303,11 @@ def test_a_connect_link_is_not_started_oftener_than_its_limit(stores: Gateway) -
     assert [stores.authorizations_table.start(link.id, now=NOW, limit=1) for _ in range(2)] == [True, False]
 
 
-def test_visits_are_not_begun_oftener_than_their_limit(stores: Gateway) -> None:
-    account, start = ids.new_id("acc"), stores.authorizations_table.start_visit
+def test_no_more_is_counted_in_a_window_than_its_limit(stores: Gateway) -> None:
+    what, count = f"visits#{ids.new_id('acc')}", stores.authorizations_table.count
 
-    assert [start(account, ends_at=NOW, limit=1) for _ in range(2)] == [True, False]
-    assert start(account, ends_at=NOW + 1, limit=1)
+    assert [count(what, ends_at=NOW, limit=1) for _ in range(2)] == [True, False]
+    assert count(what, ends_at=NOW + 1, limit=1)
 
 
 def test_a_state_is_not_replaced(stores: Gateway) -> None:
@@ -380,6 +404,62 @@ def test_a_consent_replaces_the_version_that_was_read_and_no_other(stores: Gatew
 
     assert not connect(stores, late)
     assert stores.grants_table.get(grant.account) == grant
+
+
+def test_a_consent_keeps_nothing_that_was_rewrapped_since_it_was_read(stores: Gateway) -> None:
+    """Neither what the grant itself was, nor what it kept already."""
+    grant = connected(stores)
+    second = replace(newer(grant), previous=previous_of(grant))
+    third = replace(newer(second), previous=second.previous)
+
+    assert stores.grants_table.save_rewrapped(grant, replace(grant, refresh_token=b"rewrapped"))
+    assert not connect(stores, second)
+    assert stores.grants_table.save_rewrapped(replace(grant, refresh_token=b"rewrapped"), grant)
+    assert connect(stores, second)
+
+    anew = replace(previous_of(grant), refresh_token=b"rewrapped")
+    assert stores.grants_table.save_rewrapped(second, replace(second, previous=anew))
+    assert not connect(stores, third)
+    assert connect(stores, replace(third, previous=anew))
+
+
+def previous_of(grant: Grant) -> Previous:
+    """What a grant leaves behind when another auth mode takes its place."""
+    kept = (grant.version, grant.refresh_token, grant.scopes, grant.identity)
+    return Previous(AuthMode.AUTHORIZATION_CODE, "ada", *kept, until=NOW + UNDO)
+
+
+def test_a_refresh_leaves_what_is_kept_as_it_is_stored(stores: Gateway) -> None:
+    """It has read it, and somebody may have wrapped it anew since."""
+    grant = connected(stores)
+    kept = replace(newer(grant), previous=previous_of(grant))
+    assert connect(stores, kept)
+    assert stores.grants_table.lease(kept, owner="first", now=NOW, until=LATER)
+    anew = replace(previous_of(grant), refresh_token=b"rewrapped")
+    assert stores.grants_table.save_rewrapped(kept, replace(kept, previous=anew))
+
+    assert stores.grants_table.save_refreshed(newer(kept), token_of(newer(kept)), owner="first")
+    refreshed = stores.grants_table.get(grant.account)
+    assert refreshed is not None
+    assert refreshed.previous == anew
+
+
+def test_a_grant_that_was_rewrapped_since_is_not_written_over(stores: Gateway) -> None:
+    grant = connected(stores)
+    first = replace(grant, refresh_token=b"rewrapped first")
+
+    assert stores.grants_table.save_rewrapped(grant, first)
+    assert not stores.grants_table.save_rewrapped(grant, replace(grant, refresh_token=b"too late"))
+    assert stores.grants_table.get(grant.account) == first
+
+
+def test_an_access_token_that_was_rewrapped_since_is_not_written_over(stores: Gateway) -> None:
+    token = token_of(connected(stores))
+    first = replace(token, token=b"rewrapped first")
+
+    assert stores.access_tokens_table.save_rewrapped(token, first)
+    assert not stores.access_tokens_table.save_rewrapped(token, replace(token, token=b"too late"))
+    assert stores.access_tokens_table.get(token.account) == first
 
 
 def test_a_consent_brings_no_older_access_token(stores: Gateway) -> None:

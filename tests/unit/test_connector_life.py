@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,6 +86,27 @@ def test_a_cursor_that_is_none_is_named(world: World, api: Api) -> None:
 
 
 # Changes
+
+
+def test_a_change_that_another_one_overtook_is_refused_and_loses_nothing(
+    world: World, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = world.connector("google")
+    describe, path = world.connectors_table.describe, f"/connectors/{connector.id}"
+    facts = {"scopes": ["https://mail.google.com/"]}
+
+    def overtaken(before: Connector, changed: Connector) -> bool:
+        describe(before, replace(before, facts=facts))
+        return describe(before, changed)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.connectors_table, "describe", overtaken)
+        refused = api.refused("PATCH", path, {"name": "Sales"})
+    changed = api.done("PATCH", path, {"name": "Sales"})
+
+    assert (refused["status"], refused["code"]) == (409, "conflict")
+    assert changed["name"] == "Sales"
+    assert world.registry.connector(connector.id).facts == facts
 
 
 def test_a_connector_gets_another_name_at_any_time(world: World, api: Api) -> None:

@@ -11,9 +11,8 @@ import pytest
 from chalicelib.accounts.models.account import GrantState, Revocation, Status, status
 from chalicelib.accounts.models.grant import Grant
 from chalicelib.accounts.tokens.keeping import Kept
-from chalicelib.aws.vault import Unreadable
 from chalicelib.clock import HOUR, MINUTE
-from chalicelib.errors import Diagnosed, NotFound, Unavailable
+from chalicelib.errors import Diagnosed, NotFound, Unavailable, Unreadable
 from chalicelib.ids import new_id
 from chalicelib.mail.models import ClosedReason
 from tests.unit.accounts_world import world
@@ -163,9 +162,56 @@ def test_a_grant_that_does_not_open_is_deleted_all_the_same(
     assert "refresh_token" not in stored(world, "grants", account)
 
 
-def test_disconnecting_twice_does_no_harm(world: World) -> None:
+def test_disconnecting_twice_keeps_the_first_record(world: World) -> None:
+    account = world.connected("google")
+    first = disconnect(world, account)
+    known = world.read(account)
+    world.later = MINUTE
+
+    again = world.disconnecting.disconnect(account.id, by="key_other")
+
+    assert again == first
+    assert first["revocation"] == "revoked"
+    assert world.read(account) == known
+    assert world.grants_table.version(account.id) == 3  # what waits to be rescued must not come back
+
+
+def test_two_who_disconnect_at_once_leave_the_record_of_who_was_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = world.connected("google")
+    end = world.grants_table.end
+
+    def overtaken(*arguments: Any) -> bool:
+        monkeypatch.setattr(world.grants_table, "end", end)
+        world.disconnecting.disconnect(account.id, by="key_first")
+        return end(*arguments)
+
+    monkeypatch.setattr(world.grants_table, "end", overtaken)
+    done = disconnect(world, account)
+
+    kept = world.read(account).disconnection
+    assert kept is not None
+    assert (kept.by, str(kept.revocation)) == ("key_first", "revoked")
+    assert (done["disconnected_at"], done["revocation"]) == (kept.at, "revoked")
+
+
+def test_an_account_that_was_connected_anew_is_disconnected_anew(world: World) -> None:
     account = world.connected("google")
     disconnect(world, account)
+    world.sign_in(account)
+    world.later = MINUTE
+
+    done = world.disconnecting.disconnect(account.id, by="key_second")
+
+    kept = world.read(account).disconnection
+    assert kept is not None
+    assert (kept.by, kept.at) == ("key_second", done["disconnected_at"])
+    assert done["revocation"] == "revoked"
+
+
+def test_where_nobody_has_consented_there_is_nothing_to_revoke(world: World) -> None:
+    account = world.account(world.connector("google"))
 
     assert disconnect(world, account)["revocation"] == "nothing"
     with pytest.raises(NotFound):
@@ -336,7 +382,9 @@ def test_waiting_mail_is_held_and_goes_on_after_a_reconnect(world: World) -> Non
     assert world.lane.state(account.id).closed is None
 
 
-def test_a_reconnect_at_the_same_moment_opens_the_lane(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reconnect_at_the_same_moment_leaves_a_lane_that_the_next_look_opens(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     account = world.connected("google")
     world.lanes_table.ring(account.id, due_at=world.now())
     close = world.lane.close
@@ -347,8 +395,11 @@ def test_a_reconnect_at_the_same_moment_opens_the_lane(world: World, monkeypatch
 
     monkeypatch.setattr(world.lane, "close", overtaken)
     disconnect(world, account)
+    held = world.lane.state(account.id)
+    world.relay.run(account.id, until=world.now() + MINUTE)
 
     assert world.read(account).grant_state is GrantState.ACTIVE
+    assert (held.next_due_at or 0) <= world.now()  # so that somebody looks
     assert world.lane.state(account.id).closed is None
 
 

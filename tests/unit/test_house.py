@@ -23,6 +23,7 @@ LAYERS: dict[str, int] = {
     "logs": 0,
     "metrics": 0,
     "network": 0,
+    "https": 0,
     "reading": 0,
     "records": 0,
     "models": 1,
@@ -46,6 +47,8 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "chalice": ("web", "app"),
     "msal": ("providers",),
     "google": ("providers",),
+    "requests": ("https",),
+    "urllib3": ("https",),
 }
 
 HEAVY = ("boto3", "botocore", "msal", "google.auth", "requests", "cryptography", "jinja2", "email_validator")
@@ -130,7 +133,7 @@ def test_only_wiring_knows_aws(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_libraries_stay_where_they_belong(path: Path) -> None:
-    """boto3 is used in aws/, chalice in web/ and app.py, the providers' libraries in providers/."""
+    """boto3 is used in aws/, chalice in web/ and app.py, providers' in providers/, HTTP in https.py."""
     own = part_of(path)
 
     strays = [name for name in imports(path) if own not in ONLY_IN.get(name.split(".")[0], (own,))]

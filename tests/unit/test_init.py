@@ -29,6 +29,8 @@ ASKED, REFUSED, MISUSED, UNREACHABLE, FELL_SHORT = range(5)
 LOOK = waiting.Watch.look
 STAGE = ""
 """Enter at the first question: the stage that the environment names."""
+OWNER = ""
+"""Enter where the way is asked: the first is its owner's consent."""
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +49,13 @@ def _at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _nothing(terminal: Terminal) -> None:
     """No connector and no account is there, not even of another test."""
+    empty(terminal, "connectors", "accounts")
+
+
+def empty(terminal: Terminal, *names: str) -> None:
+    """Takes every row out of these tables."""
     tables, dynamodb = terminal.world.settings.table, terminal.world.clients.dynamodb
-    for table in (tables("connectors"), tables("accounts")):
+    for table in map(tables, names):
         keys = [
             one["AttributeName"] for one in dynamodb.describe_table(TableName=table)["Table"]["KeySchema"]
         ]
@@ -112,7 +119,7 @@ def test_every_step_from_nothing_is_told_before_it_is_asked(
 
     monkeypatch.setattr(waiting.Watch, "look", register)
 
-    result = answered(terminal, STAGE, "2", client_id, secret, "", "Ada@mail.example")
+    result = answered(terminal, STAGE, "2", OWNER, client_id, secret, "", "Ada@mail.example")
 
     order = [
         *("1. The stage", "2. The app", "Clients > Create client > Web application", "Client ID: "),
@@ -127,12 +134,11 @@ def test_every_step_from_nothing_is_told_before_it_is_asked(
 
 
 def test_no_line_that_is_prepared_is_wider_than_a_terminal() -> None:
-    steps = (guide.WHERE, guide.BEFORE, guide.AFTER, guide.MAILBOX, guide.NOT_YET)
+    told = [one for name, one in vars(guide).items() if name.isupper()]
     texts = [
         BEGINNING,
         NONE_KNOWN,
-        guide.SANDBOX,
-        *(text for one in steps for text in one.values()),
+        *(text for one in told for text in (one.values() if isinstance(one, dict) else [one])),
     ]
 
     assert max(len(line) for text in texts for line in text.splitlines()) <= 80
@@ -147,7 +153,7 @@ def test_a_wrong_secret_is_told_at_once_and_asked_for_again(
     """The client id that was typed needs no second typing, and there is one connector in the end."""
     client_id, secret = client
 
-    result = answered(terminal, STAGE, "2", client_id, "mistyped", "", secret)
+    result = answered(terminal, STAGE, "2", OWNER, client_id, "mistyped", "", secret)
 
     assert "Google does not take it (invalid_client): The client secret is wrong.\nFix: " in result.output
     assert f"Client ID [{client_id}]" in result.output
@@ -162,7 +168,7 @@ def test_a_refused_option_is_asked_for_like_any_other_answer(
     client_id, secret = client
     options = ("--provider", "google", "--client-id", client_id, "--client-secret", "mistyped")
 
-    result = answered(terminal, STAGE, "", secret, options=options)
+    result = answered(terminal, STAGE, OWNER, "", secret, options=options)
 
     assert result.output.count(f"Client ID [{client_id}]") == 1
     assert "Saved. Google takes it." in result.output
@@ -173,7 +179,7 @@ def test_a_wrong_client_id_is_changed_in_the_same_connector(
 ) -> None:
     client_id, secret = client
 
-    result = answered(terminal, STAGE, "2", "nobody", secret, client_id, "")
+    result = answered(terminal, STAGE, "2", OWNER, "nobody", secret, client_id, "")
 
     assert "Saved. Google takes it." in result.output
     assert [one.client_id for one in connectors(terminal)] == [client_id]
@@ -183,9 +189,9 @@ def test_a_client_that_has_a_connector_gets_no_second_one(
     terminal: Terminal, client: tuple[str, str]
 ) -> None:
     client_id, secret = client
-    answered(terminal, STAGE, "2", client_id, secret)
+    answered(terminal, STAGE, "2", OWNER, client_id, secret)
 
-    again = answered(terminal, STAGE, "2", "2", client_id, secret)
+    again = answered(terminal, STAGE, "2", "2", OWNER, client_id, secret)
 
     assert "Saved. Google takes it." in again.output
     assert len(connectors(terminal)) == 1
@@ -200,6 +206,7 @@ def test_an_address_that_is_none_is_asked_for_again(terminal: Terminal) -> None:
         "",
         "",
         "ada@nowhere",
+        OWNER,
         "ada@mail.example",
         options=("--client-id", connector.client_id),
     )
@@ -213,7 +220,14 @@ def test_a_name_that_another_account_has_is_asked_for_again(terminal: Terminal) 
     connector = terminal.world.connector("google")
 
     result = answered(
-        terminal, STAGE, "", "", elsewhere.address, "shop", options=("--client-id", connector.client_id)
+        terminal,
+        STAGE,
+        "",
+        "",
+        elsewhere.address,
+        OWNER,
+        "shop",
+        options=("--client-id", connector.client_id),
     )
 
     assert "Name of the account: " in result.output
@@ -388,7 +402,7 @@ def test_with_yes_several_apps_need_a_choice_and_a_new_mailbox_an_address(termin
     chosen = answered(terminal, options=("--yes", "--client-id", connector.client_id))
 
     assert "--yes asks nobody: add --mailbox (" in alone.stderr
-    assert "--yes asks nobody: add --client-id (" in several.stderr
+    assert "--yes asks nobody: add --connector or --client-id (" in several.stderr
     assert "--yes asks nobody: add --mailbox (" in chosen.stderr
 
 
@@ -452,10 +466,10 @@ def test_a_sandbox_that_has_ended_is_named_as_the_reason(terminal: Terminal, tmp
     from cli.main import main
 
     pages = {"provider": "https://127.0.0.1:1", "mailboxes": "http://127.0.0.1:1"}
-    told = {"url": terminal.url, "key": terminal.key, "ca": "", **pages}
+    told = {"url": terminal.url, "key": terminal.key, "ca": "", "other": {}, "federated": {}, **pages}
     (tmp_path / "cli.json").write_text(json.dumps(told))
 
-    result = CliRunner().invoke(main, ["init"], env=nowhere(terminal, tmp_path), input="1\n2\n\n\n")
+    result = CliRunner().invoke(main, ["init"], env=nowhere(terminal, tmp_path), input="1\n2\n\n\n\n")
 
     assert f"  1  the sandbox that runs here, {terminal.url}\n" in result.output
     assert result.exit_code == UNREACHABLE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,15 @@ import pytest
 from chalicelib.accounts.connecting import outcomes
 from chalicelib.accounts.models.account import Status
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
-from chalicelib.errors import Conflict, Forbidden, MalformedRequest, NotFound, Unavailable
+from chalicelib.errors import (
+    Conflict,
+    Forbidden,
+    MailgrantError,
+    MalformedRequest,
+    NotFound,
+    RateLimited,
+    Unavailable,
+)
 from chalicelib.providers import meanings
 from chalicelib.providers.catalogue import GOOGLE, MICROSOFT
 from chalicelib.providers.id_tokens import invalid
@@ -20,7 +29,7 @@ from chalicelib.web.pages.languages import FILES, LANGUAGES, Language, choose, r
 from chalicelib.web.pages.pages import TEMPLATES, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ENGLISH = read("en")
 OTHERS = [read(name) for name in LANGUAGES if name != "en"]
@@ -157,12 +166,13 @@ def test_values_in_a_text_are_escaped() -> None:
     assert shown == "&lt;b&gt;{0}&lt;/b&gt; is connected"
 
 
-OWNERS_ERRORS = {
+OWNERS_ERRORS: dict[str, tuple[Callable[..., MailgrantError], int]] = {
     "link_not_found": (NotFound, 404),
     "link_used": (NotFound, 410),
     "link_expired": (NotFound, 410),
     "link_exhausted": (NotFound, 410),
-    "too_many_visits": (Conflict, 409),
+    "too_many_visits": (partial(RateLimited, retry_after=600), 429),
+    "too_many_sign_ins": (partial(RateLimited, retry_after=600), 429),
     "nothing_connected": (NotFound, 404),
     "unknown_state": (MalformedRequest, 400),
     "malformed_callback": (MalformedRequest, 400),

@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -15,9 +16,10 @@ import pytest
 
 from chalicelib.diagnosis import DiagnosisClass
 from chalicelib.errors import InvalidInput, Unavailable
-from chalicelib.network import resolve, tls_context
+from chalicelib.network import Trust, resolve, tls_context
 from chalicelib.secret import Secret
 from chalicelib.transports import gmail, graph, imap, logins, pop
+from chalicelib.transports.api import Site
 from chalicelib.transports.dialling import Place
 from chalicelib.transports.refusals import Concern
 from chalicelib.transports.smtp.sasl import Login
@@ -26,6 +28,7 @@ from sandbox.certs import Authority
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from chalicelib.network import Resolve
     from chalicelib.transports.refusals import Refused
     from chalicelib.transports.smtp.probe import Step
 
@@ -41,8 +44,22 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority.create(tmp_path_factory.mktemp("tls"))
 
 
+@dataclass(frozen=True)
+class Served:
+    """Where a server is, for mail protocols and for HTTPS."""
+
+    place: Place
+    site: Site
+
+
+def served(host: str, port: int, extra_ca: str, resolve: Resolve) -> Served:
+    """A server at that place, trusted by that authority."""
+    site = Site(f"https://{host}:{port}", Trust(extra_ca, resolve))
+    return Served(Place(host, port, tls_context(extra_ca), resolve), site)
+
+
 @contextmanager
-def serving(authority: Authority, say: Say) -> Iterator[Place]:
+def serving(authority: Authority, say: Say) -> Iterator[Served]:
     """A server with TLS that serves one connection."""
     files = authority.issue("server")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -58,7 +75,7 @@ def serving(authority: Authority, say: Say) -> Iterator[Place]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         host, port = listener.getsockname()
-        yield Place(host, port, tls_context(authority.pem), lambda name, _: [name])
+        yield served(host, port, authority.pem, lambda name, _: [name])
         thread.join(5)
 
 
@@ -123,8 +140,8 @@ CAPABILITY = "* CAPABILITY IMAP4rev1 AUTH=XOAUTH2\r\nTAG OK done"
 def test_what_an_imap_server_says_is_told(
     authority: Authority, answers: tuple[str, ...], last: tuple[str, bool], code: str, concern: Concern
 ) -> None:
-    with serving(authority, lines(*answers)) as place:
-        steps, found, about = how(imap.probe(place, Login(ADA), TOKEN_OF_ADA, 5))
+    with serving(authority, lines(*answers)) as server:
+        steps, found, about = how(imap.probe(server.place, Login(ADA), TOKEN_OF_ADA, 5))
 
     assert (steps[-1], found, about) == (last, code, concern)
     assert all(ok for _, ok in steps[:-1])
@@ -151,8 +168,8 @@ CAPA = "+OK\r\nSASL XOAUTH2\r\nUSER\r\n."
 def test_what_a_pop3_server_says_is_told(
     authority: Authority, answers: tuple[str, ...], last: tuple[str, bool], code: str, concern: Concern | None
 ) -> None:
-    with serving(authority, lines(*answers)) as place:
-        steps, found, about = how(pop.probe(place, Login(ADA), TOKEN_OF_ADA, 5))
+    with serving(authority, lines(*answers)) as server:
+        steps, found, about = how(pop.probe(server.place, Login(ADA), TOKEN_OF_ADA, 5))
 
     assert (steps[-1], found, about) == (last, code, concern)
 
@@ -170,8 +187,8 @@ def test_a_server_without_sasl_gets_name_and_password(
 ) -> None:
     heard: list[bytes] = []
 
-    with serving(authority, lines(*answers, heard=heard)) as place:
-        found = how(probe(place, Login('a "b', by_password=True), Secret("p ss"), 5))
+    with serving(authority, lines(*answers, heard=heard)) as server:
+        found = how(probe(server.place, Login('a "b', by_password=True), Secret("p ss"), 5))
 
     assert found[1:] == ("", None)
     assert said in b"".join(heard)
@@ -197,28 +214,28 @@ def test_a_server_is_not_waited_for_longer_than_was_allowed(
 ) -> None:
     began = time.monotonic()
 
-    with serving(authority, say) as place:
-        steps, code, concern = how(tried(protocol, place, 0.3))
+    with serving(authority, say) as server:
+        steps, code, concern = how(tried(protocol, server, 0.3))
 
     assert time.monotonic() - began < 3
     assert (steps[-1][1], code, concern) == (False, "server_timeout", LANE)
 
 
-def tried(protocol: str, place: Place, seconds: float = 5) -> tuple[list[Step], Refused | None]:
+def tried(protocol: str, server: Served, seconds: float = 5) -> tuple[list[Step], Refused | None]:
     """The probe of that protocol."""
     if protocol in {"imap", "pop"}:
         probe = imap.probe if protocol == "imap" else pop.probe
-        return probe(place, Login(ADA), TOKEN_OF_ADA, seconds)
+        return probe(server.place, Login(ADA), TOKEN_OF_ADA, seconds)
     ask = graph.probe if protocol == "graph" else gmail.probe
-    return ask(place, ADA, TOKEN_OF_ADA, seconds)
+    return ask(server.site, ADA, TOKEN_OF_ADA, seconds)
 
 
 @pytest.mark.parametrize("protocol", ["imap", "pop", "graph", "gmail"])
 def test_a_certificate_that_nobody_trusts_sees_no_token(authority: Authority, protocol: str) -> None:
     heard: list[bytes] = []
 
-    with serving(authority, lambda connection: heard.append(connection.recv(1000))) as place:
-        distrusting = Place(place.host, place.port, tls_context(), place.resolve)
+    with serving(authority, lambda connection: heard.append(connection.recv(1000))) as server:
+        distrusting = served(server.place.host, server.place.port, "", server.place.resolve)
         steps, code, _ = how(tried(protocol, distrusting))
 
     assert (steps, code) == ([("connect", False)], "tls_certificate")
@@ -230,7 +247,7 @@ def test_B57_a_server_that_is_not_public_is_not_connected_to(authority: Authorit
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         listener.settimeout(0.05)
         port = listener.getsockname()[1]
-        steps, refused = tried(protocol, Place("localhost", port, tls_context(authority.pem), resolve))
+        steps, refused = tried(protocol, served("localhost", port, authority.pem, resolve))
 
         with pytest.raises(TimeoutError):
             listener.accept()
@@ -252,7 +269,7 @@ def test_what_hinders_a_connection_has_a_name(failure: Exception, code: str) -> 
     def fail(_host: str, _port: int) -> list[str]:
         raise failure
 
-    assert how(tried("imap", Place("mail.example", 993, tls_context(), fail)))[1] == code
+    assert how(tried("imap", served("mail.example", 993, "", fail)))[1] == code
 
 
 def microsoft_token(**claims: Any) -> Secret:
@@ -287,8 +304,8 @@ SENDS = microsoft_token(scp="Mail.Send User.Read")
 def test_what_graph_says_is_told(
     authority: Authority, token: Secret, said: Say, last: tuple[str, bool], code: str, concern: Concern
 ) -> None:
-    with serving(authority, said) as place:
-        steps, found, about = how(graph.probe(place, ADA, token, 5))
+    with serving(authority, said) as server:
+        steps, found, about = how(graph.probe(server.site, ADA, token, 5))
 
     assert (steps[-1], found, about) == (last, code, concern)
     assert steps[0] == ("connect", True)
@@ -315,8 +332,8 @@ def google_error(status: int, reason: str) -> dict[str, Any]:
 def test_what_the_gmail_api_says_is_told(
     authority: Authority, said: Say, last: tuple[str, bool], code: str, concern: Concern
 ) -> None:
-    with serving(authority, said) as place:
-        steps, found, about = how(gmail.probe(place, ADA, TOKEN_OF_ADA, 5))
+    with serving(authority, said) as server:
+        steps, found, about = how(gmail.probe(server.site, ADA, TOKEN_OF_ADA, 5))
 
     assert (steps[-1], found, about) == (last, code, concern)
 

@@ -10,9 +10,10 @@ import pytest
 
 from chalicelib.diagnosis import DiagnosisClass
 from chalicelib.errors import Diagnosed
+from chalicelib.https import LIMIT, retry_after
 from chalicelib.network import Trust, resolve
 from chalicelib.providers import http
-from chalicelib.providers.http import LIMIT, ProviderHttp, retry_after
+from chalicelib.providers.http import ProviderHttp
 from tests.unit.https_server import Answer, Server, serving
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def test_B57_the_certificate_must_bear_the_name_and_not_the_address(server: Serv
         named(server, "127.0.0.1").get(f"https://login.example:{server.port}/good")
 
     assert refused.value.diagnosis.code == "provider_unreachable"
-    assert refused.value.diagnosis.text == "SSLError"
+    assert refused.value.diagnosis.text == "SSLCertVerificationError"
     assert server.asked == []
 
 

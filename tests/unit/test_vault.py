@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chalicelib import ids
-from chalicelib.aws.vault import KEY_LIFE, KEY_USES, Unreadable, Vault
-from chalicelib.errors import ConfigurationError
+from chalicelib.aws.vault import KEY_LIFE, KEY_USES, Vault
+from chalicelib.errors import ConfigurationError, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,10 +104,23 @@ def test_v2_a_value_of_another_table_does_not_open(vault: Callable[..., Vault]) 
         b"1//a-token",
         b"MG1",
         b"MG1\x00\x00" + b"x" * 60,
-        b"MG2" + b"x" * 300,
         b"MG1\xff\xff" + b"x" * 300,
+        b"MG2",
+        b"MG2" + b"x" * 300,
+        b"MG2" + b"x" * 8 + b"\x00\x00" + b"x" * 60,
+        b"MG3" + b"x" * 300,
     ],
-    ids=["empty", "plaintext", "only the mark", "no key", "another format", "a key longer than all"],
+    ids=[
+        "empty",
+        "plaintext",
+        "only the mark",
+        "no key",
+        "a key longer than all",
+        "only the second mark",
+        "a key longer than all of the second format",
+        "no key in the second format",
+        "another format",
+    ],
 )
 def test_v2_an_unknown_format_is_an_error_and_never_plaintext(
     vault: Callable[..., Vault], stored: bytes
@@ -122,6 +135,42 @@ def test_a_changed_byte_does_not_open(vault: Callable[..., Vault]) -> None:
 
     with pytest.raises(Unreadable):
         vault().open(account, FIELD, VERSION, sealed[:-1] + bytes([sealed[-1] ^ 1]))
+
+
+def test_v4_a_rewrapped_value_opens_and_its_ciphertext_stays(vault: Callable[..., Vault]) -> None:
+    account = ids.new_id("acc")
+    sealed = vault().seal(account, FIELD, VERSION, VALUE)
+
+    once = vault().rewrapped(account, sealed)
+    twice = vault().rewrapped(account, once)
+
+    assert len({sealed, once, twice}) == 3
+    assert [vault().open(account, FIELD, VERSION, value) for value in (sealed, once, twice)] == [VALUE] * 3
+    assert once[:11] == twice[:11]
+    assert sealed.endswith(once[-28 - len(VALUE) :])
+
+
+@pytest.mark.parametrize("place", ["account", "field", "version", "table", "key id"])
+def test_v2_a_rewrapped_value_of_another_place_does_not_open(vault: Callable[..., Vault], place: str) -> None:
+    account = ids.new_id("acc")
+    value = vault().rewrapped(account, vault().seal(account, FIELD, VERSION, VALUE))
+    if place == "key id":
+        value = value[:3] + bytes([value[3] ^ 1]) + value[4:]
+
+    with pytest.raises(Unreadable):
+        vault("access-tokens" if place == "table" else "grants").open(
+            ids.new_id("acc") if place == "account" else account,
+            "access_token" if place == "field" else FIELD,
+            VERSION + 1 if place == "version" else VERSION,
+            value,
+        )
+
+
+def test_v2_a_value_of_another_row_is_not_rewrapped(vault: Callable[..., Vault]) -> None:
+    sealed = vault().seal(ids.new_id("acc"), FIELD, VERSION, VALUE)
+
+    with pytest.raises(Unreadable):
+        vault().rewrapped(ids.new_id("acc"), sealed)
 
 
 def test_v5_a_data_key_is_remembered_for_five_minutes(

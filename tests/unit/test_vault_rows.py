@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256, Hash
 
 from chalicelib import ids
 from chalicelib.accounts.models.account import GrantState
-from chalicelib.aws.vault import Unreadable, Vault
-from chalicelib.errors import Unavailable
+from chalicelib.aws.vault import Vault
+from chalicelib.errors import Unavailable, Unreadable
 from tests.unit.accounts_world import world
 
 if TYPE_CHECKING:

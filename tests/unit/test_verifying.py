@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import pytest
 
+from chalicelib.accounts import trying
 from chalicelib.accounts.doctor import verifying
-from chalicelib.accounts.models.account import Account
+from chalicelib.accounts.models.account import Account, AuthMode
 from chalicelib.errors import InvalidInput, NotFound
 from chalicelib.ids import new_id
 from chalicelib.providers.catalogue import GOOGLE, MICROSOFT, OTHER, YANDEX
@@ -315,7 +316,9 @@ def test_a_protocol_that_the_provider_does_not_have_is_refused(world: World) -> 
 def test_without_a_word_the_protocol_is_the_one_that_is_used(
     facts: Any, required: tuple[str, ...], protocol: str
 ) -> None:
-    assert verifying.usual_protocol(replace(facts, required_scopes=required)) == protocol
+    mode = AuthMode.AUTHORIZATION_CODE
+
+    assert trying.usual_protocol(replace(facts, required_scopes=required), mode) == protocol
 
 
 @pytest.mark.parametrize("day", ["2027-02-30", "20270131", "soon", 20270131])

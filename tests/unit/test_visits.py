@@ -8,12 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from chalicelib import ids
-from chalicelib.accounts.connecting.links import VISITS, VISITS_WINDOW
+from chalicelib.accounts.connecting.limits import OF_ACCOUNT, WINDOW
 from chalicelib.accounts.connecting.visits import LENGTH, is_owner
 from chalicelib.accounts.models.account import AuthMode, GrantState
 from chalicelib.accounts.models.grant import Identity
-from chalicelib.clock import MINUTE
-from chalicelib.errors import Conflict, Forbidden, NotFound
+from chalicelib.clock import MINUTE, SECOND
+from chalicelib.errors import Forbidden, NotFound, RateLimited
 from tests.unit.accounts_world import PUBLIC_URL, world
 
 if TYPE_CHECKING:
@@ -136,16 +136,17 @@ def test_an_owner_whose_grant_has_ended_may_still_look(world: World) -> None:
 
 def test_O21_anybody_can_begin_a_visit_but_not_without_end(world: World) -> None:
     account, other = world.connected("google"), world.connected("google")
-    world.later = VISITS_WINDOW - world.now() % VISITS_WINDOW
-    for _ in range(VISITS):
+    world.later = WINDOW - world.now() % WINDOW
+    for _ in range(OF_ACCOUNT):
         begin(world, account.id)
 
-    with pytest.raises(Conflict) as refused:
+    with pytest.raises(RateLimited) as refused:
         begin(world, account.id)
     begin(world, other.id)
-    world.later += VISITS_WINDOW
+    world.later += WINDOW
 
     assert refused.value.error_code == "too_many_visits"
+    assert 0 < refused.value.retry_after <= WINDOW // SECOND
     assert visit(world, account)["outcome"] == "visited"
 
 

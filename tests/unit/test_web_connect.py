@@ -11,11 +11,14 @@ import pytest
 
 from chalicelib import ids
 from chalicelib.errors import Forbidden, MalformedRequest, NotFound
+from chalicelib.providers.catalogue import CATALOGUE
 from chalicelib.web.pages import cookies
 from tests.unit.web_services import AUTHORIZATION, CONNECTOR, PUBLIC_URL, FakeServices, client
 
 if TYPE_CHECKING:
     from chalice.test import Client
+
+    from chalicelib.providers.facts import ProviderFacts
 
 STATE = "s" * 43
 LINK = "Link_of-the-test_0123456789abcdef"
@@ -260,6 +263,24 @@ def test_each_outcome_has_its_page(
     assert response.status_code == 200
     for word in words:
         assert word in response.body.decode()
+
+
+@pytest.mark.parametrize(
+    "facts", [one for one in CATALOGUE if one.speaks == "microsoft"], ids=lambda one: one.name
+)
+def test_a_missing_permission_is_called_the_same_in_each_cloud(
+    http: Client, services: FakeServices, facts: ProviderFacts
+) -> None:
+    """Its scope begins with another host in each."""
+    services.laid.answers["outcome"] = {
+        "outcome": "scope_missing",
+        "missing_scopes": list(facts.required_scopes),
+    }
+
+    response = http.http.get(f"/authorizations/{AUTHORIZATION}")
+
+    assert "Send emails from your mailbox using SMTP AUTH" in response.body.decode()
+    assert "https://outlook" not in response.body.decode()
 
 
 def test_trying_again_is_offered_to_the_browser_that_began(http: Client, services: FakeServices) -> None:

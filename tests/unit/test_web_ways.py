@@ -244,6 +244,20 @@ def test_an_account_that_could_not_be_connected_stays_and_says_how_to_go_on(
     assert "next" not in mended["connection"]
 
 
+def test_an_account_is_made_first_and_its_doctor_says_what_to_prepare(world: World, api: Api) -> None:
+    connector = application(world)
+
+    made = new_account(world, api, connector.id, auth_mode="client_credentials", connect=False)
+    by_link = new_account(world, api, connector.id, connect=False)
+    asked = len(world.control.token_requests())
+    examined = api.done("GET", f"/accounts/{made['id']}/doctor")
+
+    assert (made["auth_mode"], made["status"]) == ("client_credentials", "disconnected")
+    assert not {"connection", "connect_link"} & (made.keys() | by_link.keys())
+    assert any(made["address"] in line for one in examined["instructions"] for line in one["lines"])
+    assert len(world.control.token_requests()) == asked
+
+
 def test_a_password_connects_and_is_never_shown(world: World, api: Api, facts: dict[str, Any]) -> None:
     connector, address = passwords_only(api, facts), someone()
     password = with_password(world, address)

@@ -77,6 +77,13 @@ class DictionaryStore:
         self.rows[caller] = row if row.revoked_at is not None else dataclasses.replace(row, revoked_at=at)
         return self.rows[caller]
 
+    def limit(self, caller: str, changes: Mapping[str, Any]) -> Caller | None:
+        row = self.rows.get(caller)
+        if row is None:
+            return None
+        self.rows[caller] = dataclasses.replace(row, limits=dataclasses.replace(row.limits, **changes))
+        return self.rows[caller]
+
 
 @dataclass
 class Laid:
@@ -168,6 +175,7 @@ class FakeServices:
         self.registry = FakeRegistry(laid)
         self.changing = SimpleNamespace(accounts_of=lambda connector, limit, cursor: ([], None))
         self.catalogue = Catalogue()
+        self.limits = SimpleNamespace(request=lambda address: None, callback=lambda *callback: None)
         self.lane = SimpleNamespace(state=LaneRow)
         self.functions = SimpleNamespace(connect=lambda op, payload: laid.answer(op, dict(payload)))
         self.send = SimpleNamespace(accept=self._accept)

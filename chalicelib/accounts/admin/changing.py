@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
-from chalicelib.accounts.admin import checks
+from chalicelib.accounts.admin import checks, readers
 from chalicelib.accounts.admin.scopes import own_facts
 from chalicelib.accounts.models.account import Account, GrantState
 from chalicelib.accounts.models.connector import Connector
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 OF_SCOPES = frozenset({"scopes", "required_scopes", "scopes_in_words"})
 """Facts that follow from a choice of scopes."""
 PAGE = 100
+FIRST_OF_CONNECTOR = "first; GET /v1/connectors/{id} lists them."
 NAMED = 10
 """How many accounts a refusal names."""
 
@@ -72,8 +73,9 @@ class Changing:
         """The connector with what is given in the place of what was. Raises InvalidInput.
 
         `facts` stand in the place of all of its own ones; `scopes` are asked for from the next consent on.
-        Raises Conflict (code ``connector_in_use``) for another client, or another provider behind it, while
-        accounts are connected: their consents were given to the old one.
+        Raises Conflict where somebody else has changed it since it was read; with code ``connector_in_use``
+        for another client, or another provider behind it, while accounts are connected: their consents were
+        given to the old one.
         """
         changed = replace(
             connector,
@@ -93,7 +95,8 @@ class Changing:
     def require_unused(self, connector: Connector) -> None:
         """Returns when no account belongs to the connector; raises Conflict (code ``connector_in_use``)."""
         remaining = (one for one in self._all_accounts(connector) if self._counts(one))
-        _require_none(remaining, "belong to", "Delete them, which can be undone for 7 days,")
+        fix = f"Delete them, which can be undone for 7 days, {FIRST_OF_CONNECTOR}"
+        _require_none(remaining, "Accounts belong to this connector", fix, "connector_in_use")
 
     def remove_connector(self, connector: Connector) -> None:
         """Deletes the row, after the credential was deleted."""
@@ -106,11 +109,20 @@ class Changing:
         InvalidInput, and Conflict (code ``name_taken``).
         """
         changed = replace(account, **checks.description(**given))
+        if changed.reads_with not in {"", account.reads_with}:
+            readers.require_reader(account.id, given["reads_with"])
+            readers.require_no_reader(self._accounts, account.id)
         if changed.signs_in_as != account.signs_in_as and "smtp_user" not in given:
             changed = replace(changed, smtp_user="")
         if not self._accounts.describe(account, changed, now=self._now()):
             raise self._not_described(changed)
         return changed
+
+    def require_not_read_with(self, account: Account) -> None:
+        """Returns when no account reads with that one; raises Conflict (code ``account_in_use``)."""
+        found = readers.read_by(self._accounts, account.id)
+        fix = "Change or empty their reads_with first."
+        _require_none(found, "Accounts read with this one", fix, "account_in_use")
 
     def delete_account(self, account: Account, *, by: str) -> Account:
         """Deletes an account that is disconnected; it can be restored for UNDO. Raises Conflict.
@@ -155,9 +167,8 @@ class Changing:
         connected = (
             account for account in self._all_accounts(connector) if account.grant_state is not GrantState.NONE
         )
-        _require_none(
-            connected, "are connected with", "Make a new connector for the other client, or disconnect them"
-        )
+        fix = f"Make a new connector for the other client, or disconnect them {FIRST_OF_CONNECTOR}"
+        _require_none(connected, "Accounts are connected with this connector", fix, "connector_in_use")
 
     def _all_accounts(self, connector: Connector) -> Iterator[Account]:
         found, cursor = self.accounts_of(connector, PAGE)
@@ -183,17 +194,13 @@ def _client(connector: Connector) -> tuple[str, str, dict[str, Any]]:
     return connector.client_id, connector.tenant, addresses
 
 
-def _require_none(accounts: Iterable[Account], relation: str, fix: str) -> None:
+def _require_none(accounts: Iterable[Account], relation: str, fix: str, code: str) -> None:
     """Raises the Conflict that names some of the accounts, if there are any."""
     names = [_named(account) for account, _ in zip(accounts, range(NAMED + 1), strict=False)]
     if not names:
         return
     shown = ", ".join(names[:NAMED]) + (" and more" if len(names) > NAMED else "")
-    raise Conflict(
-        f"Accounts {relation} this connector: {shown}.",
-        fix=f"{fix} first; GET /v1/connectors/{{id}} lists them.",
-        code="connector_in_use",
-    )
+    raise Conflict(f"{relation}: {shown}.", fix=fix, code=code)
 
 
 def _named(account: Account) -> str:

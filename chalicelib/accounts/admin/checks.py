@@ -191,7 +191,10 @@ def held(mode: AuthMode, given: Mapping[str, str], *, needed: bool = False) -> N
 
 
 def description(**given: Any) -> dict[str, Any]:
-    """What an account is called and may do, checked: only what is given. Raises InvalidInput."""
+    """What an account is called and may do, checked: only what is given. Raises InvalidInput.
+
+    `reads_with` is the other account itself, or None; whether the two go together is not asked here.
+    """
     by_name: dict[str, Callable[[Any], Any]] = {
         "name": account_name,
         "display_name": lambda text: printable("display_name", text) if text else "",
@@ -200,6 +203,7 @@ def description(**given: Any) -> dict[str, Any]:
         "from_policy": FromPolicy,
         "from_addresses": _from_addresses,
         "always_name": bool,
+        "reads_with": lambda reader: reader.id if reader else "",
     }
     return {field: by_name[field](value) for field, value in given.items()}
 

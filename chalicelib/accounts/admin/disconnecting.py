@@ -41,7 +41,7 @@ log = logger("disconnecting")
 
 
 class Disconnecting:
-    """Disconnects accounts. The two of `lanes` are told whose mail shall wait, and whose go on."""
+    """Disconnects accounts. `hold_lane` is told whose mail shall wait."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Disconnecting:
         providers: Providers,
         secrets: Secrets,
         keeper: Keeper,
-        lanes: tuple[Callable[[str], object], Callable[[str], object]],
+        hold_lane: Callable[[str], object],
         now: clock.Clock = clock.now,
     ) -> None:
         self._accounts = stores.accounts
@@ -58,13 +58,14 @@ class Disconnecting:
         self._providers = providers
         self._secrets = secrets
         self._keeper = keeper
-        self._hold_lane, self._open_lane = lanes
+        self._hold_lane = hold_lane
         self._now = now
 
     def disconnect(self, account_id: str, *, by: str) -> dict[str, Any]:
-        """Disconnects the account; `by` is who wants it, for the record. Doing it twice does no harm.
+        """Disconnects the account; `by` is who wants it, for the record.
 
-        Answers ``{"account", "disconnected_at", "revocation", "withdraw", "diagnosis"?}``: when (ms), what
+        Of one that is disconnected already, the record and the answer stay the first ones. Answers
+        ``{"account", "disconnected_at", "revocation", "withdraw", "diagnosis"?}``: when (ms), what
         became of the consent (`Revocation`), the provider's pages where the owner can take it back by hand,
         empty where that is done, and why the provider did not do it. Raises NotFound, and Unavailable
         before anything is done.
@@ -92,11 +93,19 @@ class Disconnecting:
             grant = self._grants.get(account.id)
             if grant is not None and grant.version != version:
                 continue
+            earlier = self._earlier(account.id)
             revocation, diagnosis = self._revoked(account, grant)
-            ended = Disconnection(self._now(), by, revocation)
+            # What is over is ended all the same: a consent that waits to be rescued must not come back.
+            ended = earlier or Disconnection(self._now(), by, revocation)
             if self._grants.end(account.id, version, ended):
                 return ended, diagnosis
         raise Unavailable("The account's tokens change all the time.", fix="Send the same request again.")
+
+    def _earlier(self, account: str) -> Disconnection | None:
+        """How the account was disconnected, if it is. Read after the grant's version, so no older than it."""
+        current = self._accounts.get(account)
+        is_over = current is not None and current.grant_state is GrantState.NONE
+        return current.disconnection if current is not None and is_over else None
 
     def _revoked(self, account: Account, grant: Grant | None) -> tuple[Revocation, Diagnosis | None]:
         if grant is None or not account.auth_mode.has_owner:  # a password is no consent
@@ -126,13 +135,13 @@ class Disconnecting:
         return any(other is not None and other.connector == account.connector for other in others)
 
     def _hold(self, account: str) -> None:
-        """Holds the mail that waits. A lane that is not held now is held by the relay that looks at it."""
+        """Holds the mail that waits.
+
+        A lane that is not held now is held by the relay that looks at it. One that is held although its owner
+        has connected again meanwhile is due, and is opened by the next look, within a minute.
+        """
         try:
             self._hold_lane(account)
-            current = self._accounts.get(account)
-            if current is not None and current.grant_state is not GrantState.NONE:
-                # The owner has connected again meanwhile, which opened a lane that was not held yet.
-                self._open_lane(account)
         except Unavailable:
             log.exception("disconnected, but the lane is not held", extra={"facts": {"account": account}})
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib import clock, ids
-from chalicelib.accounts.admin import checks
+from chalicelib.accounts.admin import checks, readers
 from chalicelib.accounts.admin.held import kind_of
 from chalicelib.accounts.admin.scopes import own_facts
 from chalicelib.accounts.connecting import outcomes
@@ -161,7 +161,7 @@ class Registry:
         facts = self._catalogue.of(found)
         mode = auth_mode or checks.usual_mode(found, facts)
         checks.auth_mode(found, facts, mode)
-        return Account(
+        made = Account(
             id=ids.new_id("acc"),
             address=mailbox,
             connector=found.id,
@@ -169,6 +169,9 @@ class Registry:
             auth_mode=mode,
             **checks.description(name=name or mailbox.lower(), **described),
         )
+        if reader := described.get("reads_with"):
+            readers.require_reader(made.id, reader)
+        return made
 
     def create_account(self, *asked: Any, **described: Any) -> Account:
         """Writes a new account, not connected yet; takes and raises what `new_account` does."""

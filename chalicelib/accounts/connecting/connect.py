@@ -70,7 +70,8 @@ class Connect:
     def begin(self, link_token: str, cookie: str | None = None) -> dict[str, Any]:
         """Begins a sign-in: ``{"authorize_url", "cookie"}``; the browser's own `cookie` is used on.
 
-        Raises NotFound for a link that has ended, Conflict while the connector has no credential.
+        Raises NotFound for a link that has ended, Conflict while the connector has no credential, and
+        RateLimited (code ``too_many_sign_ins``).
         """
         link = self._sign_ins.link(link_token)
         mailbox = self._mailbox(link.account)
@@ -84,7 +85,7 @@ class Connect:
         """As `begin`, for a visitor who wants to prove to own the account's mailbox.
 
         Raises NotFound alike for an account that does not exist and for one that nobody has connected, and
-        Conflict (code ``too_many_visits``).
+        RateLimited (code ``too_many_visits`` or ``too_many_sign_ins``).
         """
         known = ids.is_id("acc", account_id) and self._stores.grants.get(account_id) is not None
         account = self._stores.accounts.get(account_id) if known else None

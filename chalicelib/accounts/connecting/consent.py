@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
 from chalicelib.accounts.connecting import outcomes
 from chalicelib.accounts.models.account import UNDO, AuthMode
-from chalicelib.accounts.models.grant import UNKNOWN_PERSON, Grant, Identity, Previous
+from chalicelib.accounts.models.grant import MAIL, UNKNOWN_PERSON, Grant, Identity, Previous
 from chalicelib.accounts.tokens import rules
 from chalicelib.accounts.tokens.keeping import Kept
 from chalicelib.diagnosis import DiagnosisClass
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.accounts.connecting.outcomes import Outcome
-    from chalicelib.accounts.doctor.verifying import Probe
     from chalicelib.accounts.models.account import Account
     from chalicelib.accounts.models.authorization import Authorization
     from chalicelib.accounts.models.grant import SealedToken, TokenSet
     from chalicelib.accounts.ports import ConnectorStore, GrantStore
     from chalicelib.accounts.tokens.keeping import Keeper, Prepared
     from chalicelib.accounts.tokens.refreshing import Mailbox
+    from chalicelib.accounts.trying import Probe
+    from chalicelib.diagnosis import Diagnosis
     from chalicelib.secret import Secret
 
 SAVE_TIME = 20 * clock.SECOND
@@ -41,6 +43,17 @@ class Signed:
 
     authorization: Authorization
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Which resource the access token is for, and why the server does not take it, if that is so."""
+
+    resource: str = MAIL
+    block: Diagnosis | None = None
+
+
+USUAL = Standing()
 
 
 class Consents:
@@ -99,19 +112,23 @@ class Consents:
         *,
         before: Account,
         signed: Signed | None = None,
+        standing: Standing = USUAL,
     ) -> None:
         """Saves a consent that was checked, and `signed`, the sign-in that it came by, if there was one.
 
         `before` is the account as it was: what it used in another auth mode is kept for a roll-back. Begins
-        anew while a refresh of the old grant moves its version.
+        anew while a refresh of the old grant moves its version. A block is noted in the same transaction.
 
         Raises Unavailable when it could not be saved yet: it is on the rescue queue then.
         """
         until = self._now() + SAVE_TIME
         kept = Kept.SUPERSEDED
         while kept is Kept.SUPERSEDED:
-            grant, token = self._grant(mailbox, tokens, prepared, before)
-            kept = self._keep(grant, token, signed, mailbox.account, until)
+            grant, token = self._grant(mailbox, tokens, prepared, before, standing.resource)
+            facts = _facts(mailbox.account, standing.block)
+            kept = self._keeper.keep(
+                grant, partial(self._grants.save_connected, grant, token, signed, **facts), until=until
+            )
             if kept is Kept.SUPERSEDED and self._now() > until:
                 self._keeper.rescue(grant, until=until + SAVE_TIME)
                 kept = Kept.RESCUED
@@ -122,22 +139,14 @@ class Consents:
             )
         self._tell(mailbox)
 
-    def _keep(
-        self, grant: Grant, token: SealedToken, signed: Signed | None, account: Account, until: int
-    ) -> Kept:
-        facts = {"auth_mode": account.auth_mode, "smtp_user": account.smtp_user}
-        return self._keeper.keep(
-            grant, lambda: self._grants.save_connected(grant, token, signed, **facts), until=until
-        )
-
     def _grant(
-        self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared, before: Account
+        self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared, before: Account, resource: str
     ) -> tuple[Grant, SealedToken]:
         if tokens.refresh_token is None or tokens.identity is None:
             raise ValueError("a grant needs a refresh token and an identity")
         facts, now = mailbox.provider.facts, self._now()
         version = self._grants.version(mailbox.account.id) + 1
-        token = prepared.access_token(tokens, version, now)
+        token = prepared.access_token(tokens, version, now, resource)
         grant = Grant(
             account=mailbox.account.id,
             version=version,
@@ -173,3 +182,12 @@ class Consents:
                 self._connectors.works(mailbox.connector.id)
         except Unavailable:
             log.exception("connected, but not told", extra={"facts": {"account": mailbox.account.id}})
+
+
+def _facts(account: Account, block: Diagnosis | None) -> dict[str, Any]:
+    """What a saved consent changes of its account, besides what the grant itself says."""
+    return {
+        "auth_mode": account.auth_mode,
+        "smtp_user": account.smtp_user,
+        "transport_block": block.to_json() if block else None,
+    }

@@ -3,23 +3,30 @@
 By the connector's application or service account, by a password, or by a refresh token from elsewhere::
 
     what it proves itself with → one token from the provider (a password is one already)
-                               → signed in at the mail server with it, nothing sent
-                               → one transaction: grant, access token, facts of the account
+                               → signed in where it sends, by each user name, and nothing sent
+                               → one transaction: grant, access token, facts, the user name that works
 
-Nothing is saved unless the mail server has let us in; but for a refresh token of which the provider says
-that it is this mailbox's: the provider may have replaced it, so it is kept, and the answer says what the mail
-server has against it.
+Nothing is saved unless the server has let us in. A refresh token is saved before the server is asked where
+it would be lost otherwise, and the name that works follows:
+
+- one of which the provider says that it is this mailbox's, or that was this account's before;
+- one that the provider has just replaced without saying whose it is. Its successor is all that is left of it,
+  so the account is blocked until the server takes that, which each message finds out. It does not take the
+  place of a good grant, which is worth more: then the answer says that the token may be used up.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+import time
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
+from chalicelib.accounts import trying
 from chalicelib.accounts.admin import checks
 from chalicelib.accounts.connecting import outcomes
-from chalicelib.accounts.models.account import AuthMode
+from chalicelib.accounts.connecting.consent import Standing
+from chalicelib.accounts.models.account import AuthMode, GrantState
 from chalicelib.accounts.models.grant import UNKNOWN_PERSON, Identity
 from chalicelib.accounts.tokens.asking import PASSWORD_REFUSED, asking
 from chalicelib.accounts.tokens.refreshing import mailbox_of
@@ -29,29 +36,50 @@ from chalicelib.secret import Secret
 from chalicelib.transports.refusals import Concern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from chalicelib.accounts.connecting.consent import Consents
-    from chalicelib.accounts.doctor.verifying import Probe
     from chalicelib.accounts.models.account import Account
     from chalicelib.accounts.models.grant import TokenSet
     from chalicelib.accounts.ports import Secrets
     from chalicelib.accounts.stores import Stores
     from chalicelib.accounts.tokens.keeping import Prepared
     from chalicelib.accounts.tokens.refreshing import Mailbox
+    from chalicelib.accounts.trying import Probe, Tried
     from chalicelib.diagnosis import Diagnosis
     from chalicelib.providers import Providers
     from chalicelib.transports.refusals import Refused
     from chalicelib.transports.smtp.probe import Step
 
 SECONDS = 20.0
-"""For the mail server; who asked by HTTP waits for 29 s at the longest."""
+"""For the server; who asked by HTTP waits for 29 s at the longest."""
 
 log = logger("direct")
 
 
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """What the provider gave for an account as it is to be, and the account as it was.
+
+    `is_replaced`: the refresh token that it was given for is of no more use, maybe. `is_of_owner`: it is the
+    mailbox owner's, as the provider says, or as is known from before.
+    """
+
+    mailbox: Mailbox
+    tokens: TokenSet
+    prepared: Prepared
+    before: Account
+    protocol: str
+    is_replaced: bool
+    is_of_owner: bool
+
+    def used_up(self, diagnosis: Diagnosis) -> Diagnosis:
+        """Why it is not kept, with what that means for the token that it was given for."""
+        return outcomes.and_then(diagnosis, outcomes.USED_UP) if self.is_replaced else diagnosis
+
+
 class Direct:
-    """Connects accounts at once. `probe` signs in to the account's mail server."""
+    """Connects accounts at once. `probes` sign in, by protocol."""
 
     def __init__(
         self,
@@ -59,14 +87,14 @@ class Direct:
         providers: Providers,
         secrets: Secrets,
         consents: Consents,
-        probe: Probe,
+        probes: Mapping[str, Probe],
         now: clock.Clock = clock.now,
     ) -> None:
         self._stores = stores
         self._providers = providers
         self._secrets = secrets
         self._consents = consents
-        self._probe = probe
+        self._probes = probes
         self._now = now
 
     def connect(
@@ -105,31 +133,83 @@ class Direct:
     def _tried(
         self, mailbox: Mailbox, held: Secret, before: Account, known: Identity | None = None
     ) -> dict[str, Any]:
-        """Asks the provider, then the mail server, and saves what they have let pass."""
+        """Asks the provider, then the server, and saves what they have let pass."""
         _require_credential(mailbox)
-        prepared = self._consents.prepare(before.id)
         try:
-            tokens = asking(mailbox, self._secrets, now=self._now)(held)
+            received = self._received(mailbox, held, before, known)
         except Diagnosed as refused:
             return _answer(refused.diagnosis)
-        said = tokens.identity if tokens.identity and tokens.identity.addresses else known
-        complete = _complete(mailbox, tokens, held, said)
-        objection = _objection(mailbox.account, complete)
-        if objection is not None:
-            return _answer(objection)
-        is_vouched_for = mailbox.account.auth_mode.has_owner and said not in (None, _nobody(mailbox))
-        if is_vouched_for:
-            self._save(mailbox, complete, prepared, before)
-        steps, stopped = self._probe(mailbox.account, mailbox.connector, tokens.access_token, SECONDS)
-        if stopped is None and not is_vouched_for:
-            self._save(mailbox, complete, prepared, before)
-        diagnosis = _said(mailbox, stopped) if stopped else None
-        return _answer(diagnosis, steps, connected=is_vouched_for or not stopped)
+        if received.is_of_owner:
+            return self._saved_and_tried(received)
+        if received.is_replaced and not self._has_good_grant(before):
+            return self._saved_and_tried(received, block=outcomes.UNPROVEN)
+        return self._tried_and_saved(received)
 
-    def _save(self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared, before: Account) -> None:
-        self._consents.save(mailbox, tokens, prepared, before=before)
-        facts = {"account": before.id, "auth_mode": str(mailbox.account.auth_mode)}
+    def _received(self, mailbox: Mailbox, held: Secret, before: Account, known: Identity | None) -> _Received:
+        """What the provider gives for what is held. Raises Diagnosed where that is not for this account."""
+        prepared = self._consents.prepare(before.id)
+        mode = mailbox.account.auth_mode
+        protocol = trying.usual_protocol(mailbox.provider.facts, mode)
+        tokens = asking(mailbox, self._secrets, trying.resource_of(protocol), now=self._now)(held)
+        said = tokens.identity if tokens.identity and tokens.identity.addresses else known
+        received = _Received(
+            mailbox,
+            _complete(mailbox, tokens, held, said),
+            prepared,
+            before,
+            protocol,
+            is_replaced=mode.has_owner and tokens.refresh_token not in (None, held),
+            is_of_owner=mode.has_owner and said is not None,
+        )
+        objection = outcomes.objection_to_import(mailbox.account, received.tokens) if mode.has_owner else None
+        if objection is not None:
+            raise Diagnosed(received.used_up(objection))
+        return received
+
+    def _tried_and_saved(self, received: _Received) -> dict[str, Any]:
+        """Saves it if the server has let us in."""
+        tried = self._by_each_name(received)
+        if tried.stopped is not None:
+            return _answer(received.used_up(_said(received.mailbox, tried.stopped)), tried.steps)
+        self._save(received, tried.smtp_user(received.mailbox.account))
+        return _answer(None, tried.steps, connected=True)
+
+    def _saved_and_tried(self, received: _Received, block: Diagnosis | None = None) -> dict[str, Any]:
+        """Saves it with the likeliest user name, and mends name and block by what the server says."""
+        mailbox, accounts = received.mailbox, self._stores.accounts
+        account = self._save(received, trying.likeliest_user(mailbox.account, received.protocol), block)
+        tried = self._by_each_name(received)
+        diagnosis = _said(mailbox, tried.stopped) if tried.stopped else None
+        if (found := tried.smtp_user(account)) != account.smtp_user:
+            accounts.found_user(account, found)
+        if block:
+            diagnosis = outcomes.and_then(diagnosis, outcomes.KEPT) if diagnosis else None
+            accounts.set_transport_block(account.id, diagnosis)
+        return _answer(diagnosis, tried.steps, connected=True)
+
+    def _by_each_name(self, received: _Received) -> Tried:
+        mailbox, token = received.mailbox, received.tokens.access_token
+        probe, until = self._probes[received.protocol], time.monotonic() + SECONDS
+        asked = (probe, received.protocol, mailbox.account, mailbox.connector, token)
+        return trying.by_each_name(*asked, until=until)
+
+    def _save(self, received: _Received, smtp_user: str, block: Diagnosis | None = None) -> Account:
+        """The account as it is saved, with that user name."""
+        account = replace(received.mailbox.account, smtp_user=smtp_user)
+        self._consents.save(
+            replace(received.mailbox, account=account),
+            received.tokens,
+            received.prepared,
+            before=received.before,
+            standing=Standing(trying.resource_of(received.protocol), block),
+        )
+        facts = {"account": account.id, "auth_mode": str(account.auth_mode), "blocked": block is not None}
         log.info("connected without a browser", extra={"facts": facts})
+        return account
+
+    def _has_good_grant(self, account: Account) -> bool:
+        """Whether it has a consent that is believed to work, in whichever auth mode."""
+        return account.grant_state is GrantState.ACTIVE and self._stores.grants.get(account.id) is not None
 
     def _account(self, account_id: str) -> Account:
         account = self._stores.accounts.get(account_id)
@@ -154,11 +234,6 @@ def _require_credential(mailbox: Mailbox) -> None:
             fix="Save its client secret, certificate or key in the connector.",
             code="connector_without_secret",
         )
-
-
-def _objection(account: Account, tokens: TokenSet) -> Diagnosis | None:
-    """Why an imported token must not be saved: it is of another mailbox."""
-    return outcomes.objection_to_import(account, tokens) if account.auth_mode.has_owner else None
 
 
 def _mode(text: str) -> AuthMode:

@@ -7,7 +7,7 @@ import hmac
 from typing import TYPE_CHECKING
 
 from chalicelib import clock, ids
-from chalicelib.errors import Conflict, NotFound
+from chalicelib.errors import NotFound
 
 if TYPE_CHECKING:
     from chalicelib.accounts.models.authorization import ConnectLink
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 LINK_LIFE = 7 * clock.DAY
 STARTS = 20
 """How often one connect link may begin a sign-in."""
-VISITS = 20
-"""How many visitors of one account may begin to sign in within a window: its page's address is no secret."""
-VISITS_WINDOW = 10 * clock.MINUTE
 
 
 def link_id(token: str) -> str:
@@ -52,15 +49,6 @@ def exhausted() -> NotFound:
         f"With this connect link {STARTS} sign-ins were begun, which is as many as it allows.",
         fix="Ask for a new one.",
         code="link_exhausted",
-    )
-
-
-def too_many_visits() -> Conflict:
-    """The error for an account at whose page too many visitors have begun to sign in."""
-    return Conflict(
-        f"At this page {VISITS} sign-ins were begun in ten minutes, which is as many as it allows.",
-        fix="Try again in ten minutes.",
-        code="too_many_visits",
     )
 
 

@@ -76,6 +76,22 @@ MAILBOX_UNPROVEN = Diagnosis(
     "The provider does not say who signed in, and the mail server does not take the sign-in as this mailbox.",
     "Open the connect link again and sign in as this mailbox.",
 )
+UNPROVEN = Diagnosis(
+    DiagnosisClass.RETRY,
+    "mailbox_unproven",
+    "The provider does not say whose the token is, and the server was not asked yet.",
+    "Connect the account again, or disconnect it; its next message asks the server, too.",
+)
+KEPT = (
+    "The provider has replaced the token, so the new one is kept, and the account is blocked until the "
+    "server takes it: its mail asks again by itself. Else connect the account again, or disconnect it."
+)
+USED_UP = (
+    "The provider has replaced the token, so it may be of no more use, and the new one is not kept: "
+    "get another one, or send the mailbox's owner a connect link."
+)
+"""What else there is to do about a token from elsewhere that the provider has replaced, and nobody takes."""
+
 SCOPE_LOST = Diagnosis(
     DiagnosisClass.RECONNECT,
     "scope_lost",
@@ -146,6 +162,11 @@ def objection_to_import(account: Account, tokens: TokenSet) -> Diagnosis | None:
     if identity is None or account.owner_address in identity.addresses:
         return None
     return replace(WRONG_MAILBOX, text=", ".join(identity.addresses)[:TEXT_LIMIT])
+
+
+def and_then(diagnosis: Diagnosis, words: str) -> Diagnosis:
+    """The diagnosis with what else there is to do."""
+    return replace(diagnosis, fix=f"{diagnosis.fix} {words}")
 
 
 def changed(grant: Grant, facts: ProviderFacts, tokens: TokenSet, resource: str = MAIL) -> Diagnosis | None:

@@ -12,14 +12,11 @@ from chalicelib import clock, ids
 from chalicelib.accounts.connecting.callback import unknown_state
 from chalicelib.accounts.connecting.links import (
     STARTS,
-    VISITS,
-    VISITS_WINDOW,
     exhausted,
     hash_cookie,
     is_browser,
     link_id,
     live_link,
-    too_many_visits,
 )
 from chalicelib.accounts.models.authorization import Authorization, Purpose
 from chalicelib.errors import Forbidden
@@ -28,6 +25,7 @@ from chalicelib.logs import logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from chalicelib.accounts.connecting.limits import Limits
     from chalicelib.accounts.connecting.outcomes import Outcome
     from chalicelib.accounts.models.authorization import ConnectLink
     from chalicelib.accounts.ports import AuthorizationStore, Vault
@@ -50,11 +48,13 @@ class SignIns:
     def __init__(
         self,
         authorizations: AuthorizationStore,
+        limits: Limits,
         vault: Vault,
         public_url: Callable[[], str],
         now: clock.Clock = clock.now,
     ) -> None:
         self._authorizations = authorizations
+        self._limits = limits
         self._vault = vault
         self._public_url = public_url
         self._now = now
@@ -64,11 +64,13 @@ class SignIns:
         return live_link(self._authorizations.link(link_id(token)), self._now())
 
     def begin(self, mailbox: Mailbox, link: ConnectLink, cookie: str | None) -> tuple[str, str]:
-        """Begins a sign-in: where to send the browser, and its cookie. Raises NotFound for an ended link.
+        """Begins a sign-in: where to send the browser, and its cookie.
 
+        Raises NotFound for an ended link, RateLimited (code ``too_many_sign_ins``), which costs it no start.
         `cookie` is the one that the browser has already. It stays, so that a sign-in of another tab can still
         come back; one that is not of our making is replaced.
         """
+        self._limits.sign_in(Purpose.CONNECT)
         if not self._authorizations.start(link.id, now=self._now(), limit=STARTS):
             live_link(self._authorizations.link(link.id), self._now())
             raise exhausted()
@@ -79,12 +81,11 @@ class SignIns:
     def begin_visit(self, mailbox: Mailbox, cookie: str | None) -> tuple[str, str]:
         """As `begin`, for somebody who shall only prove to own the mailbox; nothing names it on the way.
 
-        Raises Conflict (code ``too_many_visits``): anybody can begin one, and each leaves a pending state.
+        Raises RateLimited (code ``too_many_visits`` or ``too_many_sign_ins``): anybody can begin one, and
+        each leaves a pending state.
         """
-        window = self._now() // VISITS_WINDOW
-        ends_at = (window + 1) * VISITS_WINDOW
-        if not self._authorizations.start_visit(mailbox.account.id, ends_at=ends_at, limit=VISITS):
-            raise too_many_visits()
+        self._limits.visit(mailbox.account.id)
+        self._limits.sign_in(Purpose.VISIT)
         ask = partial(mailbox.provider.identify, mailbox.connector)
         return self._begin(mailbox, ask, cookie, link="", purpose=Purpose.VISIT)
 
@@ -110,7 +111,7 @@ class SignIns:
         stored = self._authorizations.get(ids.authorization_id(state))
         if stored is not None and stored.used_at is not None:
             return stored, False
-        if stored is None or stored.expires_at <= self._now() or stored.connector != connector:
+        if stored is None or not stored.is_open(self._now()) or stored.connector != connector:
             raise unknown_state()
         if not is_browser(stored.cookie_hash, cookie):
             raise _wrong_browser()

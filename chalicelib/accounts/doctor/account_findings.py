@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.accounts.doctor import instructions
 from chalicelib.accounts.doctor.findings import FAIL, PASS, SKIP, WARN, Check, day_of, diagnosis_in, tenant
+from chalicelib.accounts.doctor.readers import reads_with
 from chalicelib.accounts.models.account import AuthMode, GrantState
 from chalicelib.accounts.models.grant import GRAPH, MAIL
 from chalicelib.clock import DAY
@@ -14,6 +15,7 @@ from chalicelib.clock import DAY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chalicelib.accounts.doctor.readers import Reader
     from chalicelib.accounts.models.account import Account
     from chalicelib.accounts.models.connector import Connector
     from chalicelib.accounts.models.grant import Grant
@@ -35,6 +37,7 @@ class OfAccount:
     """What is known of an account. `claims` are those of its access token, if that can be read.
 
     Nobody has checked their signature: they explain, and decide nothing. `verified` is what Verifying saw.
+    `reader` is the account with which it reads, None where that is gone or it names none.
     """
 
     account: Account
@@ -45,6 +48,7 @@ class OfAccount:
     resource: str = MAIL
     claims: Mapping[str, Any] = field(default_factory=dict)
     verified: Mapping[str, Any] = field(default_factory=dict)
+    reader: Reader | None = None
 
 
 def of_account(known: OfAccount) -> list[Check]:
@@ -61,6 +65,7 @@ def of_account(known: OfAccount) -> list[Check]:
         signed_in(known),
         smtp_auth(known),
         from_allowed(known),
+        reads_with(known.account, known.reader),
     ]
 
 
@@ -103,7 +108,7 @@ def audience(known: OfAccount) -> Check:
     if known.facts.speaks != "microsoft" or not found:
         return Check(name, SKIP, "The access token does not show what it is for.")
     if known.resource == GRAPH:
-        right = {known.facts.graph.lower(), GRAPH_AUDIENCE}
+        right = {known.facts.graph_resource.lower(), GRAPH_AUDIENCE}
     else:
         scopes = (known.facts.app_scope, *known.facts.of_resource(known.resource))
         right = {scope.rpartition("/")[0].lower() for scope in scopes} | {MAIL_AUDIENCE}

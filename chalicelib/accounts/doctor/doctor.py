@@ -9,6 +9,7 @@ from chalicelib import clock
 from chalicelib.accounts.doctor import account_findings, findings, instructions
 from chalicelib.accounts.doctor.account_findings import OfAccount
 from chalicelib.accounts.doctor.findings import FAIL, SKIP, Check, OfConnector
+from chalicelib.accounts.doctor.readers import reader_of
 from chalicelib.accounts.models.account import AuthMode
 from chalicelib.accounts.models.grant import GRAPH, MAIL
 from chalicelib.errors import Diagnosed, NotFound, Unavailable
@@ -118,7 +119,8 @@ class Doctor:
             )
         facts = self._facts_of(connector)
         grant = self._stores.grants.get(account.id)
-        known = OfAccount(account, connector, facts, grant, self._now())
+        reader = reader_of(account, self._stores, self._facts_of)
+        known = OfAccount(account, connector, facts, grant, self._now(), reader=reader)
         if grant is not None:
             known = self._tried(known, protocol)
         checks = [*account_findings.of_account(known), *_unseen(_rows_of(account, facts))]

@@ -73,6 +73,12 @@ def send_as(address: str, trustee: str) -> str:
     )
 
 
+def full_access(address: str, user: str) -> str:
+    """The line that lets somebody open a mailbox."""
+    mailbox, person = _quoted(address), _quoted(user)
+    return f"Add-MailboxPermission -Identity {mailbox} -User {person} -AccessRights FullAccess"
+
+
 def exchange(connector: Connector) -> str:
     """The line that connects to the tenant's Exchange Online."""
     tenant = f" -Organization {_quoted(connector.tenant)}" if "." in connector.tenant else ""
@@ -174,13 +180,12 @@ def _principal(connector: Connector, known: str) -> tuple[str, ...]:
 
 
 def _shared(account: Account, connector: Connector) -> Instructions:
-    mailbox, person = _quoted(account.address), _quoted(account.signs_in_as)
     return Instructions(
         "Let the person who signs in use the shared mailbox",
         "Exchange Online PowerShell",
         (
             exchange(connector),
-            f"Add-MailboxPermission -Identity {mailbox} -User {person} -AccessRights FullAccess",
+            full_access(account.address, account.signs_in_as),
             send_as(account.address, account.signs_in_as),
             smtp_auth(account.address),
         ),

@@ -112,14 +112,15 @@ class Account:
     grant_state, …      what is known of the consent and its tokens    connect, tokens
     disconnection       how it was last disconnected, if ever          connect
     deleted_at, …       when it was deleted and by whom                api
-    transport_block     why the mail server does not take its mail     relay
+    transport_block     why the mail server does not take its mail     relay, connect
     ==================  =============================================  ==================
 
     `problem` is the last diagnosis of its tokens; `token_expires_at`, `refreshed_at` and `grant_ends_at` are
     copies to show; `asked_by` names who made the connect link by which it was connected; `signs_in_as` is the
     address of the person who signs in, where that is not the mailbox itself (a shared mailbox).
     `from_addresses` are those that it may use besides its own; with `always_name` its messages bear its
-    `display_name` in any case.
+    `display_name` in any case. `reads_with` is the id of the account by whose consent it is signed in to at
+    IMAP and POP3, empty for its own; that one's tokens are kept as any other's.
     """
 
     id: str
@@ -148,6 +149,7 @@ class Account:
     from_policy: FromPolicy = FromPolicy.REJECT
     from_addresses: tuple[str, ...] = ()
     always_name: bool = False
+    reads_with: str = ""
 
     @property
     def owner_address(self) -> str:

@@ -53,6 +53,10 @@ class Authorization:
     purpose: Purpose = Purpose.CONNECT
     asked_by: str = ""
 
+    def is_open(self, now: int) -> bool:
+        """Whether its callback may still come (`now` in ms)."""
+        return self.used_at is None and self.expires_at > now
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:

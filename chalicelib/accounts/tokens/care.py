@@ -23,15 +23,15 @@ from chalicelib.accounts.connecting import outcomes
 from chalicelib.accounts.models.account import AuthMode, GrantState
 from chalicelib.accounts.models.grant import MAIL, DueReason
 from chalicelib.accounts.tokens import rules
-from chalicelib.accounts.tokens.keeping import unpacked
-from chalicelib.accounts.tokens.refreshing import LEASE, NEEDED, SAVE_TIME, Turn, mailbox_of
+from chalicelib.accounts.tokens.keeping import is_same, unpacked
+from chalicelib.accounts.tokens.looking import Looking
+from chalicelib.accounts.tokens.refreshing import LEASE, NEEDED, SAVE_TIME, Turn, mailbox_with
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import (
     ConfigurationError,
     Conflict,
     Diagnosed,
     MailgrantError,
-    NotFound,
     Unavailable,
 )
 from chalicelib.ids import SHARDS
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from chalicelib.accounts.models.grant import Grant
     from chalicelib.accounts.stores import Stores
     from chalicelib.accounts.tokens.keeping import Keeper
+    from chalicelib.accounts.tokens.looking import Look
     from chalicelib.accounts.tokens.refreshing import Mailbox, Refresher
     from chalicelib.accounts.tokens.telling import Telling
     from chalicelib.providers import Providers
@@ -75,7 +76,7 @@ class Tokens:
     ) -> None:
         self._grants = stores.grants
         self._accounts = stores.accounts
-        self._connectors = stores.connectors
+        self._looking = Looking(stores)
         self._providers = providers
         self._refresher = refresher
         self._keeper = keeper
@@ -99,7 +100,8 @@ class Tokens:
         until = until or self._now() + DEFAULT_TIME
         seen: int | None = None
         while True:
-            grant, found = self._grant_and_account(account)
+            look = self._looking.look(account)
+            grant = _granted(look)
             # A token is never newer than its grant, with which it is saved.
             may_be_fresh = grant.version not in (seen, failed_version)
             if may_be_fresh and self._is_fresh(account, resource, failed_version, seen):
@@ -107,8 +109,8 @@ class Tokens:
             if seen is not None:
                 self._wait(until)
             seen = grant.version if seen is None else seen
-            refused = failed_version is not None and self._is_refused(found, resource)
-            if self._refreshed_by_us(found, grant, _turn(until, refused=refused, resource=resource)):
+            refused = failed_version is not None and self._is_refused(look.account, resource)
+            if self._refreshed_by_us(look, grant, _turn(until, refused=refused, resource=resource)):
                 return
 
     def refresh_due(self, *, until: int) -> list[str]:
@@ -168,15 +170,12 @@ class Tokens:
         password = self._grants.access_token(account.id, resource)
         return password is not None and password.usable(self._now())
 
-    def _refreshed_by_us(self, account: Account, grant: Grant, turn: Turn) -> bool:
-        """Takes the lease and refreshes; False when another one has or had it. Raises what hinders it.
-
-        The account was read after the grant, so that its state is not older.
-        """
+    def _refreshed_by_us(self, look: Look, grant: Grant, turn: Turn) -> bool:
+        """Takes the lease and refreshes; False when another one has or had it. Raises what hinders it."""
         now, until = self._now(), turn.until
         if grant.lease_owner is not None and grant.lease_until >= now:
             return False
-        mailbox = mailbox_of(account, self._connectors, self._providers)
+        mailbox = mailbox_with(look.account, look.connector, self._providers)
         _require_hope(mailbox, grant, turn.resource, now)
         if grant.lease_owner is not None and until - now < NEEDED + SAVE_TIME:
             raise Unavailable(
@@ -214,10 +213,11 @@ class Tokens:
         return True
 
     def _refresh_if_due(self, account: str, until: int) -> None:
-        grant = self._grants.get(account)
+        look = self._looking.look(account)
+        grant = look.grant
         if grant is None or grant.refresh_due_at is None or grant.refresh_due_at > self._now():
             return
-        mailbox = mailbox_of(self._account(account), self._connectors, self._providers)
+        mailbox = mailbox_with(look.account, look.connector, self._providers)
         if grant.due_reason is DueReason.TELL_OWNER:
             self._telling.tell(grant, mailbox)
             return
@@ -232,7 +232,7 @@ class Tokens:
             later = mailbox.connector.retry_at + rules.jittered(rules.CONNECTOR_REST, chance)
             self._grants.reschedule(grant, later, grant.due_reason)
         else:
-            self._refreshed_by_us(mailbox.account, grant, _turn(until, in_use=in_use))
+            self._refreshed_by_us(look, grant, _turn(until, in_use=in_use))
 
     def _save_rescued(self, rescued: Grant) -> None:
         """Saves it where it is the newest or the better one. Raises Conflict when the stored one moved on."""
@@ -267,21 +267,10 @@ class Tokens:
         """
         refused = stored.first_refused_at is not None and rescued.granted_at >= stored.granted_at
         return (
-            refused and rescued.identity == stored.identity and rescued.refresh_token != stored.refresh_token
+            refused
+            and rescued.identity == stored.identity
+            and not is_same(rescued.refresh_token, stored.refresh_token)
         )
-
-    def _account(self, account: str) -> Account:
-        found = self._accounts.get(account)
-        if found is None:
-            raise NotFound("There is no such account.", fix="Check the account's id.")
-        return found
-
-    def _grant_and_account(self, account: str) -> tuple[Grant, Account]:
-        """The grant, and the account as it was after that. Raises NotFound, or Diagnosed without a grant."""
-        grant, found = self._grants.get(account), self._account(account)
-        if grant is None:
-            raise Diagnosed(outcomes.DISCONNECTED if found.disconnection else _NEVER_CONNECTED)
-        return grant, found
 
     def _wait(self, until: int) -> None:
         if self._now() + clock.SECOND > until:
@@ -304,6 +293,12 @@ _RESTING = Diagnosis(
     "The provider is left alone for a while.",
     "Nothing to do: it is tried again.",
 )
+
+
+def _granted(look: Look) -> Grant:
+    if look.grant is None:
+        raise Diagnosed(outcomes.DISCONNECTED if look.account.disconnection else _NEVER_CONNECTED)
+    return look.grant
 
 
 def _turn(until: int, *, in_use: bool = True, refused: bool = False, resource: str = MAIL) -> Turn:

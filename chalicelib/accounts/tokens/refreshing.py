@@ -185,7 +185,7 @@ class Refresher:
         log.warning("refused by the provider", extra={"facts": facts, "figures": figures})
         if turn.resource != MAIL and diagnosis.code in rules.OF_ONE_RESOURCE:
             self._release(grant, turn)
-            raise Diagnosed(diagnosis)
+            raise Diagnosed(rules.of_one_resource(diagnosis, turn.resource, mailbox.provider.facts))
         if concerns_connector(diagnosis):
             self._connector_refused(grant, mailbox, turn, diagnosis)
         if diagnosis.code == LIMITED:
@@ -221,7 +221,11 @@ class Refresher:
 
 def mailbox_of(account: Account, connectors: ConnectorStore, providers: Providers) -> Mailbox:
     """The account with its connector and provider. Raises Conflict when the connector is gone."""
-    connector = connectors.get(account.connector)
+    return mailbox_with(account, connectors.get(account.connector), providers)
+
+
+def mailbox_with(account: Account, connector: Connector | None, providers: Providers) -> Mailbox:
+    """The same, of a connector that was read already."""
     if connector is None:
         raise Conflict(
             "The account's connector does not exist.", fix="Connect the mailbox with another connector."

@@ -36,6 +36,16 @@ OF_ONE_RESOURCE = frozenset(
 """Codes of refusals that say nothing of the other resources of the same consent."""
 
 
+def of_one_resource(diagnosis: Diagnosis, resource: str, facts: ProviderFacts) -> Diagnosis:
+    """Such a refusal, with what there is to do for that resource: the others go on."""
+    scopes = " ".join(facts.of_resource(resource)) or facts.protocol_scopes.get(resource, resource)
+    fix = (
+        f"Add {scopes} to the API permissions of the app, have an administrator consent where it is needed, "
+        "and connect the mailbox again. What else was consented to goes on."
+    )
+    return replace(diagnosis, fix=fix)
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """What a refusal makes of a grant and of its account's facts."""

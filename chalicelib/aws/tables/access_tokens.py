@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.accounts.models.grant import MAIL, RESOURCES, SealedToken
+from chalicelib.aws.failures import ConditionFailed
 from chalicelib.aws.tables.table import Part, Row, Table, fitting
 
 if TYPE_CHECKING:
@@ -34,6 +35,17 @@ class AccessTokensTable:
         }
         older = "attribute_not_exists(#account) OR #version < :version"
         return self._table.put_part(row, older, version=token.version)
+
+    def save_rewrapped(self, read: SealedToken, rewrapped: SealedToken) -> bool:
+        """Writes the sealed value of `rewrapped` over the one that was read; False when that has changed."""
+        unchanged = "#version = :version AND #token = :read"
+        key: Row = {"account": read.account, "resource": read.resource}
+        changes: Row = {"token": rewrapped.token}
+        try:
+            self._table.update(key, changes, unchanged, version=read.version, read=read.token)
+        except ConditionFailed:
+            return False
+        return True
 
     def delete_parts(self, account: str, *, but: str = "") -> list[Part]:
         """Parts of a transaction that delete the account's access tokens, but for that of one resource."""

@@ -40,6 +40,7 @@ DESCRIBED = (
     "from_policy",
     "from_addresses",
     "always_name",
+    "reads_with",
 )
 """Facts that administrators change."""
 
@@ -66,8 +67,7 @@ class AccountsTable:
 
     def get(self, account: str) -> Account | None:
         """The account with that id, read consistently."""
-        row = self._table.get({"account": account})
-        return _account(row) if row and "target" not in row else None
+        return found_account(self._table.get({"account": account}))
 
     def named(self, name: str) -> str | None:
         """The id of the account with that name, in any case of letters."""
@@ -204,15 +204,9 @@ class AccountsTable:
         return True
 
     def _scan(self, limit: int, after: str | None) -> tuple[list[Row], str | None]:
-        place: dict[str, Any] = {"ExclusiveStartKey": to_item({"account": after})} if after else {}
-        with translated(self._table.what):
-            answer = self._table.client.scan(
-                TableName=self._table.name, Limit=limit, ConsistentRead=True, **place
-            )
-        rows = [from_item(item) for item in answer["Items"]]
-        last = answer.get("LastEvaluatedKey")
+        rows, last = self._table.scan(limit, {"account": after} if after else None)
         shown = [row for row in rows if "target" not in row and "deleted_at" not in row]
-        return shown, str(from_item(last)["account"]) if last else None
+        return shown, str(last["account"]) if last else None
 
 
 def _holder(name: str) -> str:
@@ -244,8 +238,14 @@ def _row(account: Account) -> Row:
         "from_policy": account.from_policy,
         "from_addresses": list(account.from_addresses) or None,
         "always_name": account.always_name or None,
+        "reads_with": account.reads_with or None,
         "disconnection": account.disconnection and disconnection_row(account.disconnection),
     }
+
+
+def found_account(row: Row | None) -> Account | None:
+    """The account of a row; None where there is none, or it holds a name."""
+    return _account(row) if row and "target" not in row else None
 
 
 def _account(row: Row) -> Account:

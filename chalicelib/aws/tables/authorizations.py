@@ -24,7 +24,7 @@ KEPT = 7 * DAY
 class AuthorizationsTable:
     """Keeps states (key ``aut_…``), connect links (``link#…``) and visits (``visit#…``).
 
-    A row ``visits#…`` counts the visits of an account that began within a window.
+    A row ``visits#…``, ``address#…`` or ``begun#…`` counts what came within a window.
     """
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
@@ -96,10 +96,10 @@ class AuthorizationsTable:
         """Notes what became of it."""
         self._table.update(_key(authorization), {"outcome": outcome}, "attribute_exists(#authorization)")
 
-    def start_visit(self, account: str, *, ends_at: int, limit: int) -> bool:
-        """Counts a visit that begins in the window that ends then; False when `limit` have begun in it."""
+    def count(self, what: str, *, ends_at: int, limit: int) -> bool:
+        """Counts one more of `what` in the window that ends then; False when it has had `limit` of them."""
         few = "attribute_not_exists(#starts) OR #starts < :limit"
-        row, changes = _key(f"visits#{account}#{ends_at}"), {"ttl": ends_at // SECOND}
+        row, changes = _key(f"{what}#{ends_at}"), {"ttl": ends_at // SECOND}
         try:
             self._table.update(row, changes, few, add={"starts": 1}, limit=limit)
         except ConditionFailed:

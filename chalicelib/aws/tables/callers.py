@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables.codec import from_item, to_item
-from chalicelib.callers.models import Caller, CallerKind, Scope
+from chalicelib.aws.tables.table import Table
+from chalicelib.callers.models import Caller, CallerKind, Scope, SendLimits
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mypy_boto3_dynamodb import DynamoDBClient
 
 WHAT = "The table of callers"
@@ -18,26 +21,17 @@ class CallersTable:
     """Keeps callers. API keys are in it only as hashes."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+        self._table = Table(client, table, WHAT)
 
     def get(self, caller: str) -> Caller | None:
         """The caller with that id, read consistently."""
-        with translated(WHAT):
-            found = self._client.get_item(
-                TableName=self._table, Key=to_item({"caller": caller}), ConsistentRead=True
-            )
-        return _caller(found["Item"]) if "Item" in found else None
+        row = self._table.get({"caller": caller})
+        return _caller(row) if row else None
 
     def add(self, caller: Caller) -> bool:
         """Writes a new row; False when a live one with this id is there. A revoked one is replaced."""
         try:
-            with translated(WHAT):
-                self._client.put_item(
-                    TableName=self._table,
-                    Item=to_item(_row(caller)),
-                    ConditionExpression="attribute_not_exists(caller) OR attribute_exists(revoked_at)",
-                )
+            self._table.put(_row(caller), "attribute_not_exists(#caller) OR attribute_exists(#revoked_at)")
         except ConditionFailed:
             return False
         return True
@@ -45,15 +39,16 @@ class CallersTable:
     def all(self) -> list[Caller]:
         """Every caller, in no order. A scan: callers are few, and only an administrator lists them."""
         with translated(WHAT):
-            pages = self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
-            return [_caller(item) for page in pages for item in page["Items"]]
+            scan = self._table.client.get_paginator("scan")
+            pages = scan.paginate(TableName=self._table.name, ConsistentRead=True)
+            return [_caller(from_item(item)) for page in pages for item in page["Items"]]
 
     def revoke(self, caller: str, at: int) -> Caller | None:
         """Writes `revoked_at` where there is none yet; returns the row, or None for an unknown caller."""
         try:
             with translated(WHAT):
-                done = self._client.update_item(
-                    TableName=self._table,
+                done = self._table.client.update_item(
+                    TableName=self._table.name,
                     Key=to_item({"caller": caller}),
                     UpdateExpression="SET revoked_at = if_not_exists(revoked_at, :at)",
                     ConditionExpression="attribute_exists(caller)",
@@ -62,7 +57,15 @@ class CallersTable:
                 )
         except ConditionFailed:
             return None
-        return _caller(done["Attributes"])
+        return _caller(from_item(done["Attributes"]))
+
+    def limit(self, caller: str, changes: Mapping[str, Any]) -> Caller | None:
+        """Replaces the limits that are named; returns the row, or None for an unknown caller."""
+        try:
+            before = self._table.update({"caller": caller}, dict(changes), "attribute_exists(#caller)")
+        except ConditionFailed:
+            return None
+        return _caller({**before, **changes})
 
 
 def _row(caller: Caller) -> dict[str, Any]:
@@ -76,11 +79,14 @@ def _row(caller: Caller) -> dict[str, Any]:
         "secret_hash": caller.secret_hash,
         "expires_at": caller.expires_at,
         "revoked_at": caller.revoked_at,
+        "from_addresses": caller.limits.from_addresses,
+        "reply_to_domains": caller.limits.reply_to_domains,
+        "messages_per_minute": caller.limits.messages_per_minute,
     }
 
 
-def _caller(item: Any) -> Caller:
-    row = from_item(item)
+def _caller(row: Mapping[str, Any]) -> Caller:
+    """The row as a caller; one that was written before there were limits has none."""
     return Caller(
         id=row["caller"],
         kind=CallerKind(row["kind"]),
@@ -91,4 +97,9 @@ def _caller(item: Any) -> Caller:
         secret_hash=row.get("secret_hash", ""),
         expires_at=row.get("expires_at"),
         revoked_at=row.get("revoked_at"),
+        limits=SendLimits(
+            frozenset(row.get("from_addresses", ())),
+            frozenset(row.get("reply_to_domains", ())),
+            row.get("messages_per_minute"),
+        ),
     )

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 EXISTS = "attribute_exists(#connector)"
+DESCRIBED = ("name", "client_id", "tenant", "facts")
+UNCHANGED = (
+    "#name = :known_name AND #client_id = :known_client_id AND #tenant = :known_tenant"
+    " AND (attribute_not_exists(#facts) OR #facts = :known_facts)"
+)
+"""What was read is still there. A connector that was made before there were facts of its own has none."""
 
 
 class ConnectorsTable:
@@ -28,8 +34,7 @@ class ConnectorsTable:
 
     def get(self, connector: str) -> Connector | None:
         """The connector with that id, read consistently."""
-        row = self._table.get({"connector": connector})
-        return _connector(row) if row else None
+        return found_connector(self._table.get({"connector": connector}))
 
     def all(self) -> list[Connector]:
         """Every connector, the oldest first. A scan: there are few."""
@@ -40,12 +45,11 @@ class ConnectorsTable:
         return sorted(found, key=lambda connector: (connector.created_at, connector.id))
 
     def describe(self, connector: Connector, changed: Connector) -> bool:
-        """Gives it another name, client and facts; False when it changed meanwhile or does not exist."""
-        row = _row(changed)
-        changes: Row = {name: row[name] for name in ("name", "client_id", "tenant", "facts")}
-        known = {"known_client": connector.client_id, "known_tenant": connector.tenant}
-        unchanged = "#client_id = :known_client AND #tenant = :known_tenant"
-        return self._change(connector.id, changes, unchanged, **known)
+        """Gives it another name, client and facts; False when one of them changed since, or it is gone."""
+        before, after = _row(connector), _row(changed)
+        known = {f"known_{name}": before[name] for name in DESCRIBED}
+        changes: Row = {name: after[name] for name in DESCRIBED}
+        return self._change(connector.id, changes, UNCHANGED, **known)
 
     def delete(self, connector: str) -> bool:
         """Deletes the row; False when there is none."""
@@ -100,6 +104,11 @@ def _row(connector: Connector) -> Row:
         "credential": connector.credential,
         "facts": dict(connector.facts),
     }
+
+
+def found_connector(row: Row | None) -> Connector | None:
+    """The connector of a row, if there is one."""
+    return _connector(row) if row else None
 
 
 def _connector(row: Row) -> Connector:

@@ -9,11 +9,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.accounts.models.account import AuthMode, GrantState
-from chalicelib.accounts.models.grant import MAIL, DueReason, Grant, Identity, Previous, SealedToken
+from chalicelib.accounts.models.account import GrantState
+from chalicelib.accounts.models.grant import MAIL
 from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables.accounts import disconnection_row
 from chalicelib.aws.tables.codec import from_item, to_item
+from chalicelib.aws.tables.grant_rows import (
+    NEEDS_OWNER,
+    NO_LEASE,
+    active_facts,
+    found_grant,
+    grant_row,
+    key_of,
+    previous_row,
+    refusal_row,
+)
 from chalicelib.aws.tables.table import Row, Table
 from chalicelib.ids import shard_of
 
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
 
     from chalicelib.accounts.connecting.consent import Signed
     from chalicelib.accounts.models.account import Disconnection
+    from chalicelib.accounts.models.grant import DueReason, Grant, SealedToken
     from chalicelib.aws.tables.access_tokens import AccessTokensTable
     from chalicelib.aws.tables.accounts import AccountsTable
     from chalicelib.aws.tables.authorizations import AuthorizationsTable
@@ -34,16 +45,16 @@ UNCHANGED = "#version = :version"
 HELD = f"{UNCHANGED} AND #lease_owner = :owner"
 FREE = f"{UNCHANGED} AND (attribute_not_exists(#lease_owner) OR #lease_until < :now)"
 REPLACED = "attribute_not_exists(#account) OR #version = :version"
-NO_LEASE: Row = {"lease_owner": None, "lease_until": None}
-NEEDS_OWNER = "owner"
-"""In the place of a shard: nothing is due by itself, but the index still knows of the grant."""
+KEEPING = f"({REPLACED}) AND (#refresh_token = :kept OR #previous.#refresh_token = :kept)"
+"""Where a sealed value is taken over: not over one whose data key was wrapped anew since it was read."""
+AS_READ = f"{UNCHANGED} AND #refresh_token = :read"
 
 MOST_OF_ONE_PERSON = 100
 """How many accounts of one person are looked at."""
 
 
 class GrantsTable:
-    """Keeps grants (see accounts.ports.GrantStore)."""
+    """Keeps grants (see accounts.ports.GrantStore, and SealedGrants)."""
 
     def __init__(
         self,
@@ -60,12 +71,19 @@ class GrantsTable:
 
     def get(self, account: str) -> Grant | None:
         """The grant of that account, read consistently; None where there is none, or it was ended."""
-        row = self._table.get(_key(account))
-        return _grant(row) if row and "refresh_token" in row else None
+        return found_grant(self._table.get(key_of(account)))
+
+    def accounts(self, limit: int, after: str | None) -> tuple[list[str], str | None]:
+        """At most `limit` accounts after that one in the table's order, and where to go on, or None.
+
+        All that have a grant are found, and those whose grant was ended.
+        """
+        rows, last = self._table.scan(limit, key_of(after) if after else None)
+        return [str(row["account"]) for row in rows], str(last["account"]) if last else None
 
     def version(self, account: str) -> int:
         """The version of the account's grant, ended or not, read consistently; 0 where there was none."""
-        return int((self._table.get(_key(account)) or {}).get("version", 0))
+        return int((self._table.get(key_of(account)) or {}).get("version", 0))
 
     def of_one_person(self, grant: Grant) -> list[str]:
         """The accounts with a grant of the same subject, this one among them. May lag behind."""
@@ -97,7 +115,7 @@ class GrantsTable:
 
     def save_refreshed(self, grant: Grant, token: SealedToken, *, owner: str) -> bool:
         """Replaces version `grant.version - 1`, held by `owner`; with it token and account's facts."""
-        facts = self._accounts.facts_part(grant.account, **_active(grant, token))
+        facts = self._accounts.facts_part(grant.account, **active_facts(grant, token))
         return self._transact([self._newer_part(grant, owner), self._access_tokens.put_part(token), facts])
 
     def save_held(self, grant: Grant, problem: Diagnosis, *, owner: str) -> bool:
@@ -110,16 +128,20 @@ class GrantsTable:
         self, grant: Grant, token: SealedToken, signed: Signed | None = None, **facts: Any
     ) -> bool:
         """Replaces version `grant.version - 1` or none: grant, token, facts, link and outcome at once."""
-        changed = _active(grant, token) | {
-            "connected_at": grant.granted_at,
-            "asked_by": signed.authorization.asked_by if signed else "",
-            "transport_block": None,
-        }
+        changed = (
+            {"token_expires_at": None}
+            | active_facts(grant, token)
+            | {
+                "connected_at": grant.granted_at,
+                "asked_by": signed.authorization.asked_by if signed else "",
+                "transport_block": None,
+            }
+        )
         parts = [
-            self._table.put_part(_row(grant), REPLACED, version=grant.version - 1),
+            self._consented_part(grant),
             self._access_tokens.put_part(token),
             *self._access_tokens.delete_parts(grant.account, but=token.resource),  # perhaps another person's
-            self._accounts.facts_part(grant.account, **changed, **facts),
+            self._accounts.facts_part(grant.account, **(changed | facts)),
         ]
         if signed:
             parts += self._authorizations.success_parts(
@@ -138,7 +160,7 @@ class GrantsTable:
             "transport_block": None,
             "disconnection": disconnection_row(ended),
         }
-        remains: Row = {**_key(account), "version": version + 1, "ended_at": ended.at}
+        remains: Row = {**key_of(account), "version": version + 1, "ended_at": ended.at}
         parts = [
             self._table.put_part(remains, REPLACED, version=version),
             *self._access_tokens.delete_parts(account),
@@ -150,17 +172,29 @@ class GrantsTable:
         """Replaces version `grant.version - 1` or none by a rescued grant, and makes the account active."""
         facts: Row = {"grant_state": GrantState.ACTIVE, "problem": None}
         parts = [
-            self._table.put_part(_row(grant), REPLACED, version=grant.version - 1),
+            self._table.put_part(grant_row(grant), REPLACED, version=grant.version - 1),
             self._accounts.facts_part(grant.account, **facts),
         ]
         return self._transact(parts)
 
     def save_refused(self, grant: Grant, problem: Diagnosis, state: GrantState, *, owner: str) -> bool:
         """Writes what a refusal changed, if version and lease are unchanged; ends the lease."""
-        changes = _refusal(grant) | NO_LEASE
-        part = self._table.update_part(_key(grant.account), changes, HELD, version=grant.version, owner=owner)
+        changes = refusal_row(grant) | NO_LEASE
+        part = self._table.update_part(
+            key_of(grant.account), changes, HELD, version=grant.version, owner=owner
+        )
         facts = self._accounts.facts_part(grant.account, problem=problem.to_json(), grant_state=state)
         return self._transact([part, facts])
+
+    def save_rewrapped(self, read: Grant, rewrapped: Grant) -> bool:
+        """Writes the sealed values of `rewrapped` over those that were read; False when these have changed.
+
+        Version and lease stay as they are.
+        """
+        changes: Row = {"refresh_token": rewrapped.refresh_token}
+        if rewrapped.previous is not None:
+            changes["previous"] = previous_row(rewrapped.previous)
+        return self._change(read, changes, AS_READ, version=read.version, read=read.refresh_token)
 
     def reschedule(self, grant: Grant, due_at: int, reason: DueReason) -> None:
         """Moves the next refresh, unless the grant has changed."""
@@ -202,15 +236,24 @@ class GrantsTable:
             )
         return [str(from_item(item)["account"]) for item in answer["Items"]]
 
+    def _consented_part(self, grant: Grant) -> Part:
+        row, version = grant_row(grant), grant.version - 1
+        if grant.previous is None:
+            return self._table.put_part(row, REPLACED, version=version)
+        return self._table.put_part(row, KEEPING, version=version, kept=grant.previous.refresh_token)
+
     def _newer_part(self, grant: Grant, owner: str) -> Part:
-        changes = {name: value for name, value in _row(grant).items() if name != "account"}
+        row = grant_row(grant)
+        # What is kept for a roll-back stays as it is stored: its data key may have been wrapped anew.
+        as_stored = {"account"} if row["previous"] is None else {"account", "previous"}
+        changes = {name: value for name, value in row.items() if name not in as_stored}
         return self._table.update_part(
-            _key(grant.account), changes, HELD, version=grant.version - 1, owner=owner
+            key_of(grant.account), changes, HELD, version=grant.version - 1, owner=owner
         )
 
     def _change(self, grant: Grant, changes: Row, condition: str, **values: Any) -> bool:
         try:
-            self._table.update(_key(grant.account), changes, condition, **values)
+            self._table.update(key_of(grant.account), changes, condition, **values)
         except ConditionFailed:
             return False
         return True
@@ -221,105 +264,3 @@ class GrantsTable:
         except ConditionFailed:
             return False
         return True
-
-
-def _key(account: str) -> Row:
-    return {"account": account}
-
-
-def _active(grant: Grant, token: SealedToken) -> Row:
-    shown: Row = {"token_expires_at": token.expires_at} if token.resource == MAIL else {}
-    return {
-        "grant_state": GrantState.ACTIVE,
-        "problem": None,
-        "refreshed_at": grant.refreshed_at,
-        "grant_ends_at": grant.ends_at,
-        **shown,
-    }
-
-
-def _refusal(grant: Grant) -> Row:
-    due = grant.refresh_due_at is not None
-    return {
-        "first_refused_at": grant.first_refused_at,
-        "retry_at": grant.retry_at,
-        "failures": grant.failures,
-        "refresh_due_at": grant.refresh_due_at,
-        "refresh_shard": shard_of(grant.account) if due else None,
-        "due_reason": grant.due_reason,
-    }
-
-
-def _row(grant: Grant) -> Row:
-    return {
-        **_key(grant.account),
-        "version": grant.version,
-        "refresh_token": grant.refresh_token,
-        "scopes": list(grant.scopes),
-        "issuer": grant.identity.issuer,
-        "subject": grant.identity.subject or None,  # the key of an index must not be empty
-        "addresses": list(grant.identity.addresses),
-        "granted_at": grant.granted_at,
-        "refreshed_at": grant.refreshed_at,
-        "previous": _previous_row(grant),
-        "ends_at": grant.ends_at,
-        **_refusal(grant),
-        **NO_LEASE,
-    }
-
-
-def _grant(row: Row) -> Grant:
-    return Grant(
-        account=row["account"],
-        version=row["version"],
-        refresh_token=row["refresh_token"],
-        scopes=tuple(row["scopes"]),
-        identity=_identity(row),
-        granted_at=row["granted_at"],
-        refreshed_at=row["refreshed_at"],
-        lease_owner=row.get("lease_owner"),
-        lease_until=row.get("lease_until", 0),
-        refresh_due_at=None if row.get("refresh_shard") == NEEDS_OWNER else row.get("refresh_due_at"),
-        due_reason=DueReason(row.get("due_reason", DueReason.KEEP_ALIVE)),
-        first_refused_at=row.get("first_refused_at"),
-        retry_at=row.get("retry_at"),
-        failures=row.get("failures", 0),
-        previous=_previous(row.get("previous")),
-        ends_at=row.get("ends_at"),
-    )
-
-
-def _previous_row(grant: Grant) -> Row | None:
-    """It goes with the first refresh after its time."""
-    kept = grant.previous
-    if kept is None or kept.until <= grant.refreshed_at:
-        return None
-    return {
-        "auth_mode": kept.auth_mode,
-        "smtp_user": kept.smtp_user,
-        "version": kept.version,
-        "refresh_token": kept.refresh_token,
-        "scopes": list(kept.scopes),
-        "issuer": kept.identity.issuer,
-        "subject": kept.identity.subject,
-        "addresses": list(kept.identity.addresses),
-        "until": kept.until,
-    }
-
-
-def _previous(row: Row | None) -> Previous | None:
-    if row is None:
-        return None
-    return Previous(
-        auth_mode=AuthMode(row["auth_mode"]),
-        smtp_user=row["smtp_user"],
-        version=row["version"],
-        refresh_token=row["refresh_token"],
-        scopes=tuple(row["scopes"]),
-        identity=_identity(row),
-        until=row["until"],
-    )
-
-
-def _identity(row: Row) -> Identity:
-    return Identity(row["issuer"], row.get("subject", ""), tuple(row["addresses"]))

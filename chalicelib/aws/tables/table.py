@@ -45,20 +45,18 @@ class Table:
 
     def get_some(self, keys: Sequence[Row]) -> list[Row]:
         """The rows that exist of at most BATCH keys, read consistently, in no order. Raises Unavailable."""
-        found: list[Row] = []
-        asked = [to_item(key) for key in keys]
-        for _ in range(BATCH_TRIES):
-            if not asked:
-                return found
-            with translated(self.what):
-                answer = self.client.batch_get_item(
-                    RequestItems={self.name: {"Keys": asked, "ConsistentRead": True}}
-                )
-            found += [from_item(item) for item in answer["Responses"].get(self.name, [])]
-            # DynamoDB answers what fits its throughput and 16 MB, and hands back the rest.
-            left = answer["UnprocessedKeys"].get(self.name)
-            asked = list(left["Keys"]) if left else []
-        raise unavailable(self.what, "UnprocessedKeys")
+        return _batch(self.client, self.what, {self.name: keys})[self.name] if keys else []
+
+    def scan(self, limit: int, after: Row | None) -> tuple[list[Row], Row | None]:
+        """At most `limit` rows after that key in the table's order, read consistently, and where to go on.
+
+        That is the key of the last one, or None where there are no more.
+        """
+        place: dict[str, Any] = {"ExclusiveStartKey": to_item(after)} if after else {}
+        with translated(self.what):
+            answer = self.client.scan(TableName=self.name, Limit=limit, ConsistentRead=True, **place)
+        last = answer.get("LastEvaluatedKey")
+        return [from_item(item) for item in answer["Items"]], from_item(last) if last else None
 
     def put(self, row: Row, condition: str = "", **values: Any) -> None:
         """Writes a row. Raises ConditionFailed."""
@@ -122,9 +120,37 @@ class Table:
         return {"TableName": self.name, "Key": to_item(key), "UpdateExpression": expression, **request}
 
 
+def get_together(keys: Mapping[Table, Row]) -> dict[Table, Row]:
+    """The rows that exist of one key of each table, in one request. Raises Unavailable.
+
+    Each is read consistently, but one before another: together they may never have been so.
+    """
+    client = next(iter(keys)).client
+    rows = _batch(client, "The tables", {table.name: [key] for table, key in keys.items()})
+    return {table: rows[table.name][0] for table in keys if rows[table.name]}
+
+
 def fitting(kind: type[Any], row: Mapping[str, Any]) -> Row:
     """The attributes that are fields of the dataclass. A newer version may have written others."""
     return {field.name: row[field.name] for field in fields(kind) if field.name in row}
+
+
+def _batch(client: DynamoDBClient, what: str, keys: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
+    """The rows that exist, by the tables' names."""
+    found: dict[str, list[Row]] = {name: [] for name in keys}
+    asked = {name: [to_item(key) for key in some] for name, some in keys.items()}
+    for _ in range(BATCH_TRIES):
+        with translated(what):
+            answer = client.batch_get_item(
+                RequestItems={name: {"Keys": some, "ConsistentRead": True} for name, some in asked.items()}
+            )
+        for name, items in answer["Responses"].items():
+            found[name] += [from_item(item) for item in items]
+        # DynamoDB answers what fits its throughput and 16 MB, and hands back the rest.
+        asked = {name: list(left["Keys"]) for name, left in answer["UnprocessedKeys"].items()}
+        if not asked:
+            return found
+    raise unavailable(what, "UnprocessedKeys")
 
 
 def _clause(verb: str, parts: Sequence[str]) -> str:

@@ -47,8 +47,26 @@ def checked(address: str, field: str, *, name: str = "") -> Address:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two addresses name the same mailbox: providers ignore the case of both parts."""
-    return one.casefold() == other.casefold()
+    """Whether two addresses name the same mailbox."""
+    return folded(one) == folded(other)
+
+
+def folded(address: str) -> str:
+    """The address as it is compared: providers ignore the case of both parts."""
+    return written(address.casefold())
+
+
+def written(address: str) -> str:
+    """The address as it is written in a message and on the wire: its domain in ASCII form (RFC 5890)."""
+    local, at, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    import idna
+
+    try:
+        return f"{local}{at}{idna.encode(domain, uts46=True).decode()}"
+    except idna.IDNAError:
+        return address
 
 
 def unique(addresses: Iterable[str]) -> tuple[str, ...]:

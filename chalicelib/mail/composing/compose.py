@@ -26,7 +26,7 @@ def compose(request: SendRequest, account: Account, message: str, *, now: int, l
     `message` is our message id, `now` in milliseconds. Raises InvalidInput that names the field,
     Forbidden (``from_not_allowed``) for a foreign From, TooLarge for too many bytes.
     """
-    own_id = f"<{message}@{account.address.rpartition('@')[2]}>"
+    own_id = f"<{message}@{senders.own_address(account).rpartition('@')[2]}>"
     groups = {name: _all(getattr(request, name), name) for name in ("to", "cc", "bcc")}
     if request.raw is not None:
         result = raw.freeze(request.raw, account, groups, own_id, date=_date(now))
@@ -53,7 +53,7 @@ def _one(who: Who, field: str) -> Address:
 
 def _envelope(account: Account, groups: dict[str, list[Address]]) -> Envelope:
     people = [one.address for group in groups.values() for one in group]
-    return Envelope(account.address, addresses.unique(people))
+    return Envelope(senders.own_address(account), addresses.unique(people))
 
 
 def _count(recipients: tuple[str, ...], limit: int) -> None:

@@ -59,35 +59,36 @@ def freeze(
     for a message that cannot be read, and Forbidden (``from_not_allowed``) for a foreign From or Sender.
     """
     head, end, body = frozen.with_crlf(raw).partition(b"\r\n\r\n")
-    fields = _fields(head + b"\r\n" if end else head)
-    _check_once(fields)
+    fields = header(head + b"\r\n" if end else head)
+    _check(fields)
     fields = _from_sender(fields, account)
     own = {"date": date, "message-id": message_id}
     missing = [name for name in own if not _text(fields, name)]
     kept = [field for name, field in fields if name not in (*HIDDEN, *missing)]
     top = [f"{name.title().replace('-Id', '-ID')}: {own[name]}\r\n".encode() for name in missing]
     return Frozen(
-        envelope=Envelope(account.address, _recipients(fields, groups)),
+        envelope=Envelope(senders.own_address(account), _recipients(fields, groups)),
         body=b"".join([*top, *kept, b"\r\n", frozen.with_crlf(body) if body else b""]),
         message_id=(_text(fields, "message-id") or message_id)[:SHOWN_SUBJECT],
         subject=_subject(fields),
     )
 
 
-def _fields(head: bytes) -> Fields:
+def header(head: bytes) -> Fields:
+    """The fields of a header whose every line ends. Raises InvalidInput for a line that is none of them."""
     found, start = [], 0
     while start < len(head):
         field = _FIELD.match(head, start)
         if field is None:
             raise _unreadable("a line of its header is not a header field")
-        if not field[0].isascii():
-            raise _unreadable("a header field holds bytes outside ASCII; encode it by RFC 2047")
         found.append((field[1].decode("ascii").lower(), field[0]))
         start = field.end()
     return found
 
 
-def _check_once(fields: Fields) -> None:
+def _check(fields: Fields) -> None:
+    if not all(field.isascii() for _, field in fields):
+        raise _unreadable("a header field holds bytes outside ASCII; encode it by RFC 2047")
     names = [name for name, _ in fields]
     for name in SINGLE:
         if names.count(name) > 1:
@@ -113,7 +114,7 @@ def _from_sender(fields: Fields, account: Account) -> Fields:
 
 def _named(fields: Fields, name: str) -> Address:
     """The one address of the field with its name."""
-    people = _people(fields, name, groups=False)
+    people = addresses_of(fields, name, groups=False)
     if len(people) != 1:
         raise Forbidden(
             f"The message's {name.title()} field has not exactly one address.",
@@ -129,12 +130,15 @@ def _recipients(fields: Fields, groups: dict[str, list[Address]]) -> tuple[str, 
     named = [one.address for group in groups.values() for one in group]
     if named:
         return addresses.unique(named)
-    found = [address for name in ("to", "cc", "bcc") for address in _people(fields, name)]
+    found = [address for name in ("to", "cc", "bcc") for address in addresses_of(fields, name)]
     return addresses.unique(addresses.checked(address, "raw").address for address in found)
 
 
-def _people(fields: Fields, name: str, *, groups: bool = True) -> list[str]:
-    """The addresses of a field, as two parsers read them alike: one decodes words, the other does not."""
+def addresses_of(fields: Fields, name: str, *, groups: bool = True) -> list[str]:
+    """The addresses of a field, as two parsers read them alike: one decodes words, the other does not.
+
+    Raises InvalidInput (field ``raw``) where they do not, or the field has LONGEST_ADDRESSES octets.
+    """
     text = _text(fields, name)
     if len(text) > LONGEST_ADDRESSES:
         raise _unreadable(
@@ -166,7 +170,7 @@ def _parsed(name: str, text: str) -> object:
 def _text(fields: Fields, name: str) -> str:
     """A field's text on one line, without its name; empty where there is none."""
     field = dict(fields).get(name, b"")
-    return field.decode("ascii").partition(":")[2].replace("\r\n", "").strip()
+    return field.decode().partition(":")[2].replace("\r\n", "").strip()
 
 
 def _unreadable(why: str) -> InvalidInput:

@@ -23,7 +23,12 @@ class Sender:
 
 def own(account: Account) -> Address:
     """The account's own address and name."""
-    return Address(account.address, account.display_name)
+    return Address(own_address(account), account.display_name)
+
+
+def own_address(account: Account) -> str:
+    """The account's own address as messages and envelopes have it."""
+    return addresses.written(account.address)
 
 
 def sender(asked: Address | None, account: Account, field: str) -> Sender:
@@ -44,7 +49,7 @@ def sender(asked: Address | None, account: Account, field: str) -> Sender:
             field=field,
             code="from_not_allowed",
         )
-    replaced = Address(account.address, _name(asked.name, account))
+    replaced = Address(own_address(account), _name(asked.name, account))
     return Sender(replaced, asked if account.from_policy is FromPolicy.REWRITE_REPLY_TO else None)
 
 
@@ -55,7 +60,7 @@ def may_use(address: str, account: Account) -> bool:
 
 def _spelt(address: str, account: Account) -> str:
     """The account's own address as the account writes it."""
-    return account.address if addresses.same(address, account.address) else address
+    return own_address(account) if addresses.same(address, account.address) else address
 
 
 def _name(asked: str, account: Account) -> str:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from chalicelib import ids
 from chalicelib.clock import MINUTE, SECOND, Clock
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
-from chalicelib.errors import ConfigurationError, Diagnosed, Unavailable
+from chalicelib.errors import ConfigurationError, Diagnosed, Forbidden, InvalidInput, Unavailable
 from chalicelib.logs import about, logger
+from chalicelib.mail.allowed import require_allowed
 from chalicelib.mail.models import ClosedReason, Envelope, Message, Phase, Reply, State
 from chalicelib.mail.ports import Blobs, Messages, Outcome, Permitted
 from chalicelib.mail.relaying import outcomes
@@ -134,11 +135,16 @@ class Delivery:
         now = self._clock()
         if message.expires_at <= now:
             return outcomes.given_up(message, _never_begun(now, outcomes.EXPIRED)), b""
-        if not self._permitted(message.caller, message.account):
+        caller = self._permitted(message.caller, message.account)
+        if caller is None:
             return outcomes.given_up(message, _never_begun(now, outcomes.NOT_PERMITTED)), b""
         body = message.body if message.body is not None else self._blobs.get(message.blob or "")
         if body is None:
             return outcomes.given_up(message, _never_begun(now, outcomes.BODY_GONE)), b""
+        try:
+            require_allowed(caller, body, is_raw=True)
+        except (Forbidden, InvalidInput) as no:
+            return outcomes.given_up(message, _never_begun(now, outcomes.not_allowed(no))), b""
         return None, body
 
     def _refused(self, message: Message, refused: Refused, connection: Connection) -> _Ended:

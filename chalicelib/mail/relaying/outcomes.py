@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.clock import MINUTE
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
+from chalicelib.errors import MailgrantError
 from chalicelib.mail.models import ClosedReason, Message, OnUnknown, Phase, Recipient, Reply, State
 from chalicelib.mail.ports import Outcome
 from chalicelib.mail.relaying import schedule
@@ -104,6 +105,11 @@ class Ending:
     at: int
     diagnosis: Diagnosis | None = None
     reply: Reply | None = None
+
+
+def not_allowed(error: MailgrantError) -> Diagnosis:
+    """The caller's limits do not allow the message any more."""
+    return Diagnosis(DiagnosisClass.CALLER, error.error_code, error.message, error.fix)
 
 
 def expired_held(reason: ClosedReason) -> Diagnosis:

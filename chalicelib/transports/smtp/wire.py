@@ -11,10 +11,10 @@ import re
 import smtplib
 import socket
 import ssl
-import time
 from collections.abc import Iterable
 
 from chalicelib.mail.models import Reply
+from chalicelib.network import dial, left
 from chalicelib.transports.smtp import replies, sasl
 
 CONNECT_SECONDS = 30
@@ -177,20 +177,13 @@ class Wire(smtplib.SMTP):
         self._wait(COMMAND_SECONDS)
         return self.docmd(line)
 
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+    def _get_socket(self, _host: str, port: int, timeout: float) -> socket.socket:
         """The hook of smtplib: connects to the checked addresses instead of the name."""
-        failure: OSError = OSError(f"{host} has no address")
-        for address in self._addresses:
-            try:
-                connection = socket.create_connection((address, port), min(timeout, self._left()))
-            except OSError as error:
-                failure = error
-            else:
-                # Else the final dot, which is written by itself, waits for the acknowledgement of the body,
-                # and that is delayed by 40 ms.
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return self._wrapped(connection) if self._encrypted else connection
-        raise failure
+        connection = dial(self._addresses, port, lambda: min(timeout, self._left()))
+        # Else the final dot, which is written by itself, waits for the acknowledgement of the body, and that
+        # is delayed by 40 ms.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self._wrapped(connection) if self._encrypted else connection
 
     def _wrapped(self, connection: socket.socket) -> socket.socket:
         """TLS from the first byte (RFC 8314, section 3.3), with the certificate and the name verified."""
@@ -205,10 +198,7 @@ class Wire(smtplib.SMTP):
         self._socket().settimeout(min(seconds, self._left()))
 
     def _left(self) -> float:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("there is no time left")
-        return left
+        return left(self.deadline)
 
     def _socket(self) -> socket.socket:
         if self.sock is None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from chalicelib.accounts.admin import checks
+from chalicelib.accounts.admin import checks, readers
 from chalicelib.callers.models import ALL_ACCOUNTS, Scope
 from chalicelib.callers.permissions import require, require_everything
 from chalicelib.clock import shown_at
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
-from chalicelib.errors import MailgrantError
+from chalicelib.errors import MailgrantError, NotFound
 from chalicelib.web.api import bodies, records
 from chalicelib.web.api.bodies import given
 from chalicelib.web.api.calls import Call, decoded
@@ -35,16 +35,20 @@ def create(call: Call) -> records.AccountWithLink:
     """Makes an account: the link by which its owner connects it, or what became of connecting it.
 
     One whose auth mode needs no owner, or that comes with a refresh token, is connected at once. When that
-    does not succeed, the account stays, and can be connected by `POST /accounts/{account}/connect`.
+    does not succeed, the account stays, and can be connected by `POST /accounts/{account}/connect`. With
+    `connect` false it is only made: its doctor then says what has to be prepared at the provider.
     """
     require_everything(call.caller)
     asked = call.body(bodies.NewAccount)
     described = {name: getattr(asked, name) for name in DESCRIBED}
+    described["reads_with"] = _reader(call, asked.reads_with)
     registry, mode = call.services.registry, asked.named_mode
     account = registry.new_account(asked.connector, asked.address, asked.name, mode, **described)
     consents = account.auth_mode.has_owner and not asked.refresh_token
-    checks.held(account.auth_mode, asked.held, needed=not consents)
+    checks.held(account.auth_mode, asked.held, needed=asked.connect and not consents)
     registry.add_account(account)
+    if not asked.connect:
+        return extended(_account(call, account), records.AccountWithLink)
     if consents:
         return _with_link(call, account)
     connection = _connected_at_last(call, account, asked.held)
@@ -68,9 +72,11 @@ def show(call: Call, account: str) -> records.Account:
 
 def change(call: Call, account: str) -> records.Account:
     """Gives an account another name or display name."""
-    asked = call.body(bodies.AccountChange)
+    asked = given(call.body(bodies.AccountChange))
     found = call.account(decoded(account), Scope.ADMIN)
-    return _account(call, call.services.changing.change_account(found, **given(asked)))
+    if "reads_with" in asked:
+        asked["reads_with"] = _reader(call, asked["reads_with"])
+    return _account(call, call.services.changing.change_account(found, **asked))
 
 
 def connect(call: Call, account: str) -> records.ConnectedAccount:
@@ -118,7 +124,8 @@ def resume(call: Call, account: str) -> records.Account:
 def verify(call: Call, account: str) -> records.Verification:
     """Signs in to the account's mail server, sends nothing, and tells each step.
 
-    Of a shared mailbox it finds out by whose name the server lets in, and keeps that as `smtp_user`.
+    Of a shared mailbox it finds out by whose name the server lets in, and keeps that as `smtp_user`. At IMAP
+    and POP3 of an account that reads with another one it signs in by that one's consent.
     """
     protocol = call.query(Protocol).protocol or ""
     found = call.account(decoded(account), Scope.ADMIN)
@@ -146,9 +153,13 @@ def disconnect(call: Call, account: str) -> records.DisconnectedAccount:
 
 
 def delete(call: Call, account: str) -> records.DeletedAccount:
-    """Disconnects an account and deletes it with its waiting mail; for 7 days it can be restored."""
+    """Disconnects an account and deletes it with its waiting mail; for 7 days it can be restored.
+
+    Not while other accounts read with it.
+    """
     require_everything(call.caller)
     found = call.account(decoded(account), Scope.ADMIN)
+    call.services.changing.require_not_read_with(found)
     done = call.services.functions.connect("disconnect", {"account_id": found.id, "by": call.caller.id})
     deleted = call.services.changing.delete_account(found, by=call.caller.id)
     return records.DeletedAccount(
@@ -171,6 +182,16 @@ def restore(call: Call, account: str) -> records.AccountWithLink:
     if restored.auth_mode.has_owner:
         return _with_link(call, restored)
     return extended(_account(call, restored), records.AccountWithLink)
+
+
+def _reader(call: Call, named: str | None) -> Account | None:
+    """The account that another one shall read with, which the caller must administer, too; None for none."""
+    if not named:
+        return None
+    try:
+        return call.account(named, Scope.ADMIN)
+    except NotFound as error:
+        raise readers.unknown_reader() from error
 
 
 def _account(call: Call, account: Account) -> records.Account:

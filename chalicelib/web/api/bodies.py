@@ -25,9 +25,13 @@ from chalicelib.web.api.fields import (
     Name,
     OwnFacts,
     Password,
+    PerMinute,
     Person,
     Provider,
+    ReadsWith,
     RefreshToken,
+    ReplyToDomains,
+    SendsFrom,
     ServiceAccountKey,
     SmtpUser,
     hidden,
@@ -192,6 +196,13 @@ class NewAccount(Held, frozen=True, kw_only=True):
     ] = FromPolicy.REJECT
     from_addresses: FromAddresses = []
     always_name: Annotated[bool, says("Its messages bear its display name, whatever they ask for.")] = False
+    reads_with: ReadsWith = ""
+    connect: Annotated[
+        bool,
+        says(
+            "False: it is not connected now, nor a link made; `POST /accounts/{account}/connect` does that."
+        ),
+    ] = True
 
 
 class AccountChange(Request, frozen=True, kw_only=True):
@@ -212,6 +223,7 @@ class AccountChange(Request, frozen=True, kw_only=True):
     always_name: Annotated[
         bool | UnsetType, says("Its messages bear its display name, whatever they ask for.")
     ] = UNSET
+    reads_with: ReadsWith | UnsetType = UNSET
 
 
 class DirectConnection(Held, frozen=True, kw_only=True):
@@ -231,6 +243,14 @@ class Resolution(Request, frozen=True, rename={"as_": "as"}):
         Literal["sent", "failed", "resend"],
         says("It was sent; it was not, and shall not be; or it is to be sent again."),
     ]
+
+
+class Rewrap(Request, frozen=True):
+    """Which mailboxes' data keys are wrapped anew next."""
+
+    cursor: Annotated[
+        str | None, says("Where to go on: the `cursor` of the last answer. Left out: from the first mailbox.")
+    ] = None
 
 
 class NewCaller(Request, frozen=True, kw_only=True):
@@ -255,6 +275,17 @@ class NewCaller(Request, frozen=True, kw_only=True):
         limits(minimum=1, maximum=LONGEST_LIFE),
         says("Seconds that a key lives; for the kind `key` only. Left out: until it is revoked."),
     ] = None
+    from_addresses: SendsFrom = []
+    reply_to_domains: ReplyToDomains = []
+    messages_per_minute: PerMinute = None
+
+
+class CallerChange(Request, frozen=True, kw_only=True):
+    """What is left out stays as it is."""
+
+    from_addresses: SendsFrom | UnsetType = UNSET
+    reply_to_domains: ReplyToDomains | UnsetType = UNSET
+    messages_per_minute: PerMinute | UnsetType = UNSET
 
 
 def given(change: Request) -> dict[str, Any]:

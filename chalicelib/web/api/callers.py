@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from msgspec import UNSET, UnsetType
 
 from chalicelib import clock
-from chalicelib.callers.models import ALL_ACCOUNTS, Caller, CallerKind
+from chalicelib.callers.models import ALL_ACCOUNTS, Caller, CallerKind, SendLimits
 from chalicelib.callers.permissions import require_everything
 from chalicelib.errors import InvalidInput, NotFound
-from chalicelib.web.api import bodies, records
+from chalicelib.web.api import bodies, limits, records
 from chalicelib.web.api.calls import Call, decoded
 from chalicelib.web.api.queries import CallerNamed
 from chalicelib.web.api.shown import caller_record, extended
 
 BELONGS_TO = {"arn": CallerKind.ROLE, "alias": CallerKind.FUNCTION, "expires_in": CallerKind.KEY}
 """Field → the one kind of caller that has it."""
+LIMITS = tuple(field.name for field in fields(SendLimits))
 
 
 def create(call: Call) -> records.CreatedCaller:
@@ -23,12 +26,14 @@ def create(call: Call) -> records.CreatedCaller:
     asked = call.body(bodies.NewCaller)
     _check_fields(asked)
     accounts = [_account_id(call, named, place) for place, named in enumerate(asked.accounts)]
+    held_to = SendLimits(**limits.checked({field: getattr(asked, field) for field in LIMITS}))
+    what = (asked.name, asked.scopes, accounts)
     callers = call.services.callers
     if asked.kind is CallerKind.ROLE:
-        return _created(callers.allow_role(asked.arn, asked.name, asked.scopes, accounts))
+        return _created(callers.allow_role(asked.arn, *what, held_to))
     if asked.kind is CallerKind.FUNCTION:
-        return _created(callers.allow_alias(asked.alias, asked.name, asked.scopes, accounts))
-    caller, key = callers.create_key(asked.name, asked.scopes, accounts, _expires_at(asked.expires_in))
+        return _created(callers.allow_alias(asked.alias, *what, held_to))
+    caller, key = callers.create_key(*what, _expires_at(asked.expires_in), held_to)
     return _created(caller, key=key.reveal())
 
 
@@ -36,6 +41,20 @@ def listed(call: Call) -> records.CallerList:
     """Every caller, also the revoked ones, the oldest first."""
     require_everything(call.caller)
     return records.CallerList(callers=[caller_record(caller) for caller in call.services.callers.all()])
+
+
+def limit(call: Call) -> records.Caller:
+    """Gives the caller that the parameter `id` names other limits.
+
+    They hold for its new messages, and for those that wait: one that is no longer allowed fails. What is left
+    out stays as it is; an empty list, or null, takes a limit away. It takes up to 30 seconds.
+    """
+    require_everything(call.caller)
+    asked = bodies.given(call.body(bodies.CallerChange))
+    if not asked:
+        raise InvalidInput("The request names no limit.", fix=f"Give one of {', '.join(LIMITS)}.")
+    caller = call.query(CallerNamed).id
+    return caller_record(call.services.callers.limit(caller, **limits.checked(asked)))
 
 
 def revoke(call: Call, caller: str) -> records.Caller:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from chalicelib.accounts.admin.checks import CREDENTIAL_LIMIT, MOST_ADDRESSES, NAME_LIMIT, SECRET_LIMIT
+from chalicelib.callers.models import MOST_NAMED, MOST_PER_MINUTE
 from chalicelib.providers.service_accounts import LIMIT as KEY_LIMIT
-from chalicelib.records import limits, says
+from chalicelib.records import format_of, limits, says
 
 Name = Annotated[str, limits(minLength=1, maxLength=NAME_LIMIT)]
 Provider = Literal["microsoft", "google", "yahoo", "aol", "fastmail", "yandex", "mailru", "other"]
@@ -57,8 +58,34 @@ SmtpUser = Annotated[
     limits(maxLength=NAME_LIMIT),
     says("The user name at the mail server. Empty: the address, or what `verify` finds to work."),
 ]
+ReadsWith = Annotated[
+    str | None,
+    limits(maxLength=NAME_LIMIT),
+    says(
+        "Id or name of another account, mostly of the same mailbox at another connector, by whose consent "
+        "IMAP and POP3 are signed in to. Empty or null: by its own."
+    ),
+]
 FromAddresses = Annotated[
     list[Annotated[str, limits(format="email")]],
     limits(maxItems=MOST_ADDRESSES),
     says("Addresses that messages may come from, besides its own."),
+]
+SendsFrom = Annotated[
+    list[Annotated[str, limits(format="email")]],
+    limits(maxItems=MOST_NAMED),
+    says("What its messages may name in From and Sender, of what the account may. Empty: all of that."),
+]
+ReplyToDomains = Annotated[
+    list[Annotated[str, format_of("hostname", "example.com")]],
+    limits(maxItems=MOST_NAMED),
+    says(
+        "The domains that addresses in Reply-To of its messages may have; a subdomain is named by itself. "
+        "Empty: any."
+    ),
+]
+PerMinute = Annotated[
+    int | None,
+    limits(minimum=1, maximum=MOST_PER_MINUTE),
+    says("How many messages it may hand in each minute. Null: as many as it likes."),
 ]

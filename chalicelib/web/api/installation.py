@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, UnsetType
 
-from chalicelib.records import ConnectorId, Diagnosis, Record, Time, says
+from chalicelib.records import AccountId, ConnectorId, Diagnosis, Record, Time, says
 
 
 class Health(Record, frozen=True):
@@ -57,6 +57,17 @@ class ScheduleRun(Record, frozen=True):
     oldest_due: Annotated[int | UnsetType, says("Seconds that the oldest mail waits that could go.")] = UNSET
     lanes_due: Annotated[int | UnsetType, says("Accounts whose mail is due.")] = UNSET
     need_owner: Annotated[int | UnsetType, says("Accounts that wait for their owners.")] = UNSET
+
+
+class Rewrapped(Record, frozen=True):
+    """The data keys of some mailboxes, wrapped anew."""
+
+    rewrapped: Annotated[int, says("How many grants and access tokens were written.")]
+    busy: Annotated[
+        list[AccountId], says("Accounts that changed each time that they were about to be written.")
+    ]
+    unreadable: Annotated[list[AccountId], says("Accounts of which a stored value does not open.")]
+    cursor: Annotated[str | None, says("Where to go on; null after the last mailbox.")]
 
 
 class Installation(Record, forbid_unknown_fields=True, frozen=True):

@@ -69,6 +69,9 @@ class Account(Record, frozen=True):
     from_policy: Annotated[FromPolicy, says("What becomes of messages from other addresses.")]
     from_addresses: Annotated[list[str], says("Addresses that messages may come from, besides its own.")]
     always_name: Annotated[bool, says("Its messages bear its display name, whatever they ask for.")]
+    reads_with: Annotated[
+        str, says("The id of the account by whose consent IMAP and POP3 are signed in to; empty: its own.")
+    ]
     status: Annotated[AccountStatus, says("What it can do at this moment.")]
     created_at: Time
     connected_at: Annotated[Time | None, says("When it was last connected.")]
@@ -205,6 +208,15 @@ class Caller(Record, frozen=True):
     created_at: Time
     expires_at: Annotated[Time | None, says("Null for one that lives until it is revoked.")]
     revoked_at: Time | None
+    from_addresses: Annotated[
+        list[str], says("What its messages may name in From and Sender, of what the account may; empty: all.")
+    ]
+    reply_to_domains: Annotated[
+        list[str], says("The domains that addresses in Reply-To may have; empty: any.")
+    ]
+    messages_per_minute: Annotated[
+        int | None, says("How many messages it may hand in each minute; null: as many as it likes.")
+    ]
 
 
 class CreatedCaller(Caller, frozen=True):

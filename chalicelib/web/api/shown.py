@@ -88,6 +88,7 @@ def account_record(account: Account, connector: Connector | None) -> records.Acc
         from_policy=account.from_policy,
         from_addresses=list(account.from_addresses),
         always_name=account.always_name,
+        reads_with=account.reads_with,
         status=status(account, connector),
         created_at=shown_at(account.created_at),
         connected_at=shown(account.connected_at),
@@ -127,6 +128,9 @@ def caller_record(caller: Caller) -> records.Caller:
         created_at=shown_at(caller.created_at),
         expires_at=shown(caller.expires_at),
         revoked_at=shown(caller.revoked_at),
+        from_addresses=sorted(caller.limits.from_addresses),
+        reply_to_domains=sorted(caller.limits.reply_to_domains),
+        messages_per_minute=caller.limits.messages_per_minute,
     )
 
 

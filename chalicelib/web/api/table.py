@@ -10,7 +10,7 @@ from chalice.app import Authorizer, Blueprint, Response
 
 from chalicelib import logs
 from chalicelib.records import Record
-from chalicelib.web.api import accounts, callers, connectors, messages, providers, status
+from chalicelib.web.api import accounts, callers, connectors, encryption, messages, providers, status
 from chalicelib.web.api.calls import Call
 from chalicelib.web.errors import answering
 
@@ -50,10 +50,12 @@ ROUTES: tuple[tuple[str, str, ApiView], ...] = (
     ("POST", "/messages/{message}/cancel", messages.cancel),
     ("POST", "/callers", callers.create),
     ("GET", "/callers", callers.listed),
+    ("PATCH", "/callers", callers.limit),
     ("DELETE", "/callers", callers.revoke_by_query),
     ("DELETE", "/callers/{caller}", callers.revoke),
     ("GET", "/whoami", callers.whoami),
     ("GET", "/status", status.show),
+    ("POST", "/encryption/rewrap", encryption.rewrap),
 )
 """Method, path and view. A view takes a Call and the path's parameters, and returns a Record."""
 

@@ -16,6 +16,7 @@ from chalicelib.web.api import (
     accounts,
     callers,
     connectors,
+    encryption,
     installation,
     messages,
     providers,
@@ -48,6 +49,7 @@ _ACCOUNT = records.Account(
     from_policy=FromPolicy.REJECT,
     from_addresses=[],
     always_name=False,
+    reads_with="",
     status=Status.CONNECTED,
     created_at=parts.BEGAN,
     connected_at="2026-11-21T09:41:12.408Z",
@@ -73,6 +75,9 @@ _CALLER = records.Caller(
     created_at=parts.BEGAN,
     expires_at="2027-02-19T09:30:00.000Z",
     revoked_at=None,
+    from_addresses=[],
+    reply_to_domains=[],
+    messages_per_minute=None,
 )
 
 _MESSAGE = mail.Message(
@@ -246,9 +251,11 @@ ANSWERS: Mapping[ApiView, Record] = {
         key="mg_3e6g9j2m5p8r1t4w7z0c_EXAMPLE",
     ),
     callers.listed: records.CallerList(callers=[_CALLER, _ROLE]),
+    callers.limit: replace(_CALLER, from_addresses=[ADDRESS], messages_per_minute=30),
     callers.revoke_by_query: replace(_ROLE, revoked_at=_ENDED),
     callers.revoke: replace(_CALLER, revoked_at=_ENDED),
     callers.whoami: extended(_CALLER, records.WhoAmI, stage="prod"),
     status.show: _INSTALLATION,
+    encryption.rewrap: installation.Rewrapped(rewrapped=200, busy=[], unreadable=[], cursor=ACCOUNT),
 }
 """View → what it answers."""

@@ -55,6 +55,7 @@ TAGS: JsonObject = {
     "messages": "Mail on its way.",
     "callers": "Who may use the API or the function `send`: API keys, IAM roles, aliases.",
     "status": "How the installation is.",
+    "encryption": "The data keys under which tokens and passwords are stored.",
 }
 """Noun → what it is; the name of a view's module."""
 
@@ -67,7 +68,7 @@ WORDS = {
     413: "It is too large.",
     415: "The body is of a type that is not read here.",
     422: "A value is wrong; `field` names it.",
-    429: "API Gateway limits the requests.",
+    429: "API Gateway limits the requests, or the caller has handed in as much as it may.",
     500: "Something in the installation is broken.",
     502: "A provider refused, with a code of its own, or the function failed.",
     503: "Something of ours did not answer; the same request can be sent again.",
@@ -79,6 +80,7 @@ RETRY_AFTER: JsonObject = {
 }
 HEADERS: dict[int, JsonObject] = {
     401: {"WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}}},
+    429: RETRY_AFTER,
     502: RETRY_AFTER,
     503: RETRY_AFTER,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.web.api import accounts, callers, connectors, messages
+from chalicelib.web.api import accounts, callers, connectors, encryption, messages
 
 if TYPE_CHECKING:
     from chalicelib.web.api.table import ApiView
@@ -22,6 +22,7 @@ ADDRESS = "sales@example.com"
 PATH = {"connector": CONNECTOR, "account": ACCOUNT, "message": MESSAGE, "caller": CALLER}
 QUERY: Mapping[ApiView, Mapping[str, str]] = {
     messages.listed: {"account": ACCOUNT, "limit": "10"},
+    callers.limit: {"id": CALLER},
     callers.revoke_by_query: {"id": f"role:{ROLE}"},
 }
 """View → a query, where it needs one."""
@@ -129,6 +130,7 @@ REQUESTS: Mapping[ApiView, Mapping[str, JsonObject]] = {
         },
     },
     messages.resolve: {"It was sent": {"as": "sent"}},
+    encryption.rewrap: {"The first mailboxes": {}, "The next ones": {"cursor": ACCOUNT}},
     callers.create: {
         "An API key": {
             "kind": "key",
@@ -150,7 +152,14 @@ REQUESTS: Mapping[ApiView, Mapping[str, JsonObject]] = {
             "scopes": ["send"],
             "accounts": ["*"],
             "alias": "billing",
+            "from_addresses": [ADDRESS],
+            "reply_to_domains": ["example.com"],
+            "messages_per_minute": 60,
         },
+    },
+    callers.limit: {
+        "Other limits": {"from_addresses": [ADDRESS], "messages_per_minute": 30},
+        "No limit of messages": {"messages_per_minute": None},
     },
 }
 """View → its requests by name. The ids in them are those above."""

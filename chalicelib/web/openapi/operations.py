@@ -13,7 +13,16 @@ from chalicelib import ids
 from chalicelib.accounts.admin.checks import NAME_LIMIT
 from chalicelib.callers.models import Scope
 from chalicelib.mail.composing.request import KEY, SendRequest
-from chalicelib.web.api import accounts, bodies, callers, connectors, messages, providers, status
+from chalicelib.web.api import (
+    accounts,
+    bodies,
+    callers,
+    connectors,
+    encryption,
+    messages,
+    providers,
+    status,
+)
 from chalicelib.web.api.queries import CallerNamed, MessagesOf, Page, Protocol, Query
 
 if TYPE_CHECKING:
@@ -104,7 +113,7 @@ OPERATIONS: Mapping[ApiView, Operation] = {
     connectors.delete: of_everything("connector_in_use"),
     connectors.replace_secret: of_everything("secret_refused", body=bodies.NewSecret),
     connectors.doctor: of_everything(),
-    accounts.create: of_everything("name_taken", body=bodies.NewAccount),
+    accounts.create: of_everything("account_not_found", "name_taken", body=bodies.NewAccount),
     accounts.listed: Operation(Scope.READ, query=Page),
     accounts.show: Operation(Scope.READ, ("account_not_found",)),
     accounts.change: Operation(
@@ -127,11 +136,18 @@ OPERATIONS: Mapping[ApiView, Operation] = {
         Scope.ADMIN, ("account_not_found", "connector_without_secret"), query=Protocol
     ),
     accounts.disconnect: Operation(Scope.ADMIN, ("account_not_found",)),
-    accounts.delete: of_everything("account_not_found", "conflict"),
+    accounts.delete: of_everything("account_not_found", "account_in_use", "conflict"),
     accounts.restore: of_everything("account_not_found", "not_restorable"),
     messages.accept: Operation(
         Scope.SEND,
-        ("account_not_found", "from_not_allowed", "account_disconnected", "idempotency_key_reused"),
+        (
+            "account_not_found",
+            "from_not_allowed",
+            "reply_to_not_allowed",
+            "account_disconnected",
+            "idempotency_key_reused",
+            "rate_limited",
+        ),
         body=SendRequest,
         headers=(
             Parameter(
@@ -149,10 +165,12 @@ OPERATIONS: Mapping[ApiView, Operation] = {
     messages.cancel: Operation(Scope.SEND, ("message_not_found", "too_late_to_cancel")),
     callers.create: of_everything("caller_exists", body=bodies.NewCaller),
     callers.listed: of_everything(),
+    callers.limit: of_everything(body=bodies.CallerChange, query=CallerNamed),
     callers.revoke_by_query: of_everything(query=CallerNamed),
     callers.revoke: of_everything(),
     callers.whoami: Operation(None),
     status.show: Operation(Scope.READ),
+    encryption.rewrap: of_everything(body=bodies.Rewrap, optional=True),
 }
 
 

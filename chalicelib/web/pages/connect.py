@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from chalicelib.web.pages.pages import Route
 
 BOXES = {
-    "https://outlook.office.com/SMTP.Send": "Send emails from your mailbox using SMTP AUTH",
+    "SMTP.Send": "Send emails from your mailbox using SMTP AUTH",
     "https://mail.google.com/": "Read, compose, send, and permanently delete all your email from Gmail",
 }
-"""Scope → what the box to tick is called on the provider's own page."""
+"""Scope → what the box to tick is called on the provider's own page.
+
+Microsoft's scopes begin with another host in each of its clouds, and go by their last part.
+"""
 
 _LINK = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _AUTHORIZATION = re.compile(rf"aut_[{ids.ALPHABET}]{{{ids.LONG}}}")
@@ -54,17 +57,17 @@ def begin(reader: Reader, token: str) -> Response:
     """Begins a sign-in in this browser and leads it to the provider."""
     require_own_page(reader.request)
     payload = {"link_token": _link(token), "cookie": cookies.read(reader.request, cookies.BROWSER)}
+    reader.services.limits.request(reader.address)
     begun = reader.services.functions.connect("begin", payload)
     return _to_provider(begun, token)
 
 
 def callback(reader: Reader, connector: str) -> Response:
     """Takes the provider's answer and leads to a page whose address holds nothing of it."""
-    payload = {
-        "connector_id": connector,
-        "params": _parameters(reader.request),
-        "cookie": cookies.read(reader.request, cookies.BROWSER),
-    }
+    params = _parameters(reader.request)
+    cookie = cookies.read(reader.request, cookies.BROWSER)
+    reader.services.limits.callback(reader.address, params["state"][0], connector, cookie)
+    payload = {"connector_id": connector, "params": params, "cookie": cookie}
     outcome = reader.services.functions.connect("complete", payload)
     return _to_result(reader.services.public_url(), outcome)
 
@@ -133,9 +136,13 @@ def _result(outcome: Mapping[str, Any], language: Language) -> tuple[str, dict[s
     if kind == "wrong_mailbox":
         return kind, {"found": outcome.get("found"), "unproven": outcome.get("unproven", False)}
     if kind == "scope_missing":
-        return kind, {"missing": [BOXES.get(one, one) for one in outcome.get("missing_scopes") or ()]}
+        return kind, {"missing": [_box(one) for one in outcome.get("missing_scopes") or ()]}
     template = "visit_failed" if kind == "visit_failed" else "failed"
     return template, _reason(kind, outcome, language)
+
+
+def _box(scope: str) -> str:
+    return BOXES.get(scope.rpartition("/")[2] or scope, scope)
 
 
 def _withdraw(reader: Reader, provider: str | None) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ def begin_visit(reader: Reader, account: str) -> Response:
     """Begins the sign-in that proves who the visitor is."""
     require_own_page(reader.request)
     payload = {"account_id": _id(account), "cookie": cookies.read(reader.request, cookies.BROWSER)}
+    reader.services.limits.request(reader.address)
     begun = reader.services.functions.connect("begin_visit", payload)
     return see_other(begun["authorize_url"], cookies.written(cookies.BROWSER, begun["cookie"]))
 

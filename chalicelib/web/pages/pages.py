@@ -57,6 +57,11 @@ class Reader:
     services: Gateway
     language: Language
 
+    @property
+    def address(self) -> str:
+        """The reader's network address as API Gateway saw it; a header may say anything."""
+        return str(self.request.context["identity"]["sourceIp"])
+
     def page(self, template: str, *, status: int = 200, leaves: bool = False, **values: Any) -> Response:
         """The page in the reader's language; see `page`."""
         return page(self.language, template, status=status, leaves=leaves, **values)
