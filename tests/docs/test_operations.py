@@ -173,7 +173,7 @@ class TestTrouble:
         assert {name for row in self.rows() for name in row[0]} == set(alarms)
 
     def test_every_code_of_status_is_explained(self) -> None:
-        source = (pages.ROOT / "chalicelib" / "web" / "status.py").read_text()
+        source = (pages.ROOT / "chalicelib" / "web" / "api" / "status.py").read_text()
         called = [
             node.args[0]
             for node in ast.walk(ast.parse(source))
