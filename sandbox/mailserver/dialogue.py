@@ -63,9 +63,9 @@ class Dialogue:
         self.envelope = None
 
     def send(self, reply: Reply) -> None:
-        """Send a reply and note its code beside the latest command."""
-        self.connection.send(reply.encode(enhanced_codes=self.extensions.enhancedstatuscodes))
+        """Send a reply; its code is noted beside the latest command first, so whoever has the reply finds it."""
         self.log.reply(reply.code)
+        self.connection.send(reply.encode(enhanced_codes=self.extensions.enhancedstatuscodes))
 
     def ask(self, challenge: Reply) -> bytes:
         """Send a SASL challenge and return the client's line without its end; the line is noted redacted."""
