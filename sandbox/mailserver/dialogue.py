@@ -63,7 +63,7 @@ class Dialogue:
         self.envelope = None
 
     def send(self, reply: Reply) -> None:
-        """Send a reply; its code is noted beside the latest command first, so whoever has the reply finds it."""
+        """Send a reply. Its code is noted beside the latest command first: who has the reply finds it."""
         self.log.reply(reply.code)
         self.connection.send(reply.encode(enhanced_codes=self.extensions.enhancedstatuscodes))
 
