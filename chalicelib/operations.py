@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # every function imports this module, and each needs only one
     from chalicelib.accounts.doctor.doctor import Doctor
     from chalicelib.accounts.doctor.verifying import Verifying
     from chalicelib.accounts.tokens.care import Tokens
+    from chalicelib.accounts.tokens.rescuing import Rescuing
     from chalicelib.callers.models import Caller
     from chalicelib.mail.relaying.relay import Relay
     from chalicelib.mail.send import Send
@@ -111,14 +112,17 @@ class TokenOperations:
 class RefreshSchedule:
     """The functions `refresh_tokens` and `refresh`. `ended` is called after a run of the schedule."""
 
-    def __init__(self, tokens: Tokens, enqueue: Callable[[str], None], ended: Callable[[], None]) -> None:
+    def __init__(
+        self, tokens: Tokens, rescuing: Rescuing, enqueue: Callable[[str], None], ended: Callable[[], None]
+    ) -> None:
         self._tokens = tokens
+        self._rescuing = rescuing
         self._enqueue = enqueue
         self._ended = ended
 
     def run(self, *, until: int) -> None:
         """Saves what was rescued, refreshes what is due while time lasts, and hands the rest on in chunks."""
-        self._tokens.drain_rescue(until=until)
+        self._rescuing.drain(until=until)
         left = self._tokens.refresh_due(until=until)
         for start in range(0, len(left), CHUNK):
             self._enqueue(json.dumps({"accounts": left[start : start + CHUNK]}))

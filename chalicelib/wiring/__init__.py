@@ -113,7 +113,7 @@ class Gateway(MailServices):
         from chalicelib.operations import RefreshSchedule
 
         enqueue = self._queue(self.settings.refresh_queue_url).put
-        return RefreshSchedule(self.tokens, enqueue, self.health.after_refresh_tokens)
+        return RefreshSchedule(self.tokens, self.rescuing, enqueue, self.health.after_refresh_tokens)
 
     @cached_property
     def send_operations(self) -> SendOperations:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from chalicelib.accounts.tokens.access import AccessTokens
     from chalicelib.accounts.tokens.care import Tokens
     from chalicelib.accounts.tokens.keeping import Keeper
+    from chalicelib.accounts.tokens.rescuing import Rescuing
     from chalicelib.accounts.tokens.rewrapping import Rewrapping
     from chalicelib.accounts.tokens.telling import Telling
     from chalicelib.providers import Providers
@@ -90,11 +91,18 @@ class AccountServices(Shared):
             self._stores,
             self.providers,
             refresher,
-            self.keeper,
+            self.rescuing,
             self.telling,
             self._recently_used,
             self.clock,
         )
+
+    @cached_property
+    def rescuing(self) -> Rescuing:
+        """The rescue queue."""
+        from chalicelib.accounts.tokens.rescuing import Rescuing
+
+        return Rescuing(self._stores, self.keeper, self.clock)
 
     @cached_property
     def telling(self) -> Telling:

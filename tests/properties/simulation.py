@@ -25,6 +25,7 @@ from chalicelib.accounts.tokens.access import AccessTokens
 from chalicelib.accounts.tokens.care import Tokens
 from chalicelib.accounts.tokens.keeping import Keeper
 from chalicelib.accounts.tokens.refreshing import Refresher
+from chalicelib.accounts.tokens.rescuing import Rescuing
 from chalicelib.accounts.tokens.telling import Telling
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.errors import Diagnosed, MailgrantError, Unavailable
@@ -128,8 +129,8 @@ class Simulation:
         problem = self.grants.accounts[account].problem
         return token in self.provider.live[account] and problem is None
 
-    def _care(self) -> Tokens:
-        """The token care in a process that knows nothing."""
+    def _care(self) -> tuple[Tokens, Rescuing]:
+        """The token care in a process that knows nothing, and its rescue queue."""
         now, keys = self.turns.now, partial(self._step, Service.KEYS)
         tables, vault = partial(self._step, Service.TABLES), services.Vault(keys)
         keeper = Keeper(self.grants, vault, vault, self.rescue, now)
@@ -141,7 +142,9 @@ class Simulation:
         mailboxes = model.Mailboxes(self.grants, self.connectors, tables)
         stores = Stores(accounts, self.connectors, links, self.grants, mailboxes)
         providers: Any = SimpleNamespace(of=lambda _connector: self.provider)
-        return Tokens(stores, providers, refresher, keeper, telling, lambda _: BEGIN + 1, now)
+        rescuing = Rescuing(stores, keeper, now)
+        care = Tokens(stores, providers, refresher, rescuing, telling, lambda _: BEGIN + 1, now)
+        return care, rescuing
 
     def _worker(self, job: Job, now: int) -> Worker:
         begin = now + job.after
@@ -154,7 +157,7 @@ class Simulation:
 
     def _work(self, worker: Worker, job: Job) -> None:
         account, until = self.accounts[job.account], worker.ends_at
-        care = self._care()
+        care, rescuing = self._care()
         if job.kind is Kind.REPLACE:
             self.needs[worker] = self.grants.tokens[account].version
         if job.kind is Kind.USE:
@@ -166,7 +169,7 @@ class Simulation:
             elif job.kind is Kind.USE:
                 self._use(worker, care, account)
             elif job.kind is Kind.TICK:
-                RefreshSchedule(care, lambda _: None, lambda: None).run(until=until)
+                RefreshSchedule(care, rescuing, lambda _: None, lambda: None).run(until=until)
             else:
                 care.refresh([account], until=until)
         except MailgrantError:

@@ -293,7 +293,7 @@ def test_a_refreshed_token_that_was_rescued_is_dropped_once_its_account_is_disco
         world.access_tokens.fresh(account.id, failed_version=1)
     disconnect(world, account)
 
-    world.tokens.drain_rescue(until=world.now() + MINUTE)
+    world.rescuing.drain(until=world.now() + MINUTE)
 
     assert "refresh_token" not in stored(world, "grants", account)
     assert world.rescue_queue.take() == []
@@ -313,7 +313,7 @@ def test_a_token_from_before_is_not_tried_in_the_place_of_a_refused_one(world: W
     sealed = world.keeper.prepare(account.id).refresh_token(token, 2)
 
     world.keeper.rescue(replace(before, version=2, refresh_token=sealed), until=world.now())
-    world.tokens.drain_rescue(until=world.now() + MINUTE)
+    world.rescuing.drain(until=world.now() + MINUTE)
 
     assert grant_of(world, account).version == 3
 
@@ -326,7 +326,7 @@ def test_a_sign_in_that_is_rescued_after_a_disconnect_counts(world: World) -> No
     sealed = world.keeper.prepare(account.id).refresh_token(token, 3)
 
     world.keeper.rescue(replace(before, version=3, refresh_token=sealed), until=world.now())
-    world.tokens.drain_rescue(until=world.now() + MINUTE)
+    world.rescuing.drain(until=world.now() + MINUTE)
 
     assert grant_of(world, account).version == 3
     assert world.read(account).grant_state is GrantState.ACTIVE

@@ -277,7 +277,7 @@ def test_F25_a_refresher_that_sleeps_while_it_asks_saves_nothing(
 
     during_the_request(world, monkeypatch, sleep)
     ensure(world, account)
-    world.tokens.drain_rescue(until=world.now() + MINUTE)
+    world.rescuing.drain(until=world.now() + MINUTE)
 
     assert world.refreshes(account) == 2
     assert [grant_of(world, account)] == newest

@@ -379,7 +379,7 @@ def test_F27_a_token_that_cannot_be_saved_is_rescued_and_saved_later(
         with pytest.raises(Unavailable):
             world.tokens.ensure(account.id, failed_version=1)
     unsaved = grant_of(world, account)
-    world.tokens.drain_rescue(until=until(world))
+    world.rescuing.drain(until=until(world))
     rescued = grant_of(world, account)
     world.later = MINUTE + SECOND
     token = world.access_tokens.fresh(account.id, failed_version=1)

@@ -54,7 +54,7 @@ def test_a_grant_that_was_never_saved_is_saved_and_due_at_once(world: World) -> 
     first = received(world, replace(grant, account=account.id), "the first", 1)
 
     world.keeper.rescue(first, until=world.now())
-    world.tokens.drain_rescue(until=world.now() + MINUTE)
+    world.rescuing.drain(until=world.now() + MINUTE)
 
     saved = world.grants_table.get(account.id)
     assert saved is not None
@@ -71,7 +71,7 @@ def test_an_older_grant_never_replaces_a_newer_one(world: World) -> None:
     newest = world.grants_table.get(account.id)
 
     world.keeper.rescue(received(world, grant, "an older one", 2), until=world.now())
-    world.tokens.drain_rescue(until=world.now() + MINUTE)
+    world.rescuing.drain(until=world.now() + MINUTE)
 
     assert world.grants_table.get(account.id) == newest
     assert world.rescue_queue.take() == []
@@ -88,7 +88,7 @@ def test_a_rescued_token_is_tried_where_the_stored_one_is_refused(world: World) 
         world.access_tokens.fresh(account.id, failed_version=1)
 
     world.keeper.rescue(received(world, good, token, 2), until=world.now())
-    world.tokens.drain_rescue(until=world.now() + MINUTE)
+    world.rescuing.drain(until=world.now() + MINUTE)
 
     assert world.access_tokens.fresh(account.id, failed_version=2).version == 4
 
@@ -100,7 +100,7 @@ def test_what_is_no_grant_stays_and_stops_nothing(world: World) -> None:
     world.rescue_queue.put("not a grant")
     world.keeper.rescue(received(world, replace(known, account=account.id), "one", 1), until=world.now())
 
-    world.tokens.drain_rescue(until=world.now() + MINUTE)
+    world.rescuing.drain(until=world.now() + MINUTE)
 
     assert world.grants_table.get(account.id) is not None
     world.aws.clients.sqs.purge_queue(QueueUrl=world.settings.rescue_queue_url)
@@ -116,7 +116,7 @@ def test_R3_a_mistake_of_ours_loses_no_token(world: World, monkeypatch: pytest.M
         patched.setattr(type(world.grants_table), "save_refreshed", broken)
         with pytest.raises(Unavailable):
             world.access_tokens.fresh(account.id, failed_version=1)
-    world.tokens.drain_rescue(until=world.now() + MINUTE)
+    world.rescuing.drain(until=world.now() + MINUTE)
 
     saved = world.grants_table.get(account.id)
     assert saved is not None
@@ -135,7 +135,7 @@ def test_a_grant_that_changes_while_it_is_drained_is_looked_at_again(
 
     with monkeypatch.context() as patched:
         patched.setattr(world.grants_table, "save_rescued", lambda _: False)
-        world.tokens.drain_rescue(until=world.now() + MINUTE)
+        world.rescuing.drain(until=world.now() + MINUTE)
 
     assert done == []
     world.clients.sqs.purge_queue(QueueUrl=world.settings.rescue_queue_url)

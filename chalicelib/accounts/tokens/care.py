@@ -23,13 +23,11 @@ from chalicelib.accounts.connecting import outcomes
 from chalicelib.accounts.models.account import AuthMode, GrantState
 from chalicelib.accounts.models.grant import MAIL, DueReason
 from chalicelib.accounts.tokens import rules
-from chalicelib.accounts.tokens.keeping import is_same, unpacked
 from chalicelib.accounts.tokens.looking import Looking
 from chalicelib.accounts.tokens.refreshing import LEASE, NEEDED, SAVE_TIME, Turn, mailbox_with
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import (
     ConfigurationError,
-    Conflict,
     Diagnosed,
     MailgrantError,
     Unavailable,
@@ -43,9 +41,9 @@ if TYPE_CHECKING:
     from chalicelib.accounts.models.account import Account
     from chalicelib.accounts.models.grant import Grant
     from chalicelib.accounts.stores import Stores
-    from chalicelib.accounts.tokens.keeping import Keeper
     from chalicelib.accounts.tokens.looking import Look
     from chalicelib.accounts.tokens.refreshing import Mailbox, Refresher
+    from chalicelib.accounts.tokens.rescuing import Rescuing
     from chalicelib.accounts.tokens.telling import Telling
     from chalicelib.providers import Providers
 
@@ -69,17 +67,16 @@ class Tokens:
         stores: Stores,
         providers: Providers,
         refresher: Refresher,
-        keeper: Keeper,
+        rescuing: Rescuing,
         telling: Telling,
         recently_used: Callable[[str], int | None],
         now: clock.Clock = clock.now,
     ) -> None:
         self._grants = stores.grants
-        self._accounts = stores.accounts
         self._looking = Looking(stores)
         self._providers = providers
         self._refresher = refresher
-        self._keeper = keeper
+        self._rescuing = rescuing
         self._telling = telling
         self._recently_used = recently_used
         self._now = now
@@ -129,32 +126,6 @@ class Tokens:
             done = pool.map(lambda account: self._refresh_one(account, until), accounts)
             return [account for account, fitted in zip(accounts, done, strict=True) if not fitted]
 
-    def drain_rescue(self, *, until: int) -> set[str]:
-        """Saves the grants that could not be saved when they were received; returns whose stay on the queue.
-
-        A rescue queue that fails is logged: it must not keep the other grants from being refreshed.
-        """
-        left: set[str] = set()
-        try:
-            while self._now() + NEEDED < until and (taken := self._keeper.rescued()):
-                left.update(*(self._drain_one(receipt, body) for receipt, body in taken))
-        except (Unavailable, ConfigurationError):
-            log.exception("the rescue queue was not drained")
-        return left
-
-    def _drain_one(self, receipt: str, body: str) -> list[str]:
-        """Saves one; the account that it is of where it stays."""
-        of: list[str] = []
-        try:
-            rescued = unpacked(body)
-            of = [rescued.account]
-            self._save_rescued(rescued)
-            self._keeper.done(receipt)
-        except (MailgrantError, ConfigurationError, ValueError, KeyError, TypeError):
-            log.exception("a rescued grant stays on its queue")
-            return of
-        return []
-
     def _is_fresh(self, account: str, resource: str, failed_version: int | None, seen: int | None) -> bool:
         """Whether the stored token will do. One that was made while we waited does, however short-lived."""
         token = self._grants.access_token(account, resource)
@@ -192,7 +163,7 @@ class Tokens:
 
         Raises Unavailable when it is there and cannot be saved yet: it must not be passed over.
         """
-        left = self.drain_rescue(until=until)
+        left = self._rescuing.drain(until=until)
         current = self._grants.get(grant.account)
         if current is None or current.version != grant.version:
             return True
@@ -233,44 +204,6 @@ class Tokens:
             self._grants.reschedule(grant, later, grant.due_reason)
         else:
             self._refreshed_by_us(look, grant, _turn(until, in_use=in_use))
-
-    def _save_rescued(self, rescued: Grant) -> None:
-        """Saves it where it is the newest or the better one. Raises Conflict when the stored one moved on."""
-        stored = self._grants.get(rescued.account)
-        if stored is None and self._is_of_the_past(rescued):
-            facts = {"account": rescued.account, "version": rescued.version}
-            log.warning("a rescued grant was dropped: disconnected", extra={"facts": facts})
-            return
-        if stored is None or stored.version == rescued.version - 1:
-            saved = self._grants.save_rescued(replace(rescued, refresh_due_at=self._now()))
-        elif self._is_better(rescued, stored):
-            saved = self._grants.save_rescued(self._resealed(rescued, stored.version + 1))
-        else:
-            return
-        if not saved:
-            raise Conflict("The grant was changed meanwhile.", fix="It is looked at again by itself.")
-
-    def _is_of_the_past(self, rescued: Grant) -> bool:
-        """Whether the account was disconnected since, or deleted."""
-        account = self._accounts.get(rescued.account)
-        deleted = account is not None and account.deleted_at is not None
-        return deleted or rescued.version <= self._grants.version(rescued.account)
-
-    def _resealed(self, rescued: Grant, version: int) -> Grant:
-        sealed = self._keeper.prepare(rescued.account).refresh_token(self._keeper.reveal(rescued), version)
-        return replace(rescued, version=version, refresh_token=sealed, refresh_due_at=self._now())
-
-    def _is_better(self, rescued: Grant, stored: Grant) -> bool:
-        """Whether the stored token was refused, so that the rescued one of the same owner deserves a try.
-
-        Not one of a consent before the stored one: the owner may have taken that back.
-        """
-        refused = stored.first_refused_at is not None and rescued.granted_at >= stored.granted_at
-        return (
-            refused
-            and rescued.identity == stored.identity
-            and not is_same(rescued.refresh_token, stored.refresh_token)
-        )
 
     def _wait(self, until: int) -> None:
         if self._now() + clock.SECOND > until:
