@@ -46,6 +46,7 @@ DONE: dict[str, Any] = {
     "doctor_connector": EXAMINED,
     "doctor_account": EXAMINED,
     "discover": {"facts": {"issuer": "https://login.example"}},
+    "rewrap": {"rewrapped": 0, "busy": [], "unreadable": [], "cursor": None},
     "accept": {"id": MESSAGE, "state": "queued"},
 }
 """What is answered where a test lays out nothing."""
@@ -131,10 +132,10 @@ class FakeRegistry:
     def new_account(
         self, connector: str, address: str, name: str, auth_mode: AuthMode | None, **described: Any
     ) -> Account:
-        mode = auth_mode or AuthMode.AUTHORIZATION_CODE
-        return Account(
-            ACCOUNT, name or address, address, connector, created_at=0, auth_mode=mode, **described
-        )
+        described["auth_mode"] = auth_mode or AuthMode.AUTHORIZATION_CODE
+        reader = described.pop("reads_with", None)
+        described["reads_with"] = reader.id if reader else ""
+        return Account(ACCOUNT, name or address, address, connector, created_at=0, **described)
 
     def add_account(self, account: Account) -> None:
         self._laid.accounts[account.id] = account
