@@ -98,9 +98,15 @@ class Store:
             return self._clients.get(client_id)
 
     def add_user(self, user: User) -> None:
-        """Add or replace the person with this address."""
+        """Add or replace the person with this address.
+
+        An app password says whose it is: whoever had the same one has none any more.
+        """
         self.note_secret("app password", user.app_password or "")
         with self._lock:
+            for address, other in self._users.items():
+                if user.app_password and other.app_password == user.app_password:
+                    self._users[address] = replace(other, app_password=None)
             self._users[user.address.lower()] = user
 
     def user(self, address: str) -> User | None:

@@ -179,3 +179,14 @@ def test_an_app_password_is_known_and_kept_to_oneself(world: World) -> None:
     assert password not in str(shown)
     assert password in world.control.secrets()["app password"]
     assert not world.control.introspect(password)["active"]
+
+
+def test_an_app_password_is_that_of_one_person(world: World) -> None:
+    for address in (OLGA, "oleg@mail.example"):
+        world.control.register_user(address, provider="openid", app_password="app-password-1")
+
+    found = world.http.post(
+        f"{world.provider.url}/_control/introspect-password", json={"token": "app-password-1"}, timeout=10
+    ).json()
+
+    assert found["user"] == "oleg@mail.example"
