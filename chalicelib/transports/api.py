@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from chalicelib import https
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 STEPS = ("connect", "auth", "permission")
 OK, UNAUTHORIZED, FORBIDDEN = https.OK, 401, 403
+AUDIENCE = "Invalid audience"
+"""How Graph says that a token is good, and for somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,7 @@ def probe(
         )
         answer = Answer(said.status, _object(said.text), said.retry_after)
         if answer.status == UNAUTHORIZED:
-            message = "The API refused the access token."
-            fix = "If it stays, check that the scope was granted, or connect the mailbox again."
-            _refuse(Concern.TOKEN, DiagnosisClass.RECONNECT, f"{name}_401", message, fix, answer)
+            _unauthorized(name, answer)
         if said.is_busy:
             limited = said.is_limited
             message = "The API limits our requests." if limited else "The API has a failure of its own."
@@ -86,14 +86,24 @@ def probe(
     return stepped(STEPS, talk, until=until)
 
 
-def refuse(class_: DiagnosisClass, code: str, message: str, fix: str, answer: Answer) -> None:
+def refuse(class_: DiagnosisClass, code: str, message: str, fix: str, answer: Answer) -> NoReturn:
     """Raises the Refused of an account whose settings are in the way."""
     _refuse(Concern.ACCOUNT, class_, code, message, fix, answer)
 
 
+def _unauthorized(name: str, answer: Answer) -> NoReturn:
+    if AUDIENCE in answer.text:
+        message = "The access token is for another API."
+        fix = "Check the connector's cloud and facts: it gets tokens for one API, and shows them to another."
+        _refuse(Concern.ACCOUNT, DiagnosisClass.ADMIN, f"{name}_wrong_audience", message, fix, answer)
+    message = "The API refused the access token."
+    fix = "If it stays, check that the scope was granted, or connect the mailbox again."
+    _refuse(Concern.TOKEN, DiagnosisClass.RECONNECT, f"{name}_401", message, fix, answer)
+
+
 def _refuse(
     concern: Concern, class_: DiagnosisClass, code: str, message: str, fix: str, answer: Answer
-) -> None:
+) -> NoReturn:
     found = Diagnosis(class_, code, message, fix, text=answer.text, retry_after=answer.retry_after)
     raise Refused(Verdict(concern, found), Phase.AUTH)
 

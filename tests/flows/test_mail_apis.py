@@ -87,5 +87,5 @@ def test_a_token_for_the_graph_of_another_cloud_is_told(sandbox: Sandbox, cast: 
 
     answer = verified(cast, account, "graph")
 
-    assert (answer["ok"], answer["diagnosis"]["code"]) == (False, "graph_401")
+    assert (answer["ok"], answer["diagnosis"]["code"]) == (False, "graph_wrong_audience")
     assert answer["steps"][-1]["said"].endswith("Access token validation failure. Invalid audience.")

@@ -136,7 +136,7 @@ def test_a_token_for_another_graph_is_told_with_what_graph_says(world: World) ->
 
     answer = verify(world, account, "graph")
 
-    assert (answer["ok"], answer["diagnosis"]["code"]) == (False, "graph_401")
+    assert (answer["ok"], answer["diagnosis"]["code"]) == (False, "graph_wrong_audience")
     assert answer["steps"][-1]["said"].endswith("Access token validation failure. Invalid audience.")
 
 
