@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-WORKERS ?= 3# one more than the cores: tests also wait
+WORKERS ?= 4# twice the cores: tests also wait
 PYTEST := $(BIN)/python -m pytest
 NONE := 5# pytest's exit code when ARGS leave no test
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
