@@ -52,6 +52,11 @@ def heard(date: str, *, asked_at: int) -> None:
     _Correction.behind = behind if abs(behind) > WRONG else 0
 
 
+def seconds(milliseconds: int) -> int:
+    """Whole seconds to wait, rounded up: who comes back earlier would be refused again."""
+    return -(-milliseconds // SECOND)
+
+
 def shown(milliseconds: int | None) -> str | None:
     """As shown_at, or None for None."""
     return None if milliseconds is None else shown_at(milliseconds)

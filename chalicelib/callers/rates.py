@@ -44,8 +44,7 @@ class Rates:
         now = self._now()
         minute = now // clock.MINUTE
         if not self._store.count(caller.id, minute, limit):
-            # Rounded up: one that comes back earlier would be refused again.
-            wait = -(-((minute + 1) * clock.MINUTE - now) // clock.SECOND)
+            wait = clock.seconds((minute + 1) * clock.MINUTE - now)
             raise RateLimited(
                 f"This caller may hand in {limit} messages a minute, and has.",
                 fix=f"Send the same request again in {wait} seconds.",

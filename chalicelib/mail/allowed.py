@@ -6,9 +6,12 @@ caller may have got other limits since.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from chalicelib.callers import permissions
-from chalicelib.callers.models import Caller
-from chalicelib.mail.composing import addresses, raw
+
+if TYPE_CHECKING:
+    from chalicelib.callers.models import Caller
 
 
 def require_allowed(caller: Caller, body: bytes, *, is_raw: bool) -> None:
@@ -19,11 +22,13 @@ def require_allowed(caller: Caller, body: bytes, *, is_raw: bool) -> None:
     limits = caller.limits
     if not limits.from_addresses and not limits.reply_to_domains:
         return
+    # Reading addresses takes long to load, and few callers have such limits.
+    from chalicelib.mail.composing import addresses, raw
+
+    def named(*names: str) -> set[str]:
+        return {addresses.folded(one) for name in names for one in raw.addresses_of(fields, name)}
+
     fields = raw.header(body.partition(b"\r\n\r\n")[0] + b"\r\n")
-    permissions.require_senders(caller, _named(fields, "from", "sender"), "raw" if is_raw else "from")
+    permissions.require_senders(caller, named("from", "sender"), "raw" if is_raw else "from")
     if limits.reply_to_domains:
-        permissions.require_reply_to(caller, _named(fields, "reply-to"), "raw" if is_raw else "reply_to")
-
-
-def _named(fields: raw.Fields, *names: str) -> set[str]:
-    return {addresses.folded(one) for name in names for one in raw.addresses_of(fields, name)}
+        permissions.require_reply_to(caller, named("reply-to"), "raw" if is_raw else "reply_to")

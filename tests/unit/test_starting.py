@@ -52,6 +52,12 @@ def test_a_function_without_http_loads_aws_and_neither_routes_nor_providers(func
     assert routes == 0
 
 
+def test_relay_does_not_load_what_reads_addresses() -> None:
+    modules, _ = loaded("app.relay", ENVIRONMENT)
+
+    assert not {"email.headerregistry", "email_validator"} & set(modules)
+
+
 def test_the_function_with_http_has_its_routes() -> None:
     modules, routes = loaded("app.app", ENVIRONMENT)
 

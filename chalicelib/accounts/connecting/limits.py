@@ -1,4 +1,4 @@
-"""How many sign-ins are begun within a while: row O21 of the promises, beside the starts of a connect link.
+"""How many sign-ins are begun within a while, beside the starts of a connect link.
 
 ::
 
@@ -79,8 +79,7 @@ class Limits:
             return
         kind = what.partition("#")[0]
         log.warning("too many sign-ins", extra={"facts": {"counted": kind, "limit": limit}})
-        # Rounded up: who comes back earlier would be refused again.
-        raise _too_many(limit, code, retry_after=-(-(ends_at - now) // clock.SECOND))
+        raise _too_many(limit, code, retry_after=clock.seconds(ends_at - now))
 
     def _is_waited_for(self, state: str, connector: str, cookie: str | None) -> bool:
         try:
