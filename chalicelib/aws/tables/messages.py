@@ -12,6 +12,7 @@ from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables import message_rows
 from chalicelib.aws.tables.codec import from_item, to_item
 from chalicelib.aws.tables.message_rows import from_row, to_row
+from chalicelib.aws.tables.table import BATCH, read_some
 from chalicelib.mail.models import (
     CANCELLABLE,
     CLAIMABLE,
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 WHAT = "The table of messages"
 
 DUE, ACCEPTED = "by_next_attempt", "by_accepted"
-
-BATCH = 100
-"""How many rows BatchGetItem brings at most."""
 
 RESERVED = ("#state", "#ttl")
 """Attributes whose names are words of DynamoDB's own."""
@@ -238,17 +236,9 @@ class MessagesTable:
 
     def _batch(self, keys: list[dict[str, Any]]) -> dict[str, Message]:
         """Rows by message id."""
-        wanted = [_key(key["account"], key["message"]) for key in keys]
-        request = {self._table: {"Keys": wanted, "ConsistentRead": True, **message_rows.WITHOUT_BODY}}
-        rows: dict[str, Message] = {}
-        while request:
-            with translated(WHAT):
-                found = self._client.batch_get_item(RequestItems=request)  # type: ignore[arg-type]
-            for item in found["Responses"].get(self._table, []):
-                row = from_row(from_item(item))
-                rows[row.id] = row
-            request = found.get("UnprocessedKeys", {})  # type: ignore[assignment]
-        return rows
+        wanted = [{"account": key["account"], "message": key["message"]} for key in keys]
+        found = read_some(self._client, WHAT, {self._table: wanted}, **message_rows.WITHOUT_BODY)
+        return {row.id: row for row in map(from_row, found[self._table])}
 
     def _done(self, key: dict[str, Any], update: str, condition: str, values: dict[str, Any]) -> bool:
         try:

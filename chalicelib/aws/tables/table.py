@@ -45,7 +45,7 @@ class Table:
 
     def get_some(self, keys: Sequence[Row]) -> list[Row]:
         """The rows that exist of at most BATCH keys, read consistently, in no order. Raises Unavailable."""
-        return _batch(self.client, self.what, {self.name: keys})[self.name] if keys else []
+        return read_some(self.client, self.what, {self.name: keys})[self.name] if keys else []
 
     def scan(self, limit: int, after: Row | None) -> tuple[list[Row], Row | None]:
         """At most `limit` rows after that key in the table's order, read consistently, and where to go on.
@@ -120,30 +120,21 @@ class Table:
         return {"TableName": self.name, "Key": to_item(key), "UpdateExpression": expression, **request}
 
 
-def get_together(keys: Mapping[Table, Row]) -> dict[Table, Row]:
-    """The rows that exist of one key of each table, in one request. Raises Unavailable.
+def read_some(
+    client: DynamoDBClient, what: str, keys: Mapping[str, Sequence[Row]], **options: Any
+) -> dict[str, list[Row]]:
+    """The rows that exist of at most BATCH keys, by the tables' names, read consistently and in no order.
 
-    Each is read consistently, but one before another: together they may never have been so.
+    `options` are further ones of BatchGetItem, such as a projection. Raises Unavailable.
     """
-    client = next(iter(keys)).client
-    rows = _batch(client, "The tables", {table.name: [key] for table, key in keys.items()})
-    return {table: rows[table.name][0] for table in keys if rows[table.name]}
-
-
-def fitting(kind: type[Any], row: Mapping[str, Any]) -> Row:
-    """The attributes that are fields of the dataclass. A newer version may have written others."""
-    return {field.name: row[field.name] for field in fields(kind) if field.name in row}
-
-
-def _batch(client: DynamoDBClient, what: str, keys: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
-    """The rows that exist, by the tables' names."""
     found: dict[str, list[Row]] = {name: [] for name in keys}
     asked = {name: [to_item(key) for key in some] for name, some in keys.items()}
     for _ in range(BATCH_TRIES):
+        request: Row = {
+            name: {"Keys": some, "ConsistentRead": True, **options} for name, some in asked.items()
+        }
         with translated(what):
-            answer = client.batch_get_item(
-                RequestItems={name: {"Keys": some, "ConsistentRead": True} for name, some in asked.items()}
-            )
+            answer = client.batch_get_item(RequestItems=request)
         for name, items in answer["Responses"].items():
             found[name] += [from_item(item) for item in items]
         # DynamoDB answers what fits its throughput and 16 MB, and hands back the rest.
@@ -151,6 +142,21 @@ def _batch(client: DynamoDBClient, what: str, keys: Mapping[str, Sequence[Row]])
         if not asked:
             return found
     raise unavailable(what, "UnprocessedKeys")
+
+
+def get_together(keys: Mapping[Table, Row]) -> dict[Table, Row]:
+    """The rows that exist of one key of each table, in one request. Raises Unavailable.
+
+    Each is read consistently, but one before another: together they may never have been so.
+    """
+    client = next(iter(keys)).client
+    rows = read_some(client, "The tables", {table.name: [key] for table, key in keys.items()})
+    return {table: rows[table.name][0] for table in keys if rows[table.name]}
+
+
+def fitting(kind: type[Any], row: Mapping[str, Any]) -> Row:
+    """The attributes that are fields of the dataclass. A newer version may have written others."""
+    return {field.name: row[field.name] for field in fields(kind) if field.name in row}
 
 
 def _clause(verb: str, parts: Sequence[str]) -> str:
