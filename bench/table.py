@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from bench.refresh import Refresh
     from bench.run import Measured
 
+Row = tuple[str, str, str, bool | None]
+"""What, its value, its aim, and whether that is met (None: there is no aim)."""
+
 WITHIN = 1.25
 """The most that the init of `send` and `relay` may take, by that of boto3 with a DynamoDB client."""
 
@@ -30,20 +33,20 @@ def print_table(measured: Measured) -> None:
     Console(width=110, highlight=False).print(table)
 
 
-def rows(measured: Measured) -> list[tuple[str, str, str, bool | None]]:
-    """What, its value, its aim, and whether it is met (None: there is no aim)."""
+def rows(measured: Measured) -> list[Row]:
+    """Every figure."""
     accept, relay, refresh = measured.accept, measured.relay, measured.refresh
     rates, reads = refresh.per_minute, refresh.reads
     fastest, growth = rates[max(rates)] / rates[min(rates)], len(set(reads.values()))
-    found: list[tuple[str, str, str, bool | None]] = [
-        ("accept, calls to AWS, account busy", f"{accept.busy}", "2", accept.busy <= 2),  # noqa: PLR2004
-        ("accept, account idle", f"{accept.idle}", "3", accept.idle <= 3),  # noqa: PLR2004
-        ("accept, long body", f"{accept.idle_large}", "4", accept.idle_large <= 4),  # noqa: PLR2004
+    found: list[Row] = [
+        _calls("accept, calls to AWS, account busy", accept.busy, most=2),
+        _calls("accept, account idle", accept.idle, most=3),
+        _calls("accept, long body", accept.idle_large, most=4),
         ("accept, first of a process", f"{accept.first}", "", None),
         ("accept, p50 and p99", f"{accept.p50:.1f} ms, {accept.p99:.1f} ms", "", None),
-        ("relay, calls for a message", f"{relay.per_message:.2f}", "3", relay.per_message <= 3),  # noqa: PLR2004
-        ("relay, long body", f"{relay.per_large_message:.2f}", "4", relay.per_large_message <= 4),  # noqa: PLR2004
-        ("relay, calls for a session", f"{relay.per_session:.1f}", "4", relay.per_session <= 4),  # noqa: PLR2004
+        _calls("relay, calls for a message", relay.per_message, most=3, form=".2f"),
+        _calls("relay, long body", relay.per_large_message, most=4, form=".2f"),
+        _calls("relay, calls for a session", relay.per_session, most=4, form=".1f"),
         ("relay, further looks, each 25 messages", f"{relay.looks:.1f}", "", None),
         ("relay, first session of a process", f"{relay.first_session:.1f}", "", None),
         ("relay, round trips for a message", f"{relay.round_trips:.2f}", "", None),
@@ -65,7 +68,12 @@ def rows(measured: Measured) -> list[tuple[str, str, str, bool | None]]:
     return [*found, ("zip", f"{size:.2f} MiB", f"{ZIP_AIM} MiB", size <= ZIP_AIM)]
 
 
-def _started(name: str, function: Function) -> tuple[str, str, str, bool | None]:
+def _calls(what: str, calls: float, *, most: int, form: str = "") -> Row:
+    """A number of calls, which is to be at most the aim; `form` is how it is shown."""
+    return what, format(calls, form), str(most), calls <= most
+
+
+def _started(name: str, function: Function) -> Row:
     start, ratio = function.start, f"{function.ratio:.2f}"
     value = f"{ratio} ({start.init:.0f} ms, then {start.first:.0f} ms, {start.memory:.0f} MiB)"
     if name not in AIMED:
