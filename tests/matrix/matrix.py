@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROWS = Path(__file__).with_name("rows.toml")
 
-_NAMED = re.compile(r"test_([OVRFB])(\d+)_", re.IGNORECASE)
+_NAMED = re.compile(r"test_([OVRFB]|U[A-H])(\d+)_", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,14 @@ def printed(found: Matrix) -> Iterable[str]:
 
 def _lines(row: Row, tests: tuple[str, ...]) -> Iterable[str]:
     mark = "shown  " if tests else "MISSING" if row.required else "not yet"
-    yield f"  {row.id:<4} {mark}  {row.promise}"
+    yield f"  {row.id:<5} {mark}  {row.promise}"
     yield from (f"                  {test.removeprefix('tests/')}" for test in tests)
 
 
 def _plain(text: str) -> str:
-    """F03, f3 and F3 are one row."""
-    return f"{text[0].upper()}{int(text[1:])}"
+    """F03, f3 and F3 are one row, and so are U-A1 and ua1."""
+    letters = text.rstrip("0123456789")
+    return f"{letters.replace('-', '').upper()}{int(text.removeprefix(letters))}"
 
 
 def _without_parameters(test: str) -> str:

@@ -15,6 +15,7 @@ ROWS = (
     Row("F03", "Faults", "Two requests make one message", required=True),
     Row("F37", "Faults", "A cancellation is true", required=False),
     Row("R2", "Refreshing", "A version only grows", required=True),
+    Row("U-A1", "Text", "Text is text", required=False),
 )
 
 
@@ -24,6 +25,13 @@ def test_a_row_is_shown_by_the_test_that_carries_its_id() -> None:
     assert found.gaps == []
     assert found.shown == 2
     assert found.rows[0][1] == ("tests/a.py::test_F03_two_posts",)
+
+
+def test_the_letter_of_a_kind_is_part_of_its_row() -> None:
+    found = matrix(ROWS, ["tests/a.py::test_ua1_text", "tests/a.py::test_ub1_replies"])
+
+    assert found.rows[3][1] == ("tests/a.py::test_ua1_text",)
+    assert found.strays == ("tests/a.py::test_ub1_replies",)
 
 
 def test_a_required_row_without_a_test_is_a_gap() -> None:
@@ -49,6 +57,14 @@ def test_every_row_has_one_line() -> None:
         "Refreshing",
         "Faults",
         "Bad input",
+        "Text that a library interprets",
+        "What servers and providers answer",
+        "Tokens in trouble",
+        "Mail in trouble",
+        "Tests on a slow machine",
+        "AWS as it is",
+        "In a newcomer's hands",
+        "Third-party servers and clients",
     }
 
 
