@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from email.headerregistry import Address as HeaderAddress
 
 from chalicelib.errors import InvalidInput
 from chalicelib.mail.composing import text
@@ -16,11 +15,6 @@ class Address:
 
     address: str
     name: str = ""
-
-    def header(self) -> HeaderAddress:
-        """The address as a header of the standard library takes it."""
-        local, _, domain = self.address.rpartition("@")
-        return HeaderAddress(self.name, local, domain)
 
 
 def checked(address: str, field: str, *, name: str = "") -> Address:

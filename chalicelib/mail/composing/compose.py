@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import mimetypes
 from datetime import UTC, datetime
-from email.message import EmailMessage
 from email.utils import format_datetime
 
 from chalicelib.accounts.models.account import Account
 from chalicelib.errors import InvalidInput
-from chalicelib.mail.composing import addresses, folding, frozen, raw, senders, text
+from chalicelib.mail.composing import addresses, attachments, fields, frozen, raw, readback, senders, text
 from chalicelib.mail.composing.addresses import Address
 from chalicelib.mail.composing.frozen import Frozen
-from chalicelib.mail.composing.request import Attachment, NamedAddress, SendRequest, Who
+from chalicelib.mail.composing.further_headers import further_headers
+from chalicelib.mail.composing.request import NamedAddress, SendRequest, Who
 from chalicelib.mail.composing.senders import Sender
 from chalicelib.mail.models import Envelope
 from chalicelib.mail.ports import Limits
 
-OCTETS = ("application", "octet-stream")
+LONGEST_HEADER = 256 * 1024
+"""Octets of a header that Exchange Online takes (its limits on message headers)."""
+
+MOST_LISTED = 5_000
+"""Addresses of one list of a request that are looked at; more than any provider takes at a time."""
 
 
 def compose(request: SendRequest, account: Account, message: str, *, now: int, limits: Limits) -> Frozen:
@@ -33,7 +36,7 @@ def compose(request: SendRequest, account: Account, message: str, *, now: int, l
     else:
         asked = None if request.from_ is None else _one(request.from_, "from")
         sender = senders.sender(asked, account, "from")
-        body = _bytes(_written(request, sender, groups, own_id, now))
+        body = _written(request, sender, groups, own_id, now)
         result = Frozen(_envelope(account, groups), body, own_id, request.subject or "")
     _count(result.envelope.recipients, limits.recipients)
     frozen.check(result.body, limit=limits.size, field=None if request.raw is None else "raw")
@@ -41,12 +44,18 @@ def compose(request: SendRequest, account: Account, message: str, *, now: int, l
 
 
 def _all(people: list[Who] | None, field: str) -> list[Address]:
+    if people is not None and len(people) > MOST_LISTED:
+        raise InvalidInput(
+            f"The list has {len(people)} addresses; {MOST_LISTED} are the most.",
+            fix="Send several messages.",
+            field=field,
+        )
     return [_one(who, f"{field}[{index}]") for index, who in enumerate(people or [])]
 
 
 def _one(who: Who, field: str) -> Address:
     if isinstance(who, NamedAddress):
-        name = text.single_line(who.name, f"{field}.name")
+        name = text.header_text(who.name, f"{field}.name")
         return addresses.checked(who.address, f"{field}.address", name=name)
     return addresses.checked(who, field)
 
@@ -69,73 +78,46 @@ def _count(recipients: tuple[str, ...], limit: int) -> None:
 
 def _written(
     request: SendRequest, sender: Sender, groups: dict[str, list[Address]], own_id: str, now: int
-) -> EmailMessage:
+) -> bytes:
+    """The message's bytes, read back before anybody gets them."""
     reply_to = _all(request.reply_to, "reply_to") or [one for one in (sender.reply_to,) if one]
-    shown = [sender.shown, *groups["to"], *groups["cc"], *reply_to]
-    plain = all(one.address.isascii() for one in shown)
-    message = EmailMessage(policy=folding.SEVEN_BIT if plain else folding.INTERNATIONAL)
-    message["Date"] = _date(now)
-    message["Message-ID"] = own_id
-    message["From"] = sender.shown.header()
-    for name, people in (("To", groups["to"]), ("Cc", groups["cc"]), ("Reply-To", reply_to)):
-        if people:
-            message[name] = [one.header() for one in people]
-    if request.subject is not None:
-        message["Subject"] = text.single_line(request.subject, "subject")
-    _add_headers(message, request.headers or {})
-    _add_bodies(message, request)
-    return message
+    named = {"From": [sender.shown], "To": groups["to"], "Cc": groups["cc"], "Reply-To": reply_to}
+    people = {name: addresses for name, addresses in named.items() if addresses}
+    body = attachments.body(request, own_id)
+    header = {
+        "Date": fields.verbatim("Date", _date(now)),
+        "Message-ID": fields.verbatim("Message-ID", own_id),
+        **{name: fields.address_list(name, addresses) for name, addresses in people.items()},
+        **_subject(request),
+        **further_headers(request.headers or {}),
+        "MIME-Version": fields.verbatim("MIME-Version", "1.0"),
+    }
+    _require_length(header)
+    lines = [*header.values(), *body.fields]
+    written = b"".join([*lines, b"\r\n", body.content])
+    names = [line.partition(b":")[0].decode() for line in lines]
+    shown = {name: [one.address for one in addresses] for name, addresses in people.items()}
+    readback.require_header(written, names, shown)
+    return written
 
 
-def _add_headers(message: EmailMessage, headers: dict[str, str]) -> None:
-    for name, value in headers.items():
-        field = f"headers.{text.single_line(name, 'headers')}"
-        message[text.header_name(name, field)] = text.single_line(value, field)
+def _subject(request: SendRequest) -> dict[str, bytes]:
+    if request.subject is None:
+        return {}
+    return {"Subject": fields.text("Subject", text.header_text(request.subject, "subject"))}
 
 
-def _add_bodies(message: EmailMessage, request: SendRequest) -> None:
-    plain, html = text.content(request.text or "", "text"), request.html
-    if html is None:
-        message.set_content(plain)
-    elif request.text is None:
-        message.set_content(text.content(html, "html"), subtype="html")
-    else:
-        message.set_content(plain)
-        message.add_alternative(text.content(html, "html"), subtype="html")
-    # Parts of the HTML go first: attaching turns the message into multipart/mixed around what it was.
-    numbered = list(enumerate(request.attachments or []))
-    for index, file in sorted(numbered, key=lambda pair: pair[1].content_id is None):
-        _attach(message, file, f"attachments[{index}]")
-
-
-def _attach(message: EmailMessage, file: Attachment, field: str) -> None:
-    name = text.file_name(file.filename, f"{field}.filename")
-    maintype, subtype = _media_type(file, f"{field}.content_type")
-    if file.content_id is None:
-        message.add_attachment(file.content, maintype, subtype, filename=name)
+def _require_length(header: dict[str, bytes]) -> None:
+    """Raises InvalidInput, naming the longest field, for a header that servers would not take."""
+    if sum(map(len, header.values())) <= LONGEST_HEADER:
         return
-    html = message.get_body(("html",))
-    if not isinstance(html, EmailMessage):
-        raise InvalidInput(
-            "A content id is for a part of the HTML, and there is none.",
-            fix="Add html, or leave content_id out.",
-            field=f"{field}.content_id",
-        )
-    own = text.content_id(file.content_id, f"{field}.content_id")
-    html.add_related(file.content, maintype, subtype, cid=f"<{own}>", filename=name, disposition="inline")
-
-
-def _media_type(file: Attachment, field: str) -> tuple[str, str]:
-    if file.content_type is not None:
-        return text.media_type(file.content_type, field)
-    # Without the files of the machine, so that every machine guesses alike.
-    guess = mimetypes.MimeTypes().guess_type(file.filename)[0]
-    maintype, _, subtype = (guess or "").partition("/")
-    return OCTETS if maintype in ("", "message", "multipart") else (maintype, subtype)
-
-
-def _bytes(message: EmailMessage) -> bytes:
-    return frozen.with_crlf(message.as_bytes())
+    longest = max(header, key=lambda name: len(header[name]))
+    field = text.RESERVED.get(longest.lower(), "headers")
+    raise InvalidInput(
+        f"The message's header is longer than {LONGEST_HEADER // 1024} KiB; its longest field is {longest}.",
+        fix="Shorten it, or send several messages.",
+        field=field,
+    )
 
 
 def _date(now: int) -> str:

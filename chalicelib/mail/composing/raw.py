@@ -15,7 +15,8 @@ from email.utils import getaddresses
 
 from chalicelib.accounts.models.account import Account
 from chalicelib.errors import Forbidden, InvalidInput
-from chalicelib.mail.composing import addresses, folding, frozen, senders
+from chalicelib.mail.composing import addresses, frozen, readback, senders, text
+from chalicelib.mail.composing import fields as header_fields
 from chalicelib.mail.composing.addresses import Address
 from chalicelib.mail.composing.frozen import Frozen
 from chalicelib.mail.models import Envelope
@@ -66,9 +67,12 @@ def freeze(
     missing = [name for name in own if not _text(fields, name)]
     kept = [field for name, field in fields if name not in (*HIDDEN, *missing)]
     top = [f"{name.title().replace('-Id', '-ID')}: {own[name]}\r\n".encode() for name in missing]
+    lines = [*top, *kept]
+    whole = b"".join([*lines, b"\r\n", frozen.with_crlf(body) if body else b""])
+    readback.require_header(whole, [line.partition(b":")[0].decode() for line in lines], {})
     return Frozen(
         envelope=Envelope(senders.own_address(account), _recipients(fields, groups)),
-        body=b"".join([*top, *kept, b"\r\n", frozen.with_crlf(body) if body else b""]),
+        body=whole,
         message_id=(_text(fields, "message-id") or message_id)[:SHOWN_SUBJECT],
         subject=_subject(fields),
     )
@@ -109,7 +113,7 @@ def _from_sender(fields: Fields, account: Account) -> Fields:
     if found.reply_to is not None and "reply-to" not in dict(fields):
         new["reply-to"] = found.reply_to
     kept = [(name, field) for name, field in fields if name not in ("from", "sender")]
-    return [*((name, folding.address_field(name.title(), one)) for name, one in new.items()), *kept]
+    return [*((name, header_fields.address_list(name.title(), [one])) for name, one in new.items()), *kept]
 
 
 def _named(fields: Fields, name: str) -> Address:
@@ -123,7 +127,7 @@ def _named(fields: Fields, name: str) -> Address:
             code="from_not_allowed",
         )
     shown = getaddresses([str(_parsed(name, _text(fields, name)))])[0][0]
-    return Address(people[0], shown)
+    return Address(people[0], text.single_line(shown, "raw"))
 
 
 def _recipients(fields: Fields, groups: dict[str, list[Address]]) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ LINE_ENDS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 LONGEST_FILE_NAME = 255
 
+LONGEST_TEXT = 2_000
+"""Characters of a subject or a name."""
+
 _NAME = re.compile(r"[!-9;-~]{1,76}")
 """A field name: printable ASCII without the colon (RFC 5322, section 3.6.8)."""
-
-_RESTRICTED_NAME = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
-_MEDIA_TYPE = re.compile(rf"({_RESTRICTED_NAME})/({_RESTRICTED_NAME})")
 
 _CONTENT_ID = re.compile(r"[A-Za-z0-9._+-]{1,200}(@[A-Za-z0-9.-]{1,200})?")
 
@@ -52,6 +52,17 @@ def single_line(value: str, field: str) -> str:
     return value
 
 
+def header_text(value: str, field: str, *, longest: int = LONGEST_TEXT) -> str:
+    """The value, if it is one line of at most `longest` characters; raises InvalidInput."""
+    if len(value) > longest:
+        raise InvalidInput(
+            f"The value has {len(value):,} characters; {longest:,} are the most.",
+            fix="Shorten it.",
+            field=field,
+        )
+    return single_line(value, field)
+
+
 def content(value: str, field: str) -> str:
     """The text of a body, if it holds neither NUL nor half a surrogate pair; raises InvalidInput."""
     if any(letter == "\0" or unicodedata.category(letter) == "Cs" for letter in value):
@@ -82,18 +93,6 @@ def header_name(name: str, field: str) -> str:
     return name
 
 
-def media_type(value: str, field: str) -> tuple[str, str]:
-    """The two halves of an attachment's media type; parameters and composite types are refused."""
-    found = _MEDIA_TYPE.fullmatch(value)
-    if found is None or found[1].lower() in ("multipart", "message"):
-        raise InvalidInput(
-            "This is not the media type of one file.",
-            fix="Write type/subtype, such as application/pdf, without parameters; not multipart or message.",
-            field=field,
-        )
-    return found[1].lower(), found[2].lower()
-
-
 def content_id(value: str, field: str) -> str:
     """A content id without its angle brackets; raises InvalidInput."""
     if not _CONTENT_ID.fullmatch(value):
@@ -107,8 +106,12 @@ def content_id(value: str, field: str) -> str:
 
 def file_name(value: str, field: str) -> str:
     """The name of an attachment, if it names a file and no path; raises InvalidInput."""
-    single_line(value, field)
-    if not 0 < len(value) <= LONGEST_FILE_NAME or value in (".", "..") or "/" in value or "\\" in value:
+    if (
+        not 0 < len(single_line(value, field)) <= LONGEST_FILE_NAME
+        or value in (".", "..")
+        or "/" in value
+        or "\\" in value
+    ):
         raise InvalidInput(
             "This is not a file name.",
             fix=f"Use 1 to {LONGEST_FILE_NAME} characters without / and \\.",
