@@ -97,7 +97,7 @@ def _written(
     written = b"".join([*lines, b"\r\n", body.content])
     names = [line.partition(b":")[0].decode() for line in lines]
     shown = {name: [one.address for one in addresses] for name, addresses in people.items()}
-    readback.require_header(written, names, shown)
+    readback.require_header(written, names, body.content, addresses=shown)
     return written
 
 

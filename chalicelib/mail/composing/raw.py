@@ -68,8 +68,9 @@ def freeze(
     kept = [field for name, field in fields if name not in (*HIDDEN, *missing)]
     top = [f"{name.title().replace('-Id', '-ID')}: {own[name]}\r\n".encode() for name in missing]
     lines = [*top, *kept]
-    whole = b"".join([*lines, b"\r\n", frozen.with_crlf(body) if body else b""])
-    readback.require_header(whole, [line.partition(b":")[0].decode() for line in lines], {})
+    body = frozen.with_crlf(body) if body else b""
+    whole = b"".join([*lines, b"\r\n", body])
+    readback.require_header(whole, [line.partition(b":")[0].decode() for line in lines], body, addresses={})
     return Frozen(
         envelope=Envelope(senders.own_address(account), _recipients(fields, groups)),
         body=whole,

@@ -25,14 +25,18 @@ class HeaderChangedError(Exception):
     """A composed header is not read as it was written: a mistake in the writer, and nothing was stored."""
 
 
-def require_header(body: bytes, names: Sequence[str], addresses: Mapping[str, Sequence[str]]) -> None:
-    """Returns when the header of a message reads as it was meant to.
+def require_header(
+    message: bytes, names: Sequence[str], body: bytes, *, addresses: Mapping[str, Sequence[str]]
+) -> None:
+    """Returns when a message reads as it was meant to: its fields, and the body behind them.
 
     `names` are the fields in their order; `addresses` are those of fields of addresses, by name. Raises
     HeaderChangedError.
     """
-    header = body.partition(b"\r\n\r\n")[0] + b"\r\n"
-    values = _values(header)
+    header, _, rest = message.partition(b"\r\n\r\n")
+    if rest != body:
+        raise HeaderChangedError("The body of a composed message does not begin where it was written.")
+    values = _values(header + b"\r\n")
     if [name for name, _ in values] != list(names):
         raise HeaderChangedError("The fields of a composed message are not those that were written.")
     texts = dict(values)
