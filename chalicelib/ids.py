@@ -5,7 +5,7 @@ thing           shape                                       bits of chance
 ==============  ==========================================  =================================
 connector       ``con_`` + 20 letters                       100
 account         ``acc_`` + 20 letters                       100
-message         ``msg_`` + the account's 20 + ``_`` + 26    130, or derived from caller and key
+message         ``msg_`` + the account's 20 + ``_`` + 26    130, or derived from caller and key, or invocation
 caller (key)    ``key_`` + 20 letters                       100
 authorization   ``aut_`` + 26 letters                       derived from its state
 ==============  ==========================================  =================================
@@ -56,6 +56,14 @@ def keyed_message_id(account: str, caller: str, idempotency_key: str) -> str:
     Equal arguments give equal ids, so the conditional put of the message is the idempotency itself.
     """
     return _message_id(account, digest(f"{caller}\0{idempotency_key}"))
+
+
+def invoked_message_id(account: str, caller: str, invocation: str) -> str:
+    """The one message id of an invocation that Lambda repeats under the same request id.
+
+    No idempotency key gives the same one: a key holds no NUL.
+    """
+    return _message_id(account, digest(f"{caller}\0\0{invocation}"))
 
 
 def authorization_id(state: str) -> str:

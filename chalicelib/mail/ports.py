@@ -227,8 +227,11 @@ class Blobs(Protocol):
 class Wakeups(Protocol):
     """Wakes the relay."""
 
-    def wake(self, account: str, message: str | None = None) -> None:
-        """Asks for the account's mail to be relayed soon; a hint that may get lost or come twice."""
+    def wake(self, account: str, message: str | None = None, *, ring: bool = False) -> None:
+        """Asks for the account's mail to be relayed soon; a hint that may get lost or come twice.
+
+        `ring` says that the lane could not be rung for the message: who takes the hint rings first.
+        """
 
 
 class Session(Protocol):

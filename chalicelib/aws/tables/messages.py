@@ -6,6 +6,7 @@ time is the end of the claim, so that the look that finds work also finds the wo
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws.failures import ConditionFailed, translated
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 WHAT = "The table of messages"
+
+NONCE = 8
+"""Bytes of chance by which a put knows its own row."""
 
 DUE, ACCEPTED = "by_next_attempt", "by_accepted"
 
@@ -55,17 +59,22 @@ class MessagesTable:
         self._table = table
 
     def add(self, message: Message, *, ttl: int) -> Message | None:
-        """A conditional put: the one place where an idempotency key becomes one message."""
+        """A conditional put: the one place where an idempotency key becomes one message.
+
+        The client repeats a put whose answer was lost, which then meets its own row: `nonce` tells that.
+        """
+        nonce = secrets.token_hex(NONCE)
         try:
             with translated(WHAT):
                 self._client.put_item(
                     TableName=self._table,
-                    Item=to_item({**to_row(message), "ttl": ttl}),
+                    Item=to_item({**to_row(message), "ttl": ttl, "nonce": nonce}),
                     ConditionExpression="attribute_not_exists(message)",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except ConditionFailed as failed:
-            return from_row(from_item(failed.item or {}))
+            row = from_item(failed.item or {})
+            return None if row.get("nonce") == nonce else from_row(row)
         return None
 
     def get(self, account: str, message: str) -> Message | None:

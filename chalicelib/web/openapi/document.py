@@ -71,8 +71,8 @@ WORDS = {
     429: "API Gateway limits the requests, or the caller has handed in as much as it may.",
     500: "Something in the installation is broken.",
     502: "A provider refused, with a code of its own, or the function failed.",
-    503: "Something of ours did not answer; the same request can be sent again.",
-    504: "The function did not answer in time; the same request can be sent again.",
+    503: "Something of ours did not answer; `fix` says what can be sent again.",
+    504: "The function did not answer in time; with an idempotency key the same request can be sent again.",
 }
 
 RETRY_AFTER: JsonObject = {
