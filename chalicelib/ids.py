@@ -26,6 +26,9 @@ LONG = 26
 SHARDS = ("0", "1", "2", "3")
 """Partitions of the indexes of what is due. One takes 1,000 writes a second."""
 
+LIST_SHARDS = ("0", "1", "2", "3")
+"""Partitions of the index that lists the messages of all accounts."""
+
 MESSAGE_SHAPE = rf"msg_([{ALPHABET}]{{{SHORT}}})_[{ALPHABET}]{{{LONG}}}"
 _MESSAGE = re.compile(MESSAGE_SHAPE)
 
@@ -80,6 +83,11 @@ def account_of(message: str) -> str | None:
 def shard_of(account: str) -> str:
     """The partition that an account is in, for ever."""
     return SHARDS[hashlib.sha256(account.encode()).digest()[0] % len(SHARDS)]
+
+
+def list_shard_of(message: str) -> str:
+    """The partition of the index of all messages that a message is in, for ever: by its own last letter."""
+    return LIST_SHARDS[ALPHABET.index(message[-1]) % len(LIST_SHARDS)]
 
 
 def digest(text: str) -> str:

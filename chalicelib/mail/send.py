@@ -113,7 +113,8 @@ class Send:
         if account.grant_state is GrantState.NONE:
             raise Conflict(
                 "The account is not connected.",
-                fix="Its owner opens the connect link; POST /v1/accounts/{id}/connect-link makes a new one.",
+                fix="Its owner opens the connect link; whoever administers the account can make a new one:"
+                " POST /v1/accounts/{id}/connect-link.",
                 field="account",
                 code="account_disconnected",
             )

@@ -17,6 +17,7 @@ from chalicelib.callers.models import CallerKind, SendLimits
 from chalicelib.clock import MINUTE
 from chalicelib.errors import ConfigurationError, RateLimited, Unavailable
 from chalicelib.mail.models import ClosedReason
+from chalicelib.mail.outbox import Filter
 from tests.unit.lost_answers import losing
 from tests.unit.mail_world import post, running_post, world
 
@@ -48,7 +49,7 @@ def asked(world: World, **more: Any) -> dict[str, Any]:
 
 def rows(world: World) -> int:
     """How many messages the account has."""
-    return len(world.outbox.list(world.caller, world.account_id, 100).messages)
+    return len(world.outbox.list(world.caller, Filter(world.account_id), 100).messages)
 
 
 @pytest.mark.parametrize("error", TROUBLES, ids=["throttled", "denied"])

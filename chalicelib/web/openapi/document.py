@@ -132,7 +132,7 @@ def _operation(method: str, path: str, view: ApiView) -> JsonObject:
         "operationId": f"{noun_of(view)}.{view.__name__}",
         "tags": [noun_of(view)],
         "summary": summary,
-        "parameters": [_parameter(one) for one in parameters_of(path, known)],
+        "parameters": [_parameter(one) for one in parameters_of(path, view)],
         "responses": _responses(method, view, known),
         "security": [{"key": scopes}, {"sigv4": scopes}],
     }
