@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from bench.accept import LARGE, message, timed
 from bench.calls import counted
+from chalicelib.mail.models import State
+from chalicelib.mail.ports import Sought
 from chalicelib.transports.smtp import sasl
 
 if TYPE_CHECKING:
@@ -98,7 +100,8 @@ def _accept(world: World, account: Account, messages: int, size: int = SMALL) ->
 
 def _by_smtplib(world: World, gateway: Gateway, account: Account, n: int) -> None:
     """The same bytes by the standard library over one connection, as if nothing could go wrong."""
-    newest = gateway.messages_table.by_accepted(account.id, 1, None).messages[0]
+    sought = Sought(frozenset({account.id}), frozenset(State))
+    newest = gateway.message_lists.page(sought, 1, None).messages[0]
     stored = gateway.messages_table.get(account.id, newest.id)
     body = (stored.body if stored else None) or b""
     token = gateway.access_tokens.fresh(account.id).value

@@ -5,7 +5,7 @@ thing           shape                                       bits of chance
 ==============  ==========================================  =================================
 connector       ``con_`` + 20 letters                       100
 account         ``acc_`` + 20 letters                       100
-message         ``msg_`` + the account's 20 + ``_`` + 26    130, or derived from caller and key
+message         ``msg_`` + the account's 20 + ``_`` + 26    130, or derived from caller and key, or invocation
 caller (key)    ``key_`` + 20 letters                       100
 authorization   ``aut_`` + 26 letters                       derived from its state
 ==============  ==========================================  =================================
@@ -25,6 +25,9 @@ LONG = 26
 
 SHARDS = ("0", "1", "2", "3")
 """Partitions of the indexes of what is due. One takes 1,000 writes a second."""
+
+LIST_SHARDS = ("0", "1", "2", "3")
+"""Partitions of the index that lists the messages of all accounts."""
 
 MESSAGE_SHAPE = rf"msg_([{ALPHABET}]{{{SHORT}}})_[{ALPHABET}]{{{LONG}}}"
 _MESSAGE = re.compile(MESSAGE_SHAPE)
@@ -58,6 +61,14 @@ def keyed_message_id(account: str, caller: str, idempotency_key: str) -> str:
     return _message_id(account, digest(f"{caller}\0{idempotency_key}"))
 
 
+def invoked_message_id(account: str, caller: str, invocation: str) -> str:
+    """The one message id of an invocation that Lambda repeats under the same request id.
+
+    No idempotency key gives the same one: a key holds no NUL.
+    """
+    return _message_id(account, digest(f"{caller}\0\0{invocation}"))
+
+
 def authorization_id(state: str) -> str:
     """The public name of an authorization; its state, which is a secret, cannot be found from it."""
     return f"aut_{digest(state)}"
@@ -72,6 +83,11 @@ def account_of(message: str) -> str | None:
 def shard_of(account: str) -> str:
     """The partition that an account is in, for ever."""
     return SHARDS[hashlib.sha256(account.encode()).digest()[0] % len(SHARDS)]
+
+
+def list_shard_of(message: str) -> str:
+    """The partition of the index of all messages that a message is in, for ever: by its own last letter."""
+    return LIST_SHARDS[ALPHABET.index(message[-1]) % len(LIST_SHARDS)]
 
 
 def digest(text: str) -> str:

@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import ConfigurationError, InvalidInput, Unavailable
@@ -19,6 +19,31 @@ Address = IPv4Address | IPv6Address
 
 NAT64 = IPv6Network("64:ff9b::/96")
 """RFC 6052: the last 32 bits are an IPv4 address."""
+MAPPED = IPv6Network("::ffff:0:0/96")
+TEREDO = IPv6Network("2001::/32")
+SIX_TO_FOUR = IPv6Network("2002::/16")
+CARRIERS = (NAT64, MAPPED, TEREDO, SIX_TO_FOUR)
+"""What these carry decides whether they are public."""
+
+ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
+"""The third quarter of an address whose last one is an IPv4 address (RFC 5214, 6.1), under any prefix."""
+
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that IANA gives out of IPv6 (RFC 4291, 2.4). Whatever is outside is for some special purpose, such as
+64:ff9b:1::/48, ::/96, ::ffff:0:0:0/96, fec0::/10, fc00::/7."""
+
+NOT_PUBLIC = tuple(
+    ip_network(text)
+    for text in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
+        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        *("2001::/23", "2001:db8::/32", "3fff::/20"),
+    )
+)
+"""IANA's special-purpose addresses (RFC 6890 and its registries), and multicast, where a server cannot be.
+Python's ipaddress knows them too, but each version of it others."""
+
 CA_LIMIT = 16_384
 """Characters of a connector's own authorities."""
 PORTS = frozenset({443, 465, 587, 993, 995, 2525, 8443})
@@ -87,7 +112,7 @@ def resolve(host: str, port: int, allowed_private_networks: Iterable[Network] = 
                 field="host",
                 code="private_address",
             )
-        if port not in PORTS and not _is_allowed([address, *_carried(address)], networks):
+        if port not in PORTS and not _is_allowed(address, networks):
             raise InvalidInput(
                 f"The port {port} is not one of a web or mail server.",
                 fix=f"Use one of {', '.join(map(str, sorted(PORTS)))}.",
@@ -123,18 +148,33 @@ def reachable(address: Address, allowed_private_networks: Iterable[Network] = ()
     """Whether the address is public, or inside one of the allowed networks.
 
     Private, loopback, link-local, reserved, multicast and unspecified addresses are not public; neither
-    is an IPv6 address that carries such an IPv4 address (mapped, 6to4, Teredo, NAT64).
+    is an IPv6 address that carries such an IPv4 address (mapped, 6to4, Teredo, NAT64, ISATAP).
     """
-    carried = [address, *_carried(address)]
-    if _is_allowed(carried, allowed_private_networks):
+    networks = tuple(allowed_private_networks)
+    if _is_allowed(address, networks):
         return True
-    public = [one.is_global and not one.is_multicast for one in carried]
-    # is_global is false for the IPv6 forms that carry an IPv4 address; what they carry decides then.
-    return all(public[1:]) if len(carried) > 1 else public[0]
+    carried = _carried(address)
+    is_carrier = any(_inside(address, network) for network in CARRIERS)
+    return (is_carrier or _is_public(address)) and all(
+        _is_public(one) or _is_allowed(one, networks) for one in carried
+    )
 
 
-def _is_allowed(carried: list[Address], networks: Iterable[Network]) -> bool:
-    return any(one.version == network.version and one in network for network in networks for one in carried)
+def _is_public(address: Address) -> bool:
+    is_given_out = isinstance(address, IPv4Address) or address in GLOBAL_UNICAST
+    return is_given_out and not any(_inside(address, network) for network in NOT_PUBLIC)
+
+
+def _is_allowed(address: Address, networks: Iterable[Network]) -> bool:
+    """Whether it is inside the networks, or all that it carries is."""
+    networks, carried = tuple(networks), _carried(address)
+    return any(_inside(address, network) for network in networks) or (
+        bool(carried) and all(_is_allowed(one, networks) for one in carried)
+    )
+
+
+def _inside(address: Address, network: Network) -> bool:
+    return address.version == network.version and address in network
 
 
 def _carried(address: Address) -> list[IPv4Address]:
@@ -142,7 +182,7 @@ def _carried(address: Address) -> list[IPv4Address]:
         return []
     teredo = address.teredo or ()
     found = [address.ipv4_mapped, address.sixtofour, *teredo]
-    if address in NAT64:
+    if address in NAT64 or int(address) >> 32 & 0xFFFFFFFF in ISATAP:
         found.append(IPv4Address(int(address) & 0xFFFFFFFF))
     return [one for one in found if one is not None]
 
@@ -150,7 +190,7 @@ def _carried(address: Address) -> list[IPv4Address]:
 def _lookup(host: str, port: int) -> list[Address]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:
         raise Unavailable(
             f"The name {host} could not be resolved.", fix="Check the name; if it is right, try again later."
         ) from error

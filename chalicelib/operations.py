@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # every function imports this module, and each needs only one
     from chalicelib.accounts.tokens.rescuing import Rescuing
     from chalicelib.callers.models import Caller
     from chalicelib.mail.relaying.relay import Relay
+    from chalicelib.mail.relaying.wakeup import Wakeup
     from chalicelib.mail.send import Send
 
     Event = Mapping[str, Any]
@@ -143,12 +144,12 @@ class SendOperations:
     def run(self, event: Event, *, function_arn: str, request_id: str | None = None) -> dict[str, Any]:
         """Accepts the message that the event is; the caller is read from the ARN that was invoked.
 
-        An error that trying again may mend is raised, so that Lambda repeats an asynchronous invoke;
-        its text is the error's one shape.
+        An error that trying again may mend is raised, so that Lambda repeats an asynchronous invoke, under
+        the same request id; its text is the error's one shape.
         """
         try:
             caller = self._caller(caller_id(function_arn))
-            return self._send.accept(caller, event, request_id=request_id).to_json()
+            return self._send.accept(caller, event, request_id=request_id, invocation=request_id).to_json()
         except MailgrantError as error:
             if error.retryable:
                 raise RuntimeError(json.dumps(error.to_json())) from error
@@ -159,16 +160,23 @@ class RelaySchedule:
     """The functions `relay` and `relay_due`. `ended` is called after a run of the schedule."""
 
     def __init__(
-        self, relay: Relay, parse: Callable[[str], tuple[str, str | None]], ended: Callable[[], None]
+        self,
+        relay: Relay,
+        ring_for: Callable[[str, str], None],
+        parse: Callable[[str], Wakeup],
+        ended: Callable[[], None],
     ) -> None:
         self._relay = relay
+        self._ring_for = ring_for
         self._parse = parse
         self._ended = ended
 
     def run_wakeup(self, body: str, *, until: int) -> None:
         """Relays the mail of the account that a wake-up names; what is none goes to the dead letters."""
-        account, message = self._parse(body)
-        self._relay.run(account, until=until, named=message)
+        wakeup = self._parse(body)
+        if wakeup.ring and wakeup.message is not None:
+            self._ring_for(wakeup.account, wakeup.message)
+        self._relay.run(wakeup.account, until=until, named=wakeup.message)
 
     def run_due(self, *, until: int) -> None:
         """Relays what is due and fits the time; wakes `relay` for the rest."""

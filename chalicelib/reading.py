@@ -11,15 +11,27 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import msgspec
 
 from chalicelib.errors import InvalidInput, MalformedRequest
+from chalicelib.wording import mended, plain
 
 if TYPE_CHECKING:
-    from msgspec.inspect import StructType, Type
+    from msgspec.inspect import Type
 
 Value = TypeVar("Value")
 
 DESCRIBED = "/openapi.json describes each field."
 
 _ONE_OBJECT = "Send one JSON object in UTF-8."
+_KINDS = {
+    str: "str",
+    int: "int",
+    float: "float",
+    bool: "bool",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
+"""Type of a value from JSON → how msgspec names it."""
+
 _FIELDS_OF_PATH = re.compile(r"\.([^.\[]+)")
 
 
@@ -41,7 +53,19 @@ def convert(value: Mapping[str, Any], type_: type[Value], *, strict: bool = True
     except RecursionError as error:
         raise MalformedRequest("The request nests too deeply.", fix=_ONE_OBJECT) from error
     except msgspec.ValidationError as error:
-        raise _invalid(str(error), type_) from error
+        raise _invalid(str(error), type_, value) from error
+
+
+def require_utf8(text: str, what: str) -> None:
+    """Returns when nothing in the text stands for bytes that were not UTF-8. Raises MalformedRequest.
+
+    API Gateway writes U+FFFD in their place before we see them. `what` names the text, as in "The body".
+    """
+    if "\ufffd" in text:
+        raise MalformedRequest(
+            f"{what} holds bytes that are not UTF-8, or U+FFFD, which stands for such bytes.",
+            fix="Send UTF-8. In JSON, U+FFFD itself is written as \\ufffd.",
+        )
 
 
 def _object(request: bytes | Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +77,14 @@ def _object(request: bytes | Mapping[str, Any]) -> dict[str, Any]:
 
 def _parsed(raw: bytes) -> Any:
     try:
-        return json.loads(raw, object_pairs_hook=_once, parse_constant=_no_number)
+        text = raw.decode("utf-8-sig")  # a byte order mark may be ignored (RFC 8259, 8.1)
+    except UnicodeDecodeError as error:
+        raise MalformedRequest(
+            f"The body is not UTF-8: the byte at {error.start} cannot be read.", fix=_ONE_OBJECT
+        ) from error
+    require_utf8(text, "The body")
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise MalformedRequest("The request is not valid JSON.", fix=_ONE_OBJECT) from error
 
@@ -93,40 +124,81 @@ def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from _texts(inner, f"{path}[{index}]")
 
 
-def _invalid(said: str, type_: type[Any]) -> InvalidInput:
+def _invalid(said: str, type_: type[Any], value: Mapping[str, Any]) -> InvalidInput:
     """What msgspec says, such as ``Expected `str`, got `int` - at `$.to[0]```, as our error."""
     message, _, path = said.partition(" - at `$")
-    inner = path.rstrip("`").removeprefix(".")
+    path = _keys_named(path.rstrip("`"), value, message.rpartition("got `")[2].rstrip("`"))
+    inner = path.removeprefix(".")
     named = message.partition("field `")[2].partition("`")[0]
     field = ".".join(part for part in (inner, named) if part) or None
-    fix = _nearest(named, path, type_) if message.startswith("Object contains unknown") else ""
-    if message.startswith("Object missing required"):
-        message = f"{named} is missing"
-    return InvalidInput(f"{message}.", fix=f"{fix}{DESCRIBED}", field=field)
+    if message.startswith("Object contains unknown"):
+        fix, text = _nearest(named, path, type_), f"There is no field {named} here"
+    elif message.startswith("Object missing required"):
+        fix, text = "", f"{named} is missing"
+    else:
+        fix, text = mended(message) or _choices(path, type_), plain(message, field or "The request")
+    return InvalidInput(f"{text}.", fix=f"{fix}{DESCRIBED}", field=field)
+
+
+def _keys_named(path: str, value: Any, got: str) -> str:
+    """The path with names of keys for each ``[...]``: that of the first value of the type that was met."""
+    for part in re.findall(r"\.[^.\[]+|\[\d+\]|\[\.\.\.\]", path):
+        if part == "[...]" and isinstance(value, Mapping):
+            key = next((name for name, one in value.items() if _KINDS.get(type(one)) == got), None)
+            if key is None:
+                return path
+            path, value = path.replace("[...]", f".{key}", 1), value[key]
+        elif part.startswith("["):
+            value = value[int(part[1:-1])] if part != "[...]" else None
+        else:
+            value = value.get(part[1:]) if isinstance(value, Mapping) else None
+    return path
+
+
+def _choices(path: str, type_: type[Any]) -> str:
+    """The values to choose from, where only some are allowed; else nothing."""
+    from msgspec.inspect import EnumType, LiteralType
+
+    values: list[Any] = []
+    for one in _types_at(path, type_):
+        if isinstance(one, LiteralType):
+            values += one.values
+        elif isinstance(one, EnumType):
+            values += [member.value for member in one.cls]
+    return f"Use {' or '.join(map(str, values))}. " if values else ""
 
 
 def _nearest(name: str, path: str, type_: type[Any]) -> str:
     """The question whether a field was meant that is there, for one that is not; else nothing."""
-    from msgspec.inspect import type_info
+    from msgspec.inspect import StructType
 
-    structs = list(_structs(type_info(type_)))
-    for outer in _FIELDS_OF_PATH.findall(path.rstrip("`")):
-        inner = [field.type for one in structs for field in one.fields if field.encode_name == outer]
-        structs = [struct for one in inner for struct in _structs(one)]
+    structs = [one for one in _types_at(path, type_) if isinstance(one, StructType)]
     known = [field.encode_name for struct in structs for field in struct.fields]
     near = difflib.get_close_matches(name, known, n=1)
     return f"Did you mean {near[0]}? " if near else ""
 
 
-def _structs(type_: Type) -> Iterator[StructType]:
-    from msgspec.inspect import ListType, Metadata, StructType, UnionType
+def _types_at(path: str, type_: type[Any]) -> list[Type]:
+    """The types, one of which the value at the path may be."""
+    from msgspec.inspect import StructType, type_info
 
-    if isinstance(type_, StructType):
-        yield type_
-    elif isinstance(type_, UnionType):
+    types = list(_single(type_info(type_)))
+    for outer in _FIELDS_OF_PATH.findall(path):
+        fields = [field for one in types if isinstance(one, StructType) for field in one.fields]
+        types = [single for field in fields if field.encode_name == outer for single in _single(field.type)]
+    return types
+
+
+def _single(type_: Type) -> Iterator[Type]:
+    """The types that a union, a list or an annotated type is made of."""
+    from msgspec.inspect import ListType, Metadata, UnionType
+
+    if isinstance(type_, UnionType):
         for one in type_.types:
-            yield from _structs(one)
+            yield from _single(one)
     elif isinstance(type_, ListType):
-        yield from _structs(type_.item_type)
+        yield from _single(type_.item_type)
     elif isinstance(type_, Metadata):
-        yield from _structs(type_.type)
+        yield from _single(type_.type)
+    else:
+        yield type_

@@ -11,6 +11,7 @@ from cli.api import Api, ApiError, part
 from cli.commands import Commands, asking, tell_error
 from cli.completion import accounts as complete_accounts
 from cli.exits import DONE, FELL_SHORT, REFUSED
+from cli.moments import MOMENTS, Moment
 from cli.output import Out, moment
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 POLL = 1.0
 """Seconds between two looks at a message that is followed."""
 
+STATES = (*("queued", "held", "sending", "committing", "sent", "deferred", "failed", "unknown", "cancelled"),)
 SETTLED = frozenset({"sent", "failed", "cancelled", "unknown"})
 
 FIELDS = [
@@ -46,24 +48,51 @@ def messages() -> None:
     \b
     Examples:
       mailgrant messages list --account sales
+      mailgrant messages list --state failed --since today
       mailgrant messages show msg_…
     """
 
 
 @messages.command("list")
-@click.option("--account", required=True, shell_complete=complete_accounts, help="An account, by id or name.")
+@click.option(
+    "--account",
+    shell_complete=complete_accounts,
+    help="An account, by id or name; left out, all that the key may use.",
+)
+@click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Only {', '.join(STATES)}.")
+@click.option("--since", type=Moment(), help=f"Only what was accepted then or later: {MOMENTS}.")
+@click.option("--until", type=Moment(), help="Only what was accepted before that.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @asking
-def list_messages(api: Api, out: Out, account: str, limit: int) -> None:
-    r"""List an account's messages, the newest first.
+def list_messages(  # noqa: PLR0913, PLR0917 - one for each option
+    api: Api,
+    out: Out,
+    account: str | None,
+    state: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+) -> None:
+    r"""List messages, the newest first.
 
     \b
-    Example:
+    Examples:
       mailgrant messages list --account sales --limit 100
+      mailgrant messages list --state failed --since today
     """
-    found = list(api.pages("messages", "messages", limit, account=account))
-    none = f"No message of {account} in the last 30 days: `mailgrant send --help` shows how to send one."
-    out.table({"messages": found}, found, COLUMNS, below="id", none=none)
+    query = {"account": account, "state": state, "since": since, "until": until}
+    wanted = {name: value for name, value in query.items() if value is not None}
+    found = list(api.pages("messages", "messages", limit, **wanted))
+    columns = COLUMNS if account else [*COLUMNS, ("account", "ACCOUNT")]
+    out.table({"messages": found}, found, columns, below="id", none=_none(account, wanted))
+
+
+def _none(account: str | None, wanted: Mapping[str, str]) -> str:
+    """What is said where no message is listed."""
+    if wanted.keys() - {"account"}:
+        return "No such message; records are kept for 30 days."
+    of = f" of {account}" if account else ""
+    return f"No message{of} in the last 30 days: `mailgrant send --help` shows how to send one."
 
 
 @messages.command("show")
@@ -139,8 +168,23 @@ def followed(api: Api, out: Out, message: str, timeout: int) -> int:
     found = settled(api, out, message, timeout)
     show_record(out, found)
     if found["state"] not in SETTLED and not out.as_json:
-        click.echo(f"\nIt goes on by itself; `mailgrant messages follow {message}` waits again.", err=True)
+        click.echo(f"\n{_goes_on(api, found)}", err=True)
     return DONE if found["state"] == "sent" else FELL_SHORT
+
+
+def _goes_on(api: Api, record: Mapping[str, Any]) -> str:
+    """What has to happen that the message goes on, as far as the key may see."""
+    again = f"`mailgrant messages follow {record['id']}` waits again."
+    if record["state"] != "held":
+        return f"It goes on by itself; {again}"
+    account = record["account"]
+    try:
+        status = api.get(f"accounts/{part(account)}")["status"]
+    except ApiError:
+        return f"It is held: its account cannot send now. Whoever administers the account knows why. {again}"
+    if status == "paused":
+        return f"Its account is paused: `mailgrant accounts resume {account}` lets it go on. {again}"
+    return f"It is held: its account is {status}; `mailgrant accounts show {account}` says why. {again}"
 
 
 def settled(api: Api, out: Out, message: str, timeout: int) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def _anchor(method: str, path: str) -> str:
 def _operation(method: str, path: str, view: ApiView, explained: Explained) -> str:
     known = OPERATIONS[view]
     parts = [f"### {method} /v1{path}", " ".join(words_of(view)).strip(), _needs(view, known)]
-    parts += [*_examples(method, path, view), _parameters(path, known), _body(known), _answer(view)]
+    parts += [*_examples(method, path, view), _parameters(path, view), _body(known), _answer(view)]
     parts.append(_refusals(method, known, explained))
     return "\n\n".join(part for part in parts if part)
 
@@ -137,8 +137,8 @@ def _examples(method: str, path: str, view: ApiView) -> Iterator[str]:
     yield f"On the command line:\n\n{NOT_RUN}\n```sh\n./mailgrant {COMMANDS[view]}\n```"
 
 
-def _parameters(path: str, known: Operation) -> str:
-    given = parameters_of(path, known)
+def _parameters(path: str, view: ApiView) -> str:
+    given = parameters_of(path, view)
     rows = [
         (f"`{one.name}`", one.where, type_of(one.schema), "yes" if one.required else "", one.meaning)
         for one in given

@@ -25,9 +25,11 @@ class WakeupQueue:
         self._client = client
         self._queue_url = queue_url
 
-    def wake(self, account: str, message: str | None = None) -> None:
-        """Sends ``{"account", "message"?}``, which mail.relaying.wakeup reads."""
-        body = {"account": account} if message is None else {"account": account, "message": message}
+    def wake(self, account: str, message: str | None = None, *, ring: bool = False) -> None:
+        """Sends ``{"account", "message"?, "ring"?}``, which mail.relaying.wakeup reads."""
+        body: dict[str, str | bool] = {"account": account}
+        body |= {} if message is None else {"message": message}
+        body |= {"ring": True} if ring else {}
         with translated(WHAT):
             self._client().send_message(
                 QueueUrl=self._queue_url, MessageBody=json.dumps(body), MessageGroupId=account

@@ -109,7 +109,7 @@ def unknown_account() -> NotFound:
     """The one answer for an account that does not exist and for one that the caller may not use."""
     return NotFound(
         "There is no account with this id or name that this caller may use.",
-        fix="Check the id or name; GET /v1/accounts lists the accounts that this caller may use.",
+        fix="Check the id or name; GET /v1/whoami names the accounts that this caller may use.",
         code="account_not_found",
     )
 

@@ -62,6 +62,16 @@ class Lane:
         if not rung.served and not rung.resting and rung.held is None:
             self.wake(message.account, message.id)
 
+    def announce_later(self, message: Message) -> None:
+        """Has a relay announce the message, which could not be done now. Raises Unavailable."""
+        self._wakeups.wake(message.account, message.id, ring=True)
+
+    def ring_for(self, account: str, message_id: str) -> None:
+        """Rings for a stored message that was not announced; nothing where it waits no more."""
+        message = self._messages.get(account, message_id)
+        if message is not None and message.next_attempt_at is not None:
+            self.ring(account, expires_at=message.expires_at)
+
     def wake(self, account: str, message: str | None = None) -> bool:
         """Wakes a relay; False if that failed, which costs a minute: a lane that is due is looked at then."""
         try:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from chalicelib import ids
-from chalicelib.callers.models import Caller, Scope
+from chalicelib.callers.models import ALL_ACCOUNTS, Caller, Scope
 from chalicelib.callers.permissions import has, require, require_sight, unknown_account, unknown_message, uses
 from chalicelib.clock import DAY, SECOND, Clock
 from chalicelib.errors import Conflict, InvalidInput, NotFound
 from chalicelib.mail import records, shown
 from chalicelib.mail.lane import Lane
-from chalicelib.mail.models import CANCELLABLE, KEPT, Message, State
-from chalicelib.mail.ports import Cancellation, FindMailbox, Messages, Word
+from chalicelib.mail.models import CANCELLABLE, CLAIMABLE, KEPT, Message, State
+from chalicelib.mail.ports import Cancellation, FindMailbox, MessageLists, Messages, Sought, Word
 from chalicelib.mail.relaying import outcomes
 
 MOST = 100
@@ -28,25 +29,48 @@ TOO_LATE = {
 """State in which a message can no longer be cancelled → what to do instead."""
 
 
+STATES: Mapping[str, frozenset[State]] = {
+    **{state.value: frozenset({state}) for state in State},
+    "held": CLAIMABLE,
+}
+"""State as callers see it → the states that are stored of such messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which messages are listed: `account` is an id or name, `state` one that callers see; None is any.
+
+    They were accepted at `since` or later, and before `until`, in ms.
+    """
+
+    account: str | None = None
+    state: records.ShownState | None = None
+    since: int | None = None
+    until: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Messages, newest first, whether their lane is closed, and where to go on (None at the end)."""
+    """Messages, newest first, which accounts' lanes are closed, and the place to go on (None at the end)."""
 
     messages: tuple[Message, ...]
-    held: bool
-    cursor: str | None
+    closed: frozenset[str]
+    place: str | None
 
-    def record(self) -> records.MessagePage:
-        """The page as callers see it."""
-        seen = [shown.message_record(message, held=self.held) for message in self.messages]
-        return records.MessagePage(messages=seen, cursor=self.cursor)
+    def record(self, cursor: str | None) -> records.MessagePage:
+        """The page as callers see it; `cursor` is the place as they are given it."""
+        seen = [shown.message_record(one, held=one.account in self.closed) for one in self.messages]
+        return records.MessagePage(messages=seen, cursor=cursor)
 
 
 class Outbox:
     """The records of messages, for whoever may see them."""
 
-    def __init__(self, messages: Messages, lane: Lane, mailbox: FindMailbox, clock: Clock) -> None:
+    def __init__(
+        self, messages: Messages, lists: MessageLists, lane: Lane, mailbox: FindMailbox, clock: Clock
+    ) -> None:
         self._messages = messages
+        self._lists = lists
         self._lane = lane
         self._mailbox = mailbox
         self._clock = clock
@@ -56,21 +80,46 @@ class Outbox:
         message = self._seen(caller, message_id)
         return message, self._lane.state(message.account).closed is not None
 
-    def list(self, caller: Caller, account: str, limit: int = 25, cursor: str | None = None) -> Listed:
-        """The account's messages, newest first; `account` is an id or name.
+    def list(
+        self, caller: Caller, wanted: Filter = Filter(), limit: int = 25, after: str | None = None
+    ) -> Listed:
+        """Messages of the account, or of every account that the caller may use, newest first.
 
-        A caller without the scope ``read`` sees those that it handed in itself, so that a page may be
-        short, or empty, and still have a next one. Raises NotFound for an account that it may not use.
+        `after` is the place of a page before. A caller without the scope ``read`` sees those that it handed
+        in itself. A page may be short, or empty, and still have a next one. Raises NotFound for an account
+        that it may not use, and InvalidInput for a bad place.
         """
         if not 1 <= limit <= MOST:
             raise InvalidInput(
                 f"limit is not between 1 and {MOST}.", fix="Leave it out for 25.", field="limit"
             )
-        account_id = self._account(caller, account)
-        page = self._messages.by_accepted(account_id, limit, cursor)
-        everything = has(caller, Scope.READ)
-        messages = tuple(one for one in page.messages if everything or one.caller == caller.id)
-        return Listed(messages, self._lane.state(account_id).closed is not None, page.cursor)
+        page = self._lists.page(self._sought(caller, wanted), limit, after)
+        closed = self._closed(page.messages)
+        messages = tuple(
+            one
+            for one in page.messages
+            if wanted.state in {None, shown.shown_state(one, held=one.account in closed)}
+        )
+        return Listed(messages, closed, page.place)
+
+    def _sought(self, caller: Caller, wanted: Filter) -> Sought:
+        """What of the table the caller wants to see, and may."""
+        if wanted.account is not None:
+            accounts: frozenset[str] | None = frozenset({self._account(caller, wanted.account)})
+        else:
+            accounts = None if ALL_ACCOUNTS in caller.accounts else caller.accounts
+        return Sought(
+            accounts=accounts,
+            states=frozenset(State) if wanted.state is None else STATES[wanted.state],
+            caller=None if has(caller, Scope.READ) else caller.id,
+            since=wanted.since,
+            until=wanted.until,
+        )
+
+    def _closed(self, messages: Iterable[Message]) -> frozenset[str]:
+        """The accounts of those that wait whose lanes are closed."""
+        accounts = {message.account for message in messages if message.state in CLAIMABLE}
+        return frozenset(one for one in accounts if self._lane.state(one).closed is not None)
 
     def resolve(self, caller: Caller, message_id: str, as_: str) -> tuple[Message, bool]:
         """Takes a person's word on an `unknown` message: it was sent, it failed, or it is to be sent again.
@@ -86,8 +135,7 @@ class Outbox:
         expires_at = max(message.expires_at, now + DAY) if again else message.expires_at
         state = RESOLUTIONS[as_]
         resolved = self._messages.resolve(
-            message.account,
-            message.id,
+            message,
             Word(
                 state=state,
                 recipients=outcomes.resolved(message, state),

@@ -107,11 +107,26 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Sought:
+    """Which messages are listed: of which accounts (their ids; None: all), and in which states.
+
+    `caller` is who handed them in, None for anybody. They were accepted at `since` or later, and before
+    `until`, in ms.
+    """
+
+    accounts: frozenset[str] | None
+    states: frozenset[State]
+    caller: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """Some messages, newest first, and where to go on (None at the end)."""
+    """Some messages, newest first, and the place to go on after (None at the end); it names no message."""
 
     messages: tuple[Message, ...]
-    cursor: str | None
+    place: str | None
 
 
 class Messages(Protocol):
@@ -145,7 +160,7 @@ class Messages(Protocol):
     def finish(self, message: Message, outcome: Outcome) -> bool:
         """Writes how the claimed attempt ended; False when somebody else began a newer one."""
 
-    def resolve(self, account: str, message: str, word: Word) -> bool:
+    def resolve(self, message: Message, word: Word) -> bool:
         """`unknown` → what a person says; False when the message is not `unknown` now."""
 
     def cancel(self, message: Message, cancellation: Cancellation) -> bool:
@@ -155,8 +170,16 @@ class Messages(Protocol):
         whose attempt is cancelled can neither commit nor finish it.
         """
 
-    def by_accepted(self, account: str, limit: int, cursor: str | None) -> Page:
-        """Messages without their bodies, newest first; raises InvalidInput for a bad cursor."""
+
+class MessageLists(Protocol):
+    """Lists of messages."""
+
+    def page(self, sought: Sought, limit: int, after: str | None) -> Page:
+        """Messages without their bodies, newest first; `after` is the place of a page before.
+
+        A page may be short, and even empty, and say where to go on. Where more than some accounts are sought,
+        one that was accepted or changed a moment ago may be missing. Raises InvalidInput for a bad place.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +250,11 @@ class Blobs(Protocol):
 class Wakeups(Protocol):
     """Wakes the relay."""
 
-    def wake(self, account: str, message: str | None = None) -> None:
-        """Asks for the account's mail to be relayed soon; a hint that may get lost or come twice."""
+    def wake(self, account: str, message: str | None = None, *, ring: bool = False) -> None:
+        """Asks for the account's mail to be relayed soon; a hint that may get lost or come twice.
+
+        `ring` says that the lane could not be rung for the message: who takes the hint rings first.
+        """
 
 
 class Session(Protocol):

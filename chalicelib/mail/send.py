@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from chalicelib.callers.models import Caller, Scope
 from chalicelib.callers.permissions import unknown_account
 from chalicelib.callers.rates import Rates
 from chalicelib.clock import SECOND, Clock
-from chalicelib.errors import Conflict, InvalidInput, NotFound, RateLimited
+from chalicelib.errors import Conflict, InvalidInput, NotFound, RateLimited, Unavailable
 from chalicelib.logs import logger
 from chalicelib.mail.allowed import require_allowed
 from chalicelib.mail.composing import request as requests
@@ -65,35 +66,38 @@ class Send:
         *,
         idempotency_key: str | None = None,
         request_id: str | None = None,
+        invocation: str | None = None,
     ) -> Accepted:
-        """Takes a message over, and returns its id once it is stored.
+        """Takes a message over, and returns its id once it is stored, whatever happens to it afterwards.
 
         `request` is a SendRequest as JSON, as bytes or parsed; `idempotency_key` is the one of a header,
-        if there was one; `request_id` leads through the log. The same caller, account, key and request again
-        get the same id, so a caller that got no answer asks again. Raises InvalidInput and its like for the
-        request, NotFound for an account that the caller may not use, Forbidden for addresses that it may not
-        name, Conflict for an account that was never connected, RateLimited for one message too many this
-        minute, Unavailable when the message may or may not have been stored: then too the same request
-        can be sent again.
+        if there was one; `request_id` leads through the log. `invocation` is the id under which the same
+        request comes again where it is repeated for its caller (Lambda, asynchronous invokes), and counts
+        where no key is given. The same caller, account, key and request again get the same id, so a caller
+        that got no answer asks again. Raises InvalidInput and its like for the request, NotFound for an
+        account that the caller may not use, Forbidden for addresses that it may not name, Conflict for an
+        account that was never connected, RateLimited for one message too many this minute, Unavailable when
+        nothing was stored, or nobody knows: the fix says which, and what may be sent again.
         """
         asked = requests.read(request)
         key = requests.key_of(asked, idempotency_key)
         account, connector = self._account(caller, asked.account)
-        message_id = (
-            ids.keyed_message_id(account.id, caller.id, key) if key else ids.new_message_id(account.id)
-        )
+        message_id = _message_id(account.id, caller.id, key, invocation)
         now = self._clock()
         composed = compose(asked, account, message_id, now=now, limits=self._limits(connector))
         require_allowed(caller, composed.body, is_raw=asked.raw is not None)
         message = replace(
             self._message(message_id, account, caller, asked, composed, now), request_id=request_id
         )
-        stored = self._store_counted(caller, message, composed.body, keyed=key is not None)
+        try:
+            stored = self._store_counted(caller, message, composed.body, comes_again=bool(key or invocation))
+        except _MayBeStored as error:
+            raise _uncertain(message, error.cause, keyed=key is not None) from error
         if stored is not None:
             self._check_same(stored, message)
         if stored is None or _may_be_due(stored):
             # One that came again is announced again, which mends a death between storing and ringing.
-            self._lane.announce(stored or message)
+            self._announce(stored or message)
         self._log(message, replayed=stored is not None)
         return Accepted(
             id=message_id, state=(stored or message).state, replayed=True if stored is not None else UNSET
@@ -109,7 +113,8 @@ class Send:
         if account.grant_state is GrantState.NONE:
             raise Conflict(
                 "The account is not connected.",
-                fix="Its owner opens the connect link; POST /v1/accounts/{id}/connect-link makes a new one.",
+                fix="Its owner opens the connect link; whoever administers the account can make a new one:"
+                " POST /v1/accounts/{id}/connect-link.",
                 field="account",
                 code="account_disconnected",
             )
@@ -144,32 +149,59 @@ class Send:
             next_attempt_at=now,
         )
 
-    def _store_counted(self, caller: Caller, message: Message, body: bytes, *, keyed: bool) -> Message | None:
+    def _store_counted(
+        self, caller: Caller, message: Message, body: bytes, *, comes_again: bool
+    ) -> Message | None:
         """As _store, within the caller's rate: one that is there already was counted when it was stored."""
         try:
             minute = self._rates.count(caller)
         except RateLimited:
-            stored = self._messages.get(message.account, message.id) if keyed else None
+            stored = self._messages.get(message.account, message.id) if comes_again else None
             if stored is None:
                 raise
             return stored
-        stored = self._store(message, body, keyed=keyed)
+        stored = self._store(message, body, comes_again=comes_again)
         if stored is not None:
-            self._rates.give_back(caller, minute)
+            with _going_on("a message was counted twice", message):
+                self._rates.give_back(caller, minute)
         return stored
 
-    def _store(self, message: Message, body: bytes, *, keyed: bool) -> Message | None:
+    def _store(self, message: Message, body: bytes, *, comes_again: bool) -> Message | None:
         """Writes the message; returns the one that has its id already, if any.
 
-        A long body is written before its row, so that a row never lacks it; a keyed one is looked up first,
-        since writing the same request again would leave an object that nobody refers to.
+        A long body is written before its row, so that a row never lacks it; one that may come again is looked
+        up first, since writing the same request again would leave an object that nobody refers to. Raises
+        _MayBeStored when the answer to the write was lost and no row is found, now.
         """
         if message.blob is not None:
-            stored = self._messages.get(message.account, message.id) if keyed else None
+            stored = self._messages.get(message.account, message.id) if comes_again else None
             if stored is not None:
                 return stored
             self._blobs.put(message.blob, body)
-        return self._messages.add(message, ttl=(message.accepted_at + KEPT) // SECOND)
+        try:
+            return self._messages.add(message, ttl=(message.accepted_at + KEPT) // SECOND)
+        except Unavailable as lost:
+            return self._read_back(message, lost)
+
+    def _read_back(self, message: Message, lost: Unavailable) -> Message | None:
+        """What `_store` returns, where the answer to the write was lost: the row tells."""
+        stored = None
+        with _going_on("a lost answer could not be made good", message):
+            stored = self._messages.get(message.account, message.id)
+        if stored is None:
+            raise _MayBeStored(lost) from lost
+        is_own = (stored.accepted_at, stored.request_id) == (message.accepted_at, message.request_id)
+        return None if is_own else stored
+
+    def _announce(self, message: Message) -> None:
+        """Announces a stored message; what cannot be announced now is left to the queue of the relay.
+
+        Nothing is raised: the message is stored, and whoever was told otherwise would send it twice.
+        """
+        for announce in (self._lane.announce, self._lane.announce_later, self._lane.announce):
+            with _going_on("a stored message was not announced", message):
+                announce(message)
+                return
 
     def _log(self, message: Message, *, replayed: bool) -> None:
         """Says what was accepted; `message` is as this request made it, its id that of the stored one."""
@@ -199,6 +231,41 @@ class Send:
                 field="idempotency_key",
                 code="idempotency_key_reused",
             )
+
+
+class _MayBeStored(Exception):
+    """Nobody knows whether the message was stored; `cause` is what kept us from knowing."""
+
+    def __init__(self, cause: Unavailable) -> None:
+        super().__init__(cause.message)
+        self.cause = cause
+
+
+@contextmanager
+def _going_on(event: str, message: Message) -> Iterator[None]:
+    """Logs whatever is raised inside, and goes on: nothing after storing may look as if it was not stored."""
+    try:
+        yield
+    except Exception:
+        log.exception(event, extra={"facts": {"message": message.id, "account": message.account}})
+
+
+def _uncertain(message: Message, cause: Unavailable, *, keyed: bool) -> Unavailable:
+    if keyed:
+        return cause
+    return Unavailable(
+        f"{cause.message} Nobody knows whether the message was stored.",
+        fix=f"Look for it in a minute, before you hand it in as a new one: GET /v1/messages/{message.id}"
+        " answers 404 if it was not. A message with an idempotency_key can be sent again at once.",
+    )
+
+
+def _message_id(account: str, caller: str, key: str | None, invocation: str | None) -> str:
+    if key is not None:
+        return ids.keyed_message_id(account, caller, key)
+    if invocation is not None:
+        return ids.invoked_message_id(account, caller, invocation)
+    return ids.new_message_id(account)
 
 
 def _may_be_due(message: Message) -> bool:

@@ -16,7 +16,7 @@ def message_record(message: Message, *, held: bool) -> records.Message:
         id=message.id,
         account=message.account,
         caller=message.caller,
-        state="held" if held and message.state in CLAIMABLE else message.state.value,
+        state=shown_state(message, held=held),
         accepted_at=shown_at(message.accepted_at),
         expires_at=shown_at(message.expires_at),
         next_attempt_at=shown(message.next_attempt_at),
@@ -36,6 +36,11 @@ def message_record(message: Message, *, held: bool) -> records.Message:
         attempts_left_out=message.left_out,
         attempts=[_attempt(attempt, last=attempt is message.attempts[-1]) for attempt in message.attempts],
     )
+
+
+def shown_state(message: Message, *, held: bool) -> records.ShownState:
+    """The state that callers see; `held` says that the account's lane is closed."""
+    return "held" if held and message.state in CLAIMABLE else message.state.value
 
 
 def may_be_duplicate(message: Message) -> bool:

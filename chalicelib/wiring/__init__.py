@@ -128,4 +128,4 @@ class Gateway(MailServices):
         from chalicelib.mail.relaying.wakeup import parse
         from chalicelib.operations import RelaySchedule
 
-        return RelaySchedule(self.relay, parse, self.health.after_relay_due)
+        return RelaySchedule(self.relay, self.lane.ring_for, parse, self.health.after_relay_due)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chalicelib.aws.tables.grants import GrantsTable
     from chalicelib.aws.tables.lanes import LanesTable
     from chalicelib.aws.tables.mailboxes import MailboxTables
+    from chalicelib.aws.tables.message_lists import MessageListsTable
     from chalicelib.aws.tables.messages import MessagesTable
     from chalicelib.aws.tables.rates import RatesTable
     from chalicelib.aws.tables.schedules import SchedulesTable
@@ -117,6 +118,13 @@ class Aws:
         from chalicelib.aws.tables.messages import MessagesTable
 
         return MessagesTable(self.clients.dynamodb, self.settings.table("messages"))
+
+    @cached_property
+    def message_lists(self) -> MessageListsTable:
+        """Lists of the outbox."""
+        from chalicelib.aws.tables.message_lists import MessageListsTable
+
+        return MessageListsTable(self.clients.dynamodb, self.settings.table("messages"))
 
     @cached_property
     def schedules_table(self) -> SchedulesTable:

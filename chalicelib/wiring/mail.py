@@ -47,7 +47,7 @@ class MailServices(AccountServices):
         """The records of messages."""
         from chalicelib.mail.outbox import Outbox
 
-        return Outbox(self.messages_table, self.lane, self._mailboxes(0).find, self.clock)
+        return Outbox(self.messages_table, self.message_lists, self.lane, self._mailboxes(0).find, self.clock)
 
     @cached_property
     def relay(self) -> Relay:

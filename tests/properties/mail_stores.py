@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.aws.tables.codec import from_item, to_item
-from chalicelib.aws.tables.message_rows import from_cursor, to_cursor
 from chalicelib.ids import SHARDS, shard_of
 from chalicelib.mail.models import (
     CANCELLABLE,
@@ -25,7 +23,7 @@ from chalicelib.mail.models import (
     Slot,
     State,
 )
-from chalicelib.mail.ports import Cancellation, Claimed, Outcome, Page, Word, Written
+from chalicelib.mail.ports import Cancellation, Claimed, Outcome, Word, Written
 
 
 class MessagesModel:
@@ -91,11 +89,11 @@ class MessagesModel:
         self.rows[row.id] = finished
         return True
 
-    def resolve(self, account: str, message: str, word: Word) -> bool:
-        row = self.rows.get(message)
+    def resolve(self, message: Message, word: Word) -> bool:
+        row = self.rows.get(message.id)
         if row is None or row.state is not State.UNKNOWN:
             return False
-        self.rows[message] = replace(
+        self.rows[message.id] = replace(
             row,
             state=word.state,
             recipients=word.recipients,
@@ -126,18 +124,6 @@ class MessagesModel:
             attempts=attempts,
         )
         return True
-
-    def by_accepted(self, account: str, limit: int, cursor: str | None) -> Page:
-        rows = [one for one in self.rows.values() if one.account == account]
-        rows.sort(key=lambda one: one.accepted_at, reverse=True)
-        if cursor is not None:
-            last_shown = from_item(from_cursor(account, cursor))["message"]
-            rows = rows[[one.id for one in rows].index(last_shown) + 1 :]
-        page = tuple(replace(one, body=None) for one in rows[:limit])
-        if len(page) < limit:
-            return Page(page, None)
-        last = to_item({"accepted_at": page[-1].accepted_at, "message": page[-1].id})
-        return Page(page, to_cursor(last))
 
     def _waiting(self, account: str) -> list[Message]:
         rows = [one for one in self.rows.values() if one.account == account]

@@ -96,7 +96,8 @@ class World:
             lambda account: self.lane.release(account, ClosedReason.PAUSED),
             self.clock,
         )
-        self.outbox = Outbox(messages, self.lane, services.mailbox, self.clock)
+        lists: Any = None  # nothing here lists
+        self.outbox = Outbox(messages, lists, self.lane, services.mailbox, self.clock)
         self.relay = Relay(
             messages=messages,
             lane=self.lane,

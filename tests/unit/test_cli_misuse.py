@@ -116,7 +116,7 @@ def test_an_argument_that_is_no_text(arguments: tuple[str, ...]) -> None:
     "arguments",
     [
         ("whoami", "--json", "--nonsense"),
-        ("messages", "list", "--json"),
+        ("messages", "show", "--json"),
         ("accounts", "show", "\udcff", "--json"),
     ],
 )

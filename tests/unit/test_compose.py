@@ -414,9 +414,12 @@ def test_a_fingerprint_is_of_what_is_asked_not_of_how() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "ä", "a\n"])
-def test_an_idempotency_key_is_printable_ascii(key: str) -> None:
-    with pytest.raises(MalformedRequest):
-        request.key_of(request.read({"account": "a"}), key)
+def test_ug3_an_idempotency_key_is_printable_ascii(key: str) -> None:
+    for asked, header in (({}, key), ({"idempotency_key": key}, None)):
+        with pytest.raises(InvalidInput) as refused:
+            request.key_of(request.read({"account": "a", **asked}), header)
+
+        assert (refused.value.status, refused.value.field) == (422, "idempotency_key")
 
 
 def test_two_different_idempotency_keys_are_refused() -> None:

@@ -237,7 +237,7 @@ def test_only_the_claims_owner_finishes(messages: MessagesTable, message: Messag
 def test_what_is_not_unknown_is_not_resolved(messages: MessagesTable, message: Message) -> None:
     word = Word(State.FAILED, by="key", recipients=(), expires_at=UNTIL, ttl=UNTIL)
 
-    assert not messages.resolve(message.account, message.id, word)
+    assert not messages.resolve(message, word)
 
 
 def test_an_attempt_that_began_since_is_not_cancelled(messages: MessagesTable, message: Message) -> None:

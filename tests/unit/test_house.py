@@ -25,6 +25,7 @@ LAYERS: dict[str, int] = {
     "network": 0,
     "https": 0,
     "reading": 0,
+    "wording": 0,
     "records": 0,
     "models": 1,
     "providers": 2,

@@ -299,4 +299,4 @@ def test_a_wake_up_names_its_account(world: World) -> None:
 
     (found,) = world.sqs.receive_message(QueueUrl=world.queue)["Messages"]
 
-    assert wakeup.parse(found["Body"]) == (world.account.id, None)
+    assert wakeup.parse(found["Body"]) == wakeup.Wakeup(world.account.id)

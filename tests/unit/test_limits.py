@@ -14,6 +14,7 @@ from chalicelib.errors import Forbidden, MailgrantError
 from chalicelib.mail.allowed import require_allowed
 from chalicelib.mail.composing import request
 from chalicelib.mail.composing.compose import compose
+from chalicelib.mail.outbox import Filter
 from chalicelib.mail.ports import Limits
 from tests.unit.mail_world import World, post, running_post, world
 
@@ -160,7 +161,7 @@ def test_V9_what_a_callers_limits_forbid_is_not_accepted(world: World) -> None:
         with pytest.raises(Forbidden, match=rf"{NEWS} only"):
             world.send.accept(world.caller, {"account": own, "to": ["a@b.example"], **asked})
 
-    assert world.messages_table.by_accepted(world.account.id, 1, None).messages == ()
+    assert world.outbox.list(world.caller, Filter(world.account.id)).messages == ()
 
 
 # What waits, when the caller's limits change.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.errors import ConfigurationError, InvalidInput, Unavailable
 from chalicelib.network import are_authorities, reachable, resolve, tls_context
@@ -45,6 +47,87 @@ def test_a_public_address_is_reachable(address: str) -> None:
 )
 def test_b56_any_other_address_is_not(address: str) -> None:
     assert not reachable(ip_address(address))
+
+
+NOT_PUBLIC = (
+    *("64:ff9b:1::1", "64:ff9b:1:ffff::808:808", "::8.8.8.8", "::127.0.0.1", "::ffff:0:8.8.8.8"),
+    *("::ffff:0:127.0.0.1", "fec0::1", "feff::1", "::ffff:10.0.0.1", "::ffff:0.0.0.0", "64:ff9b::a00:1"),
+    *("2002:a00:1::", "2002:c0a8:101::1", "2002:a9fe:a9fe::", "2002:e000:1::", "2001::1", "2001:0:a00:1::"),
+    *("2001:0:808:808:0:0:f5ff:fffe", "2001:2::1", "2001:10::1", "2001:20::1", "2001:db8::1", "3fff::1"),
+    *("5f00::1", "100::1", "100:0:0:1::1", "4000::1", "::2", "ff0e::1", "fd00::1", "febf::1"),
+    *("2607:f8b0::5efe:10.0.0.1", "2607:f8b0::200:5efe:127.0.0.1", "fe80::5efe:8.8.8.8"),
+    *("0.1.2.3", "100.127.255.255", "172.31.0.1", "192.0.0.1", "192.0.0.9", "192.0.0.170", "192.0.2.1"),
+    *("192.88.99.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "239.255.255.255"),
+    *("255.255.255.255", "254.0.0.1"),
+)
+PUBLIC = (
+    *("9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "172.15.255.255", "172.32.0.0"),
+    *("192.0.1.0", "198.17.255.255", "198.20.0.0", "223.255.255.255", "2a00:1450::1", "2001:4860::1"),
+    *("2001:200::1", "2002:808:808::1", "2607:f8b0::5efe:8.8.8.8", "64:ff9b::808:808"),
+)
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_ud8_an_address_for_a_special_purpose_is_not_public(address: str) -> None:
+    assert not reachable(ip_address(address))
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_ud8_an_address_beside_these_is_public(address: str) -> None:
+    assert reachable(ip_address(address))
+
+
+@given(st.ip_addresses(v=4))
+def test_ud8_a_wrapped_address_is_as_public_as_the_one_inside(inside: IPv4Address) -> None:
+    number = int(inside)
+    wrapped = (
+        IPv6Address(0xFFFF << 32 | number),
+        IPv6Address(0x64FF9B << 96 | number),
+        IPv6Address(0x2002 << 112 | number << 80),
+        IPv6Address(0x2001 << 112 | 0x08080808 << 64 | number ^ 0xFFFFFFFF),
+        IPv6Address(0x2A00_1450 << 96 | 0x5EFE << 32 | number),
+    )
+
+    assert {reachable(one) for one in wrapped} == {reachable(inside)}
+    assert not any(
+        reachable(IPv6Address(prefix | number)) for prefix in (0, 0xFFFF << 48, 0x64FF9B0001 << 80)
+    )
+
+
+@given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
+def test_ud8_nothing_is_public_that_the_library_calls_private(address: IPv4Address | IPv6Address) -> None:
+    if address.is_private or address.is_link_local or address.is_loopback or address.is_multicast:
+        carries = isinstance(address, IPv6Address) and (address.teredo or address.ipv4_mapped)
+        assert carries or not reachable(address)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.1", "0177.0.0.1", "0x7f000001", "2130706433", "017700000001", "127.0.0.1.", "0"),
+        *(
+            "0xa9fea9fe",
+            "\uff11\uff12\uff17.0.0.1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "fe80::1%1",
+            "fec0::1",
+        ),
+        *("64:ff9b:1::7f00:1", "::ffff:0:127.0.0.1", "[::1]", "", "127.0.0.1\0.example", "a" * 300),
+    ],
+)
+def test_ud8_no_spelling_of_an_address_that_is_not_public_leads_there(host: str) -> None:
+    with pytest.raises((InvalidInput, Unavailable)):
+        resolve(host, 587)
+
+
+def test_ud8_what_a_wrapped_address_carries_is_allowed_as_a_whole() -> None:
+    allowed = (ip_network("10.0.0.0/8"),)
+
+    assert reachable(ip_address("::ffff:10.0.0.1"), allowed)
+    assert reachable(ip_address("64:ff9b::a00:1"), allowed)
+    assert not reachable(ip_address("2001:0:a00:1::3f57:fffe"), allowed)  # 10.0.0.1 and 192.168.0.1
+    assert not reachable(ip_address("2607:f8b0::5efe:127.0.0.1"), allowed)
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "2852039166", "0x7f.1", "localhost", "::1"])

@@ -12,6 +12,7 @@ import pytest
 
 from chalicelib.clock import HOUR, MINUTE, SECOND
 from chalicelib.mail.lane import LEASE
+from chalicelib.mail.outbox import Filter
 from chalicelib.mail.relaying.delivery import CLAIM
 from chalicelib.mail.relaying.relay import TIME_FOR_ONE
 from chalicelib.transports.smtp import wire
@@ -63,7 +64,7 @@ def test_F03_two_requests_with_one_key(world: World, text: str) -> None:
         caller.join()
     world.serve()
 
-    page = world.outbox.list(world.caller, world.account.id)
+    page = world.outbox.list(world.caller, Filter(world.account.id))
     assert len(found) == at_once.parties
     assert [message.id for message in page.messages] == list(set(found))
     assert len(world.post.client.log()) == 1

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.errors import InvalidInput
+from chalicelib.mail.outbox import Filter
 from sandbox.mailserver.client import MailServerClient
 from tests.unit.mail_world import World, post, running_post, world
 
@@ -64,7 +65,7 @@ def refusal(world: World, content: bytes) -> InvalidInput:
     """The error with which a raw message is refused, of which nothing was stored."""
     with pytest.raises(InvalidInput) as caught:
         accept_raw(world, content)
-    assert not world.outbox.list(world.caller, world.account.id).messages
+    assert not world.outbox.list(world.caller, Filter(world.account.id)).messages
     return caught.value
 
 

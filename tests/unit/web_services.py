@@ -174,7 +174,7 @@ class FakeServices:
         self.settings = Settings(stage="test", region="eu-west-1", bucket="none")
         self.public_url = lambda: PUBLIC_URL
         self.registry = FakeRegistry(laid)
-        self.changing = SimpleNamespace(accounts_of=lambda connector, limit, cursor: ([], None))
+        self.changing = SimpleNamespace(accounts_of=lambda connector, limit, cursor, among: ([], None))
         self.catalogue = Catalogue()
         self.limits = SimpleNamespace(request=lambda address: None, callback=lambda *callback: None)
         self.lane = SimpleNamespace(state=LaneRow)
@@ -182,7 +182,7 @@ class FakeServices:
         self.send = SimpleNamespace(accept=self._accept)
         self.outbox = SimpleNamespace(
             get=lambda caller, message: (laid.answer("get", message), False),
-            list=lambda caller, account, limit, cursor: laid.answer("list", (account, limit, cursor)),
+            list=lambda caller, wanted, limit, after: laid.answer("list", (wanted, limit, after)),
             resolve=lambda caller, message, as_: (laid.answer("resolve", (message, as_)), False),
             cancel=lambda caller, message: (laid.answer("cancel", message), False),
         )

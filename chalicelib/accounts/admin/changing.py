@@ -15,7 +15,7 @@ from chalicelib.ids import is_id
 from chalicelib.providers.facts import ADDRESSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from chalicelib.accounts.ports import AccountStore, ConnectorStore
     from chalicelib.providers.catalogue import Catalogue
@@ -49,16 +49,37 @@ class Changing:
         self._now = now
 
     def accounts_of(
-        self, connector: Connector, limit: int, cursor: str | None = None
+        self,
+        connector: Connector,
+        limit: int,
+        cursor: str | None = None,
+        *,
+        among: Collection[str] | None = None,
     ) -> tuple[list[Account], str | None]:
         """One page (at most 100) of a connector's accounts, and the cursor of the next. Raises InvalidInput.
 
-        An account that was made a moment ago may be missing.
+        `among` are the ids of the only accounts to list, and to go on after; None lists all there are, of
+        which one that was made a moment ago may be missing.
         """
         if cursor is not None and not is_id("acc", cursor):
             checks.refuse("cursor", "The cursor is not one.", "Use the cursor exactly as it was given.")
+        if among is not None:
+            return self._own_accounts_of(connector, limit, cursor, among)
         found, cursor = self._accounts.of_connector(connector.id, limit, cursor)
         return self._accounts.some(found), cursor  # deleted ones too
+
+    def _own_accounts_of(
+        self, connector: Connector, limit: int, cursor: str | None, among: Collection[str]
+    ) -> tuple[list[Account], str | None]:
+        """As accounts_of: nothing that is not among them is read."""
+        left = sorted(account for account in among if cursor is None or account > cursor)
+        found: list[Account] = []
+        for start in range(0, len(left), PAGE):
+            accounts = self._accounts.some(left[start : start + PAGE])
+            found += [one for one in accounts if one.connector == connector.id]
+            if len(found) > limit:
+                return found[:limit], found[limit - 1].id
+        return found, None
 
     def change_connector(
         self,

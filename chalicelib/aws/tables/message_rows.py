@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from typing import Any
 
-from chalicelib.aws.tables.codec import from_item, to_item
+from chalicelib import ids
 from chalicelib.diagnosis import Diagnosis
-from chalicelib.errors import InvalidInput
 from chalicelib.mail.models import (
     FIRST_KEPT,
     Attempt,
@@ -38,6 +34,21 @@ FIELDS = (
     *("left_out", "left_out_unknown", "recipients", "resolved_by", "cancelled_by", "cancelled_at"),
     "request_id",
 )
+
+DIGITS = 14
+"""Digits of a time in the lists' keys: milliseconds up to the year 5138."""
+
+GROUPS = {
+    State.QUEUED: "open",
+    State.SENDING: "open",
+    State.COMMITTING: "open",
+    State.DEFERRED: "open",
+    State.UNKNOWN: "open",
+    State.SENT: "sent",
+    State.FAILED: "failed",
+    State.CANCELLED: "cancelled",
+}
+"""State → the group in which the lists have a message; it changes once for most of them, at their end."""
 
 WITHOUT_BODY = {
     "ProjectionExpression": ", ".join(f"#{name}" for name in FIELDS),
@@ -72,6 +83,8 @@ def to_row(message: Message) -> dict[str, Any]:
         "cancelled_by": message.cancelled_by,
         "cancelled_at": message.cancelled_at,
         "request_id": message.request_id,
+        "listed_as": listed_as(message),
+        "list_shard": ids.list_shard_of(message.id),
     }
 
 
@@ -128,22 +141,13 @@ def recipient_row(recipient: Recipient) -> dict[str, Any]:
     return {"address": recipient.address, "state": recipient.state, "reply": _reply_row(recipient.reply)}
 
 
-def to_cursor(key: Any) -> str:
-    """Where a list goes on, as text for a URL; the account is not in it."""
-    row = from_item(key)
-    return base64.urlsafe_b64encode(json.dumps([row["accepted_at"], row["message"]]).encode()).decode()
+def listed_as(message: Message, state: State | None = None) -> str:
+    """Where the lists have a message: its group, when it was accepted, and the letters of its own id.
 
-
-def from_cursor(account: str, cursor: str) -> dict[str, Any]:
-    """The key to go on after; raises InvalidInput for a text that is no cursor."""
-    try:
-        accepted_at, message = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
-        accepted_at, message = int(accepted_at), str(message)
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise InvalidInput(
-            "This is not a cursor.", fix="Use the cursor of the last answer, or none.", field="cursor"
-        ) from error
-    return to_item({"account": account, "accepted_at": accepted_at, "message": message})
+    `state` is the one that is written now, where that is not the message's own.
+    """
+    own = message.id[-ids.LONG :]
+    return f"{GROUPS[state or message.state]}#{message.accepted_at:0{DIGITS}d}.{own}"
 
 
 def _attempt(number: int, row: dict[str, Any]) -> Attempt:

@@ -6,6 +6,7 @@ time is the end of the claim, so that the look that finds work also finds the wo
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws.failures import ConditionFailed, translated
@@ -23,14 +24,17 @@ from chalicelib.mail.models import (
     OnUnknown,
     State,
 )
-from chalicelib.mail.ports import Cancellation, Claimed, Outcome, Page, Word
+from chalicelib.mail.ports import Cancellation, Claimed, Outcome, Word
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 WHAT = "The table of messages"
 
-DUE, ACCEPTED = "by_next_attempt", "by_accepted"
+NONCE = 8
+"""Bytes of chance by which a put knows its own row."""
+
+DUE = "by_next_attempt"
 
 RESERVED = ("#state", "#ttl")
 """Attributes whose names are words of DynamoDB's own."""
@@ -55,17 +59,22 @@ class MessagesTable:
         self._table = table
 
     def add(self, message: Message, *, ttl: int) -> Message | None:
-        """A conditional put: the one place where an idempotency key becomes one message."""
+        """A conditional put: the one place where an idempotency key becomes one message.
+
+        The client repeats a put whose answer was lost, which then meets its own row: `nonce` tells that.
+        """
+        nonce = secrets.token_hex(NONCE)
         try:
             with translated(WHAT):
                 self._client.put_item(
                     TableName=self._table,
-                    Item=to_item({**to_row(message), "ttl": ttl}),
+                    Item=to_item({**to_row(message), "ttl": ttl, "nonce": nonce}),
                     ConditionExpression="attribute_not_exists(message)",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except ConditionFailed as failed:
-            return from_row(from_item(failed.item or {}))
+            row = from_item(failed.item or {})
+            return None if row.get("nonce") == nonce else from_row(row)
         return None
 
     def get(self, account: str, message: str) -> Message | None:
@@ -132,11 +141,13 @@ class MessagesTable:
             ":attempt": message_rows.attempt_row(outcome.attempt),
             ":recipients": [message_rows.recipient_row(one) for one in outcome.recipients],
             ":next": outcome.next_attempt_at,
+            ":listed_as": message_rows.listed_as(message, outcome.state),
         }
         sets = [
             "#state = :state",
             f"attempts[{len(message.attempts) - 1}] = :attempt",
             "recipients = :recipients",
+            "listed_as = :listed_as",
         ]
         removes = []
         if outcome.next_attempt_at is None:
@@ -152,10 +163,10 @@ class MessagesTable:
         condition = "claim = :claim AND #state IN (:sending, :committing, :unknown)"
         return self._done(_key(message.account, message.id), update, condition, values)
 
-    def resolve(self, account: str, message: str, word: Word) -> bool:
+    def resolve(self, message: Message, word: Word) -> bool:
         """What a person says where nobody knows; the claim goes, so that no worker contradicts."""
         update = "SET #state = :state, recipients = :recipients, resolved_by = :by,"
-        update += " expires_at = :expires_at, #ttl = :ttl"
+        update += " expires_at = :expires_at, #ttl = :ttl, listed_as = :listed_as"
         update += (
             ", next_attempt_at = :due REMOVE claim"
             if word.due_at is not None
@@ -169,12 +180,14 @@ class MessagesTable:
             ":expires_at": word.expires_at,
             ":ttl": word.ttl,
             ":due": word.due_at,
+            ":listed_as": message_rows.listed_as(message, word.state),
         }
-        return self._done(_key(account, message), update, "#state = :unknown", values)
+        return self._done(_key(message.account, message.id), update, "#state = :unknown", values)
 
     def cancel(self, message: Message, cancellation: Cancellation) -> bool:
         """The number of attempts is part of the fence: what an attempt that came since has done must stay."""
         update = "SET #state = :cancelled, recipients = :recipients, cancelled_by = :by, cancelled_at = :at"
+        update += ", listed_as = :listed_as"
         if message.state is State.SENDING:
             last = f"attempts[{len(message.attempts) - 1}]"
             update += f", {last}.ended_at = :at, {last}.outcome = :cancelled"
@@ -191,27 +204,10 @@ class MessagesTable:
             ":seen": message.state,
             ":attempts": len(message.attempts),
             ":left_out": message.left_out or None,
+            ":listed_as": message_rows.listed_as(message, State.CANCELLED),
         }
         update += " REMOVE claim, next_attempt_at"
         return self._done(_key(message.account, message.id), update, condition, values)
-
-    def by_accepted(self, account: str, limit: int, cursor: str | None) -> Page:
-        """Messages of the account without their bodies, newest first."""
-        start = {} if cursor is None else {"ExclusiveStartKey": message_rows.from_cursor(account, cursor)}
-        with translated(WHAT):
-            found = self._client.query(
-                TableName=self._table,
-                IndexName=ACCEPTED,
-                KeyConditionExpression="account = :account",
-                ExpressionAttributeValues=to_item({":account": account}),
-                ScanIndexForward=False,
-                ConsistentRead=True,
-                Limit=limit,
-                **start,  # type: ignore[arg-type]
-            )
-        last = found.get("LastEvaluatedKey")
-        messages = self._without_bodies([from_item(item) for item in found["Items"]])
-        return Page(tuple(messages), message_rows.to_cursor(last) if last else None)
 
     def _by_due(
         self, account: str, limit: int, condition: str, values: dict[str, Any]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import fields
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.aws.failures import translated, unavailable
+from chalicelib.aws.failures import ConditionFailed, translated, unavailable
 from chalicelib.aws.tables.codec import from_item, to_item
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ Part = dict[str, Any]
 BATCH = 100
 """Rows that DynamoDB reads in one request (BatchGetItem)."""
 BATCH_TRIES = 5
+FIRST_PAUSE = 0.1
+"""Seconds, at most, before what DynamoDB has handed back is asked for again; each further pause is twice as
+long. Their lengths are chance, so that readers who were refused together do not come back together."""
 
 _NAME = re.compile(r"#(\w+)")
 
@@ -59,9 +64,17 @@ class Table:
         return [from_item(item) for item in answer["Items"]], from_item(last) if last else None
 
     def put(self, row: Row, condition: str = "", **values: Any) -> None:
-        """Writes a row. Raises ConditionFailed."""
-        with translated(self.what):
-            self.client.put_item(**self._put(row, condition, values))
+        """Writes a row. Raises ConditionFailed.
+
+        The client repeats a put whose answer was lost: the row that is there already is the one it wrote.
+        """
+        request = self._put(row, condition, values)
+        try:
+            with translated(self.what):
+                self.client.put_item(**request, ReturnValuesOnConditionCheckFailure="ALL_OLD")
+        except ConditionFailed as failed:
+            if failed.item != request["Item"]:
+                raise
 
     def update(
         self, key: Row, changes: Row, condition: str = "", *, add: Row | None = None, **values: Any
@@ -129,7 +142,9 @@ def read_some(
     """
     found: dict[str, list[Row]] = {name: [] for name in keys}
     asked = {name: [to_item(key) for key in some] for name, some in keys.items()}
-    for _ in range(BATCH_TRIES):
+    for number in range(BATCH_TRIES):
+        if number:
+            sleep(random.uniform(FIRST_PAUSE / 10, FIRST_PAUSE * 2 ** (number - 1)))  # noqa: S311 - no secret
         request: Row = {
             name: {"Keys": some, "ConsistentRead": True, **options} for name, some in asked.items()
         }

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from chalicelib import reading
-from chalicelib.errors import InvalidInput, MalformedRequest
+from chalicelib.errors import InvalidInput
 from chalicelib.records import format_of, limits, says
 
 DAY = 86_400
@@ -126,7 +126,7 @@ def read(request: bytes | Mapping[str, Any]) -> SendRequest:
 def key_of(request: SendRequest, header: str | None) -> str | None:
     """The idempotency key, from the request or from the header beside it.
 
-    Raises MalformedRequest for a key that is none, and InvalidInput when the two differ.
+    Raises InvalidInput for a key that is none, and when the two differ.
     """
     inside = request.idempotency_key
     if header is not None and inside is not None and header != inside:
@@ -137,7 +137,7 @@ def key_of(request: SendRequest, header: str | None) -> str | None:
         )
     key = inside if header is None else header
     if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
-        raise MalformedRequest(
+        raise InvalidInput(
             "This is not an idempotency key.",
             fix=f"Use 1 to {LONGEST_KEY} printable ASCII characters, such as a UUID.",
             field="idempotency_key",

@@ -10,6 +10,10 @@ from chalicelib.errors import InvalidInput
 LINE_ENDS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories of controls (with CR, LF, VT, FF, NEL, NUL), surrogates and separators of lines."""
 
+JOINERS = "\u200c\u200d"
+"""Format characters that writing needs (Persian, the scripts of India, emoji). All others are refused in file
+names: direction (U+202E shows photo_gnp.exe as photo_exe.png), and what has no width (UTR 36, 3.1)."""
+
 LONGEST_FILE_NAME = 255
 
 LONGEST_TEXT = 2_000
@@ -117,4 +121,12 @@ def file_name(value: str, field: str) -> str:
             fix=f"Use 1 to {LONGEST_FILE_NAME} characters without / and \\.",
             field=field,
         )
+    for place, letter in enumerate(value):
+        if unicodedata.category(letter) == "Cf" and letter not in JOINERS:
+            raise InvalidInput(
+                f"The file name holds U+{ord(letter):04X} at {place}, which is not seen, and can make an"
+                " ending look like another.",
+                fix="Leave it out.",
+                field=field,
+            )
     return value

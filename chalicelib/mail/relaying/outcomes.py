@@ -70,10 +70,6 @@ _HELD = {
         "while the mail server did not take its account's mail",
         "An administrator mends what the account shows.",
     ),
-    ClosedReason.DISCONNECTED: (
-        "while its account was disconnected",
-        "The owner opens the connect link; POST /v1/accounts/{id}/connect-link makes a new one.",
-    ),
     ClosedReason.PAUSED: ("while its account was paused", "Whoever paused the account lets it go on."),
     ClosedReason.DISCONNECTED: (
         "while its account was disconnected",

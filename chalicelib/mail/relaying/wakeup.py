@@ -1,18 +1,28 @@
-"""The body of a wake-up: ``{"account": "acc_…", "message"?: "msg_…"}``."""
+"""The body of a wake-up: ``{"account": "acc_…", "message"?: "msg_…", "ring"?: true}``."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from chalicelib import ids
 from chalicelib.errors import InvalidInput
 
 
-def parse(body: str) -> tuple[str, str | None]:
-    """The account whose mail is to be relayed, and the message of it that is due, if one was named.
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """Whose mail is to be relayed; `message` is one of it that is due, if one was named.
 
-    Raises InvalidInput for a body that is no wake-up.
+    `ring` says that the lane has not been rung for that message yet.
     """
+
+    account: str
+    message: str | None = None
+    ring: bool = False
+
+
+def parse(body: str) -> Wakeup:
+    """The wake-up that the body is. Raises InvalidInput for a body that is none."""
     try:
         found = json.loads(body)
     except ValueError as error:
@@ -21,7 +31,8 @@ def parse(body: str) -> tuple[str, str | None]:
     if not isinstance(account, str) or not ids.is_id("acc", account):
         raise _poison("it names no account")
     message = found.get("message")
-    return account, message if isinstance(message, str) and ids.account_of(message) == account else None
+    is_own = isinstance(message, str) and ids.account_of(message) == account
+    return Wakeup(account, message if is_own else None, ring=found.get("ring") is True)
 
 
 def _poison(why: str) -> InvalidInput:

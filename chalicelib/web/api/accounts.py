@@ -15,6 +15,7 @@ from chalicelib.errors import MailgrantError, NotFound
 from chalicelib.web.api import bodies, records
 from chalicelib.web.api.bodies import given
 from chalicelib.web.api.calls import Call, decoded
+from chalicelib.web.api.cursors import cursor_of, place_of
 from chalicelib.web.api.queries import Page, Protocol
 from chalicelib.web.api.shown import account_record, extended, lane_record
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 DESCRIBED = ("display_name", "signs_in_as", "smtp_user", "from_policy", "from_addresses", "always_name")
 """Fields of a new account that describe it."""
+LIST = "accounts"
 CONNECT = "The account is there and not connected. Mend this, then POST /v1/accounts/{account}/connect."
 VERIFY = (
     "The account is connected. Mend this, then POST /v1/accounts/{account}/verify shows whether mail goes."
@@ -59,10 +61,11 @@ def listed(call: Call) -> records.AccountPage:
     """One page of the caller's accounts and the cursor of the next."""
     require(call.caller, Scope.READ)
     registry, own, page = call.services.registry, call.caller.accounts, call.query(Page)
-    found, cursor = registry.accounts(page.limit, page.cursor, among=None if ALL_ACCOUNTS in own else own)
+    after = place_of(call.caller, LIST, page)
+    found, place = registry.accounts(page.limit, after, among=None if ALL_ACCOUNTS in own else own)
     connectors = {connector.id: connector for connector in registry.connectors()} if found else {}
     shown = [account_record(account, connectors.get(account.connector)) for account in found]
-    return records.AccountPage(accounts=shown, cursor=cursor)
+    return records.AccountPage(accounts=shown, cursor=cursor_of(place, call.caller, LIST, page))
 
 
 def show(call: Call, account: str) -> records.Account:

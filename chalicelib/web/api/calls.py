@@ -50,16 +50,22 @@ class Call:
         return type_() if optional and not raw else reading.read(raw, type_)
 
     def query(self, type_: type[Asked]) -> Asked:
-        """The query as that type. Raises InvalidInput, also for a parameter that is given twice."""
+        """The query as that type. Raises InvalidInput, also for a parameter that comes twice."""
         named = {name: self._parameter(name) for name in type_.__struct_fields__}
         given = {name: text for name, text in named.items() if text is not None}
-        return reading.convert(given, type_, strict=False)
+        query = reading.convert(given, type_, strict=False)
+        for name in given:
+            if getattr(query, name) is None:  # msgspec reads the text null so; here it is left out instead
+                raise InvalidInput(f"{name} is null.", fix="Leave it out.", field=name)
+        return query
 
     def _parameter(self, name: str) -> str | None:
         parameters = self.request.query_params
         values = parameters.getlist(name) if parameters and name in parameters else []
         if len(values) > 1:
             raise InvalidInput(f"{name} is given more than once.", fix="Give it once.", field=name)
+        for value in values:
+            reading.require_utf8(value, f"The parameter {name}")
         return values[0] if values else None
 
     def account(self, named: str, scope: Scope) -> Account:
@@ -76,5 +82,10 @@ class Call:
 
 
 def decoded(text: str) -> str:
-    """A path parameter as it was meant: API Gateway and Chalice hand it on percent-encoded."""
-    return unquote(text)
+    """A path parameter as it was meant: API Gateway and Chalice hand it on percent-encoded.
+
+    Raises MalformedRequest for one that is not UTF-8.
+    """
+    path = unquote(text, errors="replace")
+    reading.require_utf8(path, "The path")
+    return path

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from chalicelib.accounts.models.connector import CredentialKind
-from chalicelib.callers.models import Scope
-from chalicelib.callers.permissions import require, require_everything, uses
+from chalicelib.callers.models import ALL_ACCOUNTS, Scope
+from chalicelib.callers.permissions import require, require_everything
 from chalicelib.clock import shown_at
 from chalicelib.errors import Unavailable
 from chalicelib.logs import logger
@@ -24,6 +24,7 @@ from chalicelib.web.api.connector_records import (
     ReplacedSecret,
     SecretCheck,
 )
+from chalicelib.web.api.cursors import cursor_of, place_of
 from chalicelib.web.api.queries import Page
 from chalicelib.web.api.records import Examination
 from chalicelib.web.api.shown import account_in_brief, connector_record, credential_shown, extended
@@ -63,9 +64,12 @@ def show(call: Call, connector: str) -> ConnectorWithAccounts:
     require(call.caller, Scope.READ)
     page = call.query(Page)
     found = call.services.registry.connector(decoded(connector))
-    accounts, cursor = call.services.changing.accounts_of(found, page.limit, page.cursor)
-    own = [one for one in accounts if uses(call.caller, one.id) and one.deleted_at is None]
-    shown = [account_in_brief(account, found) for account in own]
+    among = None if ALL_ACCOUNTS in call.caller.accounts else call.caller.accounts
+    of = f"accounts of {found.id}"
+    after = place_of(call.caller, of, page)
+    accounts, place = call.services.changing.accounts_of(found, page.limit, after, among=among)
+    shown = [account_in_brief(account, found) for account in accounts if account.deleted_at is None]
+    cursor = cursor_of(place, call.caller, of, page)
     return extended(_record(call, found), ConnectorWithAccounts, accounts=shown, cursor=cursor)
 
 

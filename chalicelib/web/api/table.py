@@ -12,6 +12,7 @@ from chalicelib import logs
 from chalicelib.records import Record
 from chalicelib.web.api import accounts, callers, connectors, encryption, messages, providers, status
 from chalicelib.web.api.calls import Call
+from chalicelib.web.api.queries import CallerNamed, MessagesWanted, Page, Protocol, Query, require_known
 from chalicelib.web.errors import answering
 
 if TYPE_CHECKING:
@@ -59,6 +60,17 @@ ROUTES: tuple[tuple[str, str, ApiView], ...] = (
 )
 """Method, path and view. A view takes a Call and the path's parameters, and returns a Record."""
 
+QUERIES: dict[ApiView, type[Query]] = {
+    connectors.show: Page,
+    accounts.listed: Page,
+    accounts.verify: Protocol,
+    accounts.doctor: Protocol,
+    messages.listed: MessagesWanted,
+    callers.limit: CallerNamed,
+    callers.revoke_by_query: CallerNamed,
+}
+"""View → what it reads of the URL's query; nothing, where it is not named."""
+
 STATUSES: dict[ApiView, int] = {
     connectors.create: 201,
     accounts.create: 201,
@@ -105,7 +117,9 @@ def _door(
         request, services = blueprint.current_request, gateway()
         caller = identify(services.callers, request)
         with logs.about(caller=caller.id):
-            record = view(Call(request, caller, services), **path)
+            call = Call(request, caller, services)
+            require_known(request.query_params or (), QUERIES.get(view, Query))
+            record = view(call, **path)
             return Response(record.to_json(), status_code=STATUSES.get(view, 200))
 
     return entered

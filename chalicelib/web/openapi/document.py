@@ -71,8 +71,8 @@ WORDS = {
     429: "API Gateway limits the requests, or the caller has handed in as much as it may.",
     500: "Something in the installation is broken.",
     502: "A provider refused, with a code of its own, or the function failed.",
-    503: "Something of ours did not answer; the same request can be sent again.",
-    504: "The function did not answer in time; the same request can be sent again.",
+    503: "Something of ours did not answer; `fix` says what can be sent again.",
+    504: "The function did not answer in time; with an idempotency key the same request can be sent again.",
 }
 
 RETRY_AFTER: JsonObject = {
@@ -132,7 +132,7 @@ def _operation(method: str, path: str, view: ApiView) -> JsonObject:
         "operationId": f"{noun_of(view)}.{view.__name__}",
         "tags": [noun_of(view)],
         "summary": summary,
-        "parameters": [_parameter(one) for one in parameters_of(path, known)],
+        "parameters": [_parameter(one) for one in parameters_of(path, view)],
         "responses": _responses(method, view, known),
         "security": [{"key": scopes}, {"sigv4": scopes}],
     }

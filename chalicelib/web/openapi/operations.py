@@ -23,10 +23,11 @@ from chalicelib.web.api import (
     providers,
     status,
 )
-from chalicelib.web.api.queries import CallerNamed, MessagesOf, Page, Protocol, Query
+from chalicelib.web.api.table import QUERIES
 
 if TYPE_CHECKING:
     from chalicelib.records import Record
+    from chalicelib.web.api.queries import Query
     from chalicelib.web.api.table import ApiView
 
 JsonObject = dict[str, Any]
@@ -56,7 +57,6 @@ class Operation:
     everything: bool = False
     body: type[msgspec.Struct] | None = None
     optional: bool = False
-    query: type[Query] | None = None
     headers: tuple[Parameter, ...] = ()
 
 
@@ -102,7 +102,7 @@ OPERATIONS: Mapping[ApiView, Operation] = {
         body=bodies.NewConnector,
     ),
     connectors.listed: Operation(Scope.READ),
-    connectors.show: Operation(Scope.READ, query=Page),
+    connectors.show: Operation(Scope.READ),
     connectors.change: of_everything(
         "connector_in_use",
         "conflict",
@@ -114,7 +114,7 @@ OPERATIONS: Mapping[ApiView, Operation] = {
     connectors.replace_secret: of_everything("secret_refused", body=bodies.NewSecret),
     connectors.doctor: of_everything(),
     accounts.create: of_everything("account_not_found", "name_taken", body=bodies.NewAccount),
-    accounts.listed: Operation(Scope.READ, query=Page),
+    accounts.listed: Operation(Scope.READ),
     accounts.show: Operation(Scope.READ, ("account_not_found",)),
     accounts.change: Operation(
         Scope.ADMIN, ("account_not_found", "name_taken", "conflict"), body=bodies.AccountChange
@@ -129,12 +129,8 @@ OPERATIONS: Mapping[ApiView, Operation] = {
     ),
     accounts.pause: Operation(Scope.ADMIN, ("account_not_found",), body=bodies.Pause, optional=True),
     accounts.resume: Operation(Scope.ADMIN, ("account_not_found",)),
-    accounts.verify: Operation(
-        Scope.ADMIN, ("account_not_found", "connector_without_secret"), query=Protocol
-    ),
-    accounts.doctor: Operation(
-        Scope.ADMIN, ("account_not_found", "connector_without_secret"), query=Protocol
-    ),
+    accounts.verify: Operation(Scope.ADMIN, ("account_not_found", "connector_without_secret")),
+    accounts.doctor: Operation(Scope.ADMIN, ("account_not_found", "connector_without_secret")),
     accounts.disconnect: Operation(Scope.ADMIN, ("account_not_found",)),
     accounts.delete: of_everything("account_not_found", "account_in_use", "conflict"),
     accounts.restore: of_everything("account_not_found", "not_restorable"),
@@ -159,14 +155,14 @@ OPERATIONS: Mapping[ApiView, Operation] = {
             ),
         ),
     ),
-    messages.listed: Operation(None, ("account_not_found",), query=MessagesOf),
+    messages.listed: Operation(None, ("account_not_found",)),
     messages.show: Operation(None, ("message_not_found",)),
     messages.resolve: Operation(Scope.ADMIN, ("message_not_found", "not_unknown"), body=bodies.Resolution),
     messages.cancel: Operation(Scope.SEND, ("message_not_found", "too_late_to_cancel")),
     callers.create: of_everything("caller_exists", body=bodies.NewCaller),
     callers.listed: of_everything(),
-    callers.limit: of_everything(body=bodies.CallerChange, query=CallerNamed),
-    callers.revoke_by_query: of_everything(query=CallerNamed),
+    callers.limit: of_everything(body=bodies.CallerChange),
+    callers.revoke_by_query: of_everything(),
     callers.revoke: of_everything(),
     callers.whoami: Operation(None),
     status.show: Operation(Scope.READ),
@@ -174,10 +170,10 @@ OPERATIONS: Mapping[ApiView, Operation] = {
 }
 
 
-def parameters_of(path: str, operation: Operation) -> tuple[Parameter, ...]:
+def parameters_of(path: str, view: ApiView) -> tuple[Parameter, ...]:
     """Those of the path, then those of the query, then headers."""
     named = (PATH[name] for name in _PARAMETER.findall(path))
-    return (*named, *_of_query(operation.query), *operation.headers)
+    return (*named, *_of_query(QUERIES.get(view)), *OPERATIONS[view].headers)
 
 
 def _of_query(type_: type[Query] | None) -> Iterator[Parameter]:

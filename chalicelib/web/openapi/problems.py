@@ -61,6 +61,7 @@ PROBLEMS: dict[str, tuple[int, ...]] = {
 
 EVERYWHERE = (
     "malformed_request",
+    "invalid_input",
     "key_missing",
     "invalid_key",
     "signature_missing",
@@ -88,8 +89,6 @@ def own_codes(method: str, operation: Operation) -> tuple[str, ...]:
         codes.append("all_accounts_needed")
     if method in BODY_METHODS:
         codes += OF_A_BODY
-    if operation.body is not None or operation.query is not None:
-        codes.append("invalid_input")
     return tuple(sorted(codes, key=lambda code: PROBLEMS[code]))
 
 
