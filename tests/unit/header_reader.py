@@ -1,4 +1,4 @@
-"""A reader of headers that shares nothing with the writer: unfolds, decodes words, parses addresses, by the RFCs."""
+"""A reader of headers by the RFCs, which shares nothing with their writer."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import unicodedata
 from dataclasses import replace
 from email import message_from_bytes, policy
 from email.utils import getaddresses
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.mail.composing import fields, readback, request
+from chalicelib.mail.composing import fields, readback, request, text
 from chalicelib.mail.composing.addresses import Address
 from chalicelib.mail.composing.compose import compose
 from chalicelib.mail.ports import Limits
@@ -61,7 +62,7 @@ FRAGMENTS = (
     "a" + "\u0300" * 70,
     "\u00a0",
     "\ufeff",
-    "–",
+    "\u2013",
 )
 
 texts = st.one_of(
@@ -78,7 +79,7 @@ generated = settings(
 SUBJECTS = (
     "Ваш заказ принят и будет доставлен в течение двух рабочих дней",
     "Ihre Größe Ihre Änderung Ihre der für für",
-    "20 customers [REF-1495] 123456 invoice Your [REF-1495] all Straße Re: – ご注文 für semaines",
+    "20 customers [REF-1495] 123456 invoice Your [REF-1495] all Straße Re: \u2013 ご注文 für semaines",
     "Réf =?utf-8?q?=E9t=E9?= 2026",
     f"Order {INJECTION}",
     " leading, trailing ",
@@ -98,31 +99,42 @@ def names_of(message: bytes) -> list[str]:
     return [name for name, _ in header_reader.fields(message)]
 
 
-@generated
-@given(text=texts)
-@example(text=SUBJECTS[0])
-@example(text=SUBJECTS[1])
-@example(text=SUBJECTS[2])
-@example(text=SUBJECTS[3])
-@example(text=SUBJECTS[4])
-@example(text=SUBJECTS[5])
-@example(text=SUBJECTS[6])
-@example(text=SUBJECTS[7])
-@example(text=SUBJECTS[8])
-def test_ua3_a_subject_reads_as_it_was_written(text: str) -> None:
-    message = composed(subject=text, text="x").body
+def is_file_name(name: str) -> bool:
+    """Whether a name of a file is taken."""
+    hidden = any(unicodedata.category(letter) == "Cf" for letter in name if letter not in text.JOINERS)
+    return (
+        len(name) <= 255
+        and name.strip() not in {"", ".", ".."}
+        and not {"/", "\\"} & set(name)
+        and not hidden
+    )
 
-    assert header_reader.text(header_reader.field(message, "Subject")) == text
+
+@generated
+@given(value=texts)
+@example(value=SUBJECTS[0])
+@example(value=SUBJECTS[1])
+@example(value=SUBJECTS[2])
+@example(value=SUBJECTS[3])
+@example(value=SUBJECTS[4])
+@example(value=SUBJECTS[5])
+@example(value=SUBJECTS[6])
+@example(value=SUBJECTS[7])
+@example(value=SUBJECTS[8])
+def test_ua3_a_subject_reads_as_it_was_written(value: str) -> None:
+    message = composed(subject=value, text="x").body
+
+    assert header_reader.text(header_reader.field(message, "Subject")) == value
     assert names_of(message) == [*NAMES, "Content-Transfer-Encoding"]
     assert message.endswith(b"\r\n\r\nx\r\n")
 
 
 @generated
-@given(text=texts)
-def test_ua1_a_value_of_a_further_header_reads_as_it_was_written(text: str) -> None:
-    message = composed(headers={"X-Tag": text}).body
+@given(value=texts)
+def test_ua1_a_value_of_a_further_header_reads_as_it_was_written(value: str) -> None:
+    message = composed(headers={"X-Tag": value}).body
 
-    assert header_reader.text(header_reader.field(message, "X-Tag")) == text
+    assert header_reader.text(header_reader.field(message, "X-Tag")) == value
     assert names_of(message) == [*NAMES[:4], "X-Tag", *NAMES[5:], "Content-Transfer-Encoding"]
 
 
@@ -177,17 +189,17 @@ def test_ua2_the_name_of_a_rewritten_raw_message_stands_in_from(name: str) -> No
 @example(name="=?utf-8?q?=2E=2E=2Fetc?=", content_id=None)
 def test_ua1_a_file_name_reads_as_it_was_written_or_is_refused(name: str, content_id: str | None) -> None:
     file = {"filename": name, "content": "YQ=="} | ({"content_id": content_id} if content_id else {})
-    if len(name) > 255 or "/" in name or "\\" in name or "\u202e" in name:
+    if not is_file_name(name):
         assert refusal(html="x", attachments=[file]).field == "attachments[0].filename"
         return
 
     message = composed(html="x", attachments=[file]).body
 
-    (part,) = [part for part in message.split(b"\r\n--") if b"Content-Disposition" in part]
-    disposition = header_reader.field(part.partition(b"\r\n")[2], "Content-Disposition")
+    (bytes_of_part,) = [part for part in message.split(b"\r\n--") if b"Content-Disposition" in part]
+    disposition = header_reader.field(bytes_of_part.partition(b"\r\n")[2], "Content-Disposition")
     assert header_reader.parameters(disposition) == {"filename": name}
     parsed = message_from_bytes(message, policy=policy.compat32)
-    assert [one.get_filename() for one in parsed.walk() if one.get_filename()] == [name]
+    assert [part.get_filename() for part in parsed.walk() if part.get_filename()] == [name.strip()]
 
 
 @generated
@@ -195,8 +207,7 @@ def test_ua1_a_file_name_reads_as_it_was_written_or_is_refused(name: str, conten
 def test_ua1_a_name_in_a_media_type_reads_as_it_was_written_or_is_refused(name: str) -> None:
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     file = {"filename": "a", "content": "YQ==", "content_type": f'application/pdf; name="{escaped}"'}
-    is_name = len(name) <= 255 and not {"/", "\\", "\u202e"} & set(name) and name not in {".", ".."}
-    if not is_name or len(file["content_type"]) > 1_000:
+    if not is_file_name(name) or len(file["content_type"]) > 1_000:
         assert refusal(attachments=[file]).field == "attachments[0].content_type"
         return
 
@@ -208,9 +219,9 @@ def test_ua1_a_name_in_a_media_type_reads_as_it_was_written_or_is_refused(name: 
 
 
 @generated
-@given(text=texts, place=st.sampled_from(["content_id", "content_type"]))
-def test_ua1_text_where_a_token_belongs_is_refused_with_its_field(text: str, place: str) -> None:
-    file = {"filename": "a.png", "content": "YQ==", place: f"{text}é"}
+@given(value=texts, place=st.sampled_from(["content_id", "content_type"]))
+def test_ua1_text_where_a_token_belongs_is_refused_with_its_field(value: str, place: str) -> None:
+    file = {"filename": "a.png", "content": "YQ==", place: f"{value}é"}
 
     assert refusal(html="x", attachments=[file]).field == f"attachments[0].{place}"
 
@@ -243,7 +254,7 @@ def test_ua4_text_that_looks_like_broken_markup_is_sent_as_text(subject: str) ->
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"subject": "é" * 2_001}, "subject"),
+        ({"subject": "é" * 10_001}, "subject"),
         ({"to": [{"address": "b@x.de", "name": "é " * 10_000}]}, "to[0].name"),
         ({"from": {"address": "ada@contoso.test", "name": "x" * 2_001}}, "from.name"),
         ({"headers": {"X-A": "é" * 10_001}}, "headers.X-A"),

@@ -55,7 +55,7 @@ def _all(people: list[Who] | None, field: str) -> list[Address]:
 
 def _one(who: Who, field: str) -> Address:
     if isinstance(who, NamedAddress):
-        name = text.header_text(who.name, f"{field}.name")
+        name = text.header_text(who.name, f"{field}.name", longest=text.LONGEST_NAME)
         return addresses.checked(who.address, f"{field}.address", name=name)
     return addresses.checked(who, field)
 

@@ -96,11 +96,15 @@ def _room(name: str) -> int:
 
 
 def _field(name: str, words: list[str]) -> bytes:
-    """The field's lines. The first word stays beside the name, as some readers take a bare name for empty."""
+    """The field's lines.
+
+    A first word stays beside the name, as some readers take a bare name for empty, unless it is an encoded
+    one: the line would be longer than RFC 2047 allows.
+    """
     lines = [f"{name}:"]
     for index, word in enumerate(words):
-        is_first = index == 0 and (len(name) + 2 + len(word) <= WISHED or len(word) > encoded_words.LONGEST)
-        if not is_first and len(lines[-1]) + 1 + len(word) > WISHED and word:
+        may_stay = index == 0 and not word.startswith(_ENCODED)
+        if not may_stay and len(lines[-1]) + 1 + len(word) > WISHED:
             lines.append("")
         lines[-1] += f" {word}"
     if any(ord(sign) < ord(" ") for line in lines for sign in line):

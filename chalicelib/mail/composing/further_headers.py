@@ -8,8 +8,6 @@ from chalicelib.errors import InvalidInput
 from chalicelib.mail.composing import fields, text
 
 MOST = 100
-LONGEST_VALUE = 10_000
-"""Characters; a thread of a hundred messages fits."""
 
 STRUCTURED = frozenset(
     {
@@ -50,7 +48,7 @@ def further_headers(headers: Mapping[str, str]) -> dict[str, bytes]:
 def _field(name: str, value: str) -> bytes:
     field = f"headers.{text.header_text(name, 'headers')}"
     text.header_name(name, field)
-    text.header_text(value, field, longest=LONGEST_VALUE)
+    text.header_text(value, field)
     if name.lower() in STRUCTURED and fields.plain_words(name, value.strip(" ")) is None:
         raise InvalidInput(
             f"{name} is read by programs, and this value cannot be written as it is.",

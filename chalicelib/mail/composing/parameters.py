@@ -11,7 +11,9 @@ LONGEST_PIECE = 60
 _BARE = re.compile(r"[A-Za-z0-9._-]+")
 """Tokens that no reader takes for anything else; all others are quoted."""
 
-_QUOTABLE = re.compile(r"[ -~]{0,900}")
+_QUOTABLE = re.compile(r"(?![ <])(?!.*=\?)[ !#-\[\]-~]{1,900}(?<! )")
+"""What is quoted and read alike by all. Many readers decode an encoded word within quotes, drop blanks at the
+ends, take angle brackets for quotes, or leave a quoted quote as it is."""
 
 _UNCHANGED = "!#$&+.^_`|~-"
 """Signs that RFC 2231 lets stand besides letters and digits (attribute-char)."""
@@ -20,15 +22,11 @@ _OCTETS = re.compile(r"%..|.")
 
 
 def encode(name: str, value: str) -> list[str]:
-    """The parameter, in as many pieces as its value needs.
-
-    A value that looks like an encoded word is encoded too: many readers decode one within quotes.
-    """
+    """The parameter, in as many pieces as its value needs: as it is, quoted, or percent-encoded."""
     if _BARE.fullmatch(value):
         return [f"{name}={value}"]
-    if _QUOTABLE.fullmatch(value) and "=?" not in value and value == value.strip(" "):
-        escaped = re.sub(r'(["\\])', r"\\\1", value)
-        return [f'{name}="{escaped}"']
+    if _QUOTABLE.fullmatch(value):
+        return [f'{name}="{value}"']
     pieces = _pieces(quote(value, safe=_UNCHANGED))
     if len(pieces) == 1:
         return [f"{name}*=utf-8''{pieces[0]}"]

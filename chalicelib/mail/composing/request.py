@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from chalicelib import reading
 from chalicelib.errors import InvalidInput
+from chalicelib.mail.composing.text import LONGEST_FILE_NAME, LONGEST_NAME, LONGEST_TEXT
 from chalicelib.records import format_of, limits, says
 
 DAY = 86_400
@@ -39,22 +40,26 @@ class NamedAddress(Part, frozen=True):
     """An address and the name to show beside it."""
 
     address: Annotated[str, format_of("idn-email", "ada@example.com")]
-    name: Annotated[str, limits(pattern=ONE_LINE)] = ""
+    name: Annotated[str, limits(pattern=ONE_LINE, maxLength=LONGEST_NAME)] = ""
 
 
 Who = Annotated[
     str | NamedAddress, Meta(examples=["ada@example.com", {"address": "ada@example.com", "name": "Ada"}])
 ]
-Line = Annotated[str, limits(pattern=ONE_LINE)]
+Line = Annotated[str, limits(pattern=ONE_LINE, maxLength=LONGEST_TEXT)]
 
 
 class Attachment(Part, frozen=True, omit_defaults=True):
     """A file."""
 
-    filename: Annotated[str, limits(minLength=1)]
+    filename: Annotated[str, limits(minLength=1, maxLength=LONGEST_FILE_NAME)]
     content: Annotated[bytes, limits(pattern=BASE64), says("Its bytes, in base64.")]
     content_type: Annotated[
-        str | None, says("Such as `application/pdf`; guessed from the file's name where it is left out.")
+        str | None,
+        says(
+            "Such as `application/pdf`, perhaps with parameters, as in `text/calendar; method=REQUEST`."
+            " Where it is left out, the ending of the file's name tells it."
+        ),
     ] = None
     content_id: Annotated[
         str | None, says("Makes it a part of the HTML, which shows it by `cid:`; needs `html`.")

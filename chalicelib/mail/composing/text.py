@@ -16,8 +16,9 @@ names: direction (U+202E shows photo_gnp.exe as photo_exe.png), and what has no 
 
 LONGEST_FILE_NAME = 255
 
-LONGEST_TEXT = 2_000
-"""Characters of a subject or a name."""
+LONGEST_TEXT = 10_000
+"""Characters of a subject or of a further header: a thread of a hundred messages fits into References."""
+LONGEST_NAME = 2_000
 
 _NAME = re.compile(r"[!-9;-~]{1,76}")
 """A field name: printable ASCII without the colon (RFC 5322, section 3.6.8)."""
@@ -110,12 +111,8 @@ def content_id(value: str, field: str) -> str:
 
 def file_name(value: str, field: str) -> str:
     """The name of an attachment, if it names a file and no path; raises InvalidInput."""
-    if (
-        not 0 < len(single_line(value, field)) <= LONGEST_FILE_NAME
-        or value in (".", "..")
-        or "/" in value
-        or "\\" in value
-    ):
+    is_path = value.strip() in ("", ".", "..") or "/" in value or "\\" in value
+    if is_path or len(single_line(value, field)) > LONGEST_FILE_NAME:
         raise InvalidInput(
             "This is not a file name.",
             fix=f"Use 1 to {LONGEST_FILE_NAME} characters without / and \\.",
