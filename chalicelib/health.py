@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chalicelib.clock import MINUTE, SECOND, Clock
 from chalicelib.errors import Unavailable
 from chalicelib.logs import logger
+
+if TYPE_CHECKING:
+    from chalicelib.mail.models import LaneRow
 
 RELAY_DUE, REFRESH_TOKENS = "relay_due", "refresh_tokens"
 
@@ -49,6 +52,9 @@ class Lanes(Protocol):
     @property
     def shards(self) -> tuple[str, ...]:
         """The parts of the index."""
+
+    def get(self, account: str) -> LaneRow | None:
+        """The lane as it is stored."""
 
     def due(self, shard: str, now: int, limit: int) -> list[str]:
         """The accounts of a shard whose lanes are due, the longest due first."""
@@ -90,9 +96,16 @@ class Health:
 
     def _mail(self) -> dict[str, int]:
         lanes, now = self._lanes, self._clock()
-        due = [self._next_due(account) for shard in lanes.shards for account in lanes.due(shard, now, LANES)]
-        waits = [now - at for at in due if at is not None and at < now]
+        due = [account for shard in lanes.shards for account in lanes.due(shard, now, LANES)]
+        waits = [now - since for account in due if (since := self._could_go_since(account, now)) is not None]
         return {"oldest_due": max(waits, default=0) // SECOND, "lanes_due": len(due)}
+
+    def _could_go_since(self, account: str, now: int) -> int | None:
+        """Since when the account has mail that nothing holds back; None where it has none that is due."""
+        due_at, lane = self._next_due(account), self._lanes.get(account)
+        if due_at is None or due_at >= now or lane is None:
+            return None
+        return lane.could_go_since(due_at, now)
 
     def _grants(self) -> dict[str, int]:
         return {"need_owner": self._needing_owner()}

@@ -4,6 +4,7 @@
 botocore                                        ours
 ==============================================  =====================================================
 ConditionalCheckFailed, also in a transaction   ConditionFailed, which the table turns into an answer
+a row of 400 KB, rows of one key of 10 GB       TooLargeToStore, likewise
 throttling, timeouts, connections, 5xx          errors.Unavailable
 anything else: denied, missing, invalid, and    errors.ConfigurationError
 requests that botocore does not even send
@@ -32,7 +33,6 @@ TRANSIENT = frozenset(
         "KMSInternalException",
         "DependencyTimeoutException",
         "EC2ThrottledException",
-        "ItemCollectionSizeLimitExceededException",
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
         "ReplicatedWriteConflictException",
@@ -65,6 +65,10 @@ class ConditionFailed(Exception):
         self.reasons = reasons
 
 
+class TooLargeToStore(Exception):
+    """A row, or all rows of one key together, would exceed what DynamoDB holds. Never leaves `aws`."""
+
+
 @contextmanager
 def translated(what: str) -> Iterator[None]:
     """Runs AWS calls and translates what they raise; `what` names the thing as in "The table of grants"."""
@@ -91,6 +95,10 @@ def _ours(what: str, error: ClientError) -> Exception:
     code = str(answer.get("Error", {}).get("Code", ""))
     if code == "ConditionalCheckFailedException":
         return ConditionFailed(item=answer.get("Item"))
+    if code == "ItemCollectionSizeLimitExceededException" or (
+        code == "ValidationException" and "Item size" in str(answer.get("Error", {}).get("Message", ""))
+    ):
+        return TooLargeToStore(what)
     if code == "TransactionCanceledException":
         return _cancelled(what, answer.get("CancellationReasons", []))
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -13,6 +13,7 @@ is gone, lets its mail expire, and puts it off on condition that no mail has com
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, replace
 
 from chalicelib.clock import DAY, HOUR, MINUTE, Clock
@@ -230,10 +231,19 @@ def _slot(row: LaneRow, number: int, worker: str, now: int) -> Slot:
 
 def _look_at_closed(row: LaneRow, expiries: list[int], now: int) -> int | None:
     """When a closed lane is looked at next, of whose mail is known when it expires."""
-    times = [*expiries, now + LOOK_AGAIN] if expiries else []
+    times = [*expiries, _next_look(row.account, now)] if expiries else []
     if row.probe_at is not None:
         times.append(max(row.probe_at, now))
     return min(times, default=None)
+
+
+def _next_look(account: str, now: int) -> int:
+    """When the account's closed lane is looked at for its reason: once in each LOOK_AGAIN, at its own minute.
+
+    Else all lanes that one outage closed would be looked at together for ever.
+    """
+    own = zlib.crc32(account.encode()) % LOOK_AGAIN
+    return now + LOOK_AGAIN - (now - own) % LOOK_AGAIN
 
 
 def _seen(slot: Slot, row: LaneRow) -> Slot:

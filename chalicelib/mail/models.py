@@ -207,6 +207,8 @@ PROBED = frozenset({ClosedReason.MISCONFIGURED, ClosedReason.BLOCKED})
 class LaneRow:
     """What is stored of a lane. All times are in milliseconds; None means "not".
 
+    `opened_at` is when it was last opened, for whatever reason it had been closed.
+
     `rung` counts how often mail was announced; `served_at` is when a worker last tried to relay something.
     `slots` maps the number of each taken slot to the end of its lease. A closed lane may be probed from
     `probe_at` on; `probes` counts the closings in a row. A lane that rests (its server could not be reached,
@@ -219,6 +221,7 @@ class LaneRow:
     slots: tuple[tuple[int, int], ...] = ()
     closed: ClosedReason | None = None
     closed_at: int | None = None
+    opened_at: int | None = None
     probe_at: int | None = None
     probes: int = 0
     served_at: int | None = None
@@ -232,6 +235,12 @@ class LaneRow:
     def resting(self, now: int) -> bool:
         """Whether the lane waits for its server."""
         return self.rest_until is not None and self.rest_until > now
+
+    def could_go_since(self, due_at: int, now: int) -> int | None:
+        """Since when mail that was due then could go; None while it is held, or waits for its server."""
+        if self.closed is not None or self.resting(now):
+            return None
+        return max(due_at, self.opened_at or 0, self.rest_until or 0)
 
     def probe_due(self, now: int) -> bool:
         """Whether the closed lane may try one message."""

@@ -12,7 +12,7 @@ from chalicelib.clock import DAY, SECOND, Clock
 from chalicelib.errors import Conflict, InvalidInput, NotFound
 from chalicelib.mail import records, shown
 from chalicelib.mail.lane import Lane
-from chalicelib.mail.models import CANCELLABLE, CLAIMABLE, KEPT, Message, State
+from chalicelib.mail.models import CANCELLABLE, CLAIMABLE, KEPT, LaneRow, Message, State
 from chalicelib.mail.ports import Cancellation, FindMailbox, MessageLists, Messages, Sought, Word
 from chalicelib.mail.relaying import outcomes
 
@@ -78,7 +78,8 @@ class Outbox:
     def get(self, caller: Caller, message_id: str) -> tuple[Message, bool]:
         """The message, and whether it is held; raises NotFound for one that the caller may not see."""
         message = self._seen(caller, message_id)
-        return message, self._lane.state(message.account).closed is not None
+        lane = self._lane.state(message.account)
+        return _as_due(message, lane), lane.closed is not None
 
     def list(
         self, caller: Caller, wanted: Filter = Filter(), limit: int = 25, after: str | None = None
@@ -94,9 +95,10 @@ class Outbox:
                 f"limit is not between 1 and {MOST}.", fix="Leave it out for 25.", field="limit"
             )
         page = self._lists.page(self._sought(caller, wanted), limit, after)
-        closed = self._closed(page.messages)
+        lanes = self._lanes_of(page.messages)
+        closed = frozenset(account for account, lane in lanes.items() if lane.closed is not None)
         messages = tuple(
-            one
+            _as_due(one, lanes.get(one.account))
             for one in page.messages
             if wanted.state in {None, shown.shown_state(one, held=one.account in closed)}
         )
@@ -116,10 +118,10 @@ class Outbox:
             until=wanted.until,
         )
 
-    def _closed(self, messages: Iterable[Message]) -> frozenset[str]:
-        """The accounts of those that wait whose lanes are closed."""
+    def _lanes_of(self, messages: Iterable[Message]) -> dict[str, LaneRow]:
+        """The lanes of those that wait, by account."""
         accounts = {message.account for message in messages if message.state in CLAIMABLE}
-        return frozenset(one for one in accounts if self._lane.state(one).closed is not None)
+        return {account: self._lane.state(account) for account in accounts}
 
     def resolve(self, caller: Caller, message_id: str, as_: str) -> tuple[Message, bool]:
         """Takes a person's word on an `unknown` message: it was sent, it failed, or it is to be sent again.
@@ -134,17 +136,19 @@ class Outbox:
         now, again = self._clock(), as_ == "resend"
         expires_at = max(message.expires_at, now + DAY) if again else message.expires_at
         state = RESOLUTIONS[as_]
-        resolved = self._messages.resolve(
-            message,
-            Word(
+        resolved = False
+        while message.state is State.UNKNOWN and not resolved:
+            word = Word(
                 state=state,
                 recipients=outcomes.resolved(message, state),
                 by=caller.id,
                 expires_at=expires_at,
                 ttl=max(message.accepted_at + KEPT, expires_at + DAY) // SECOND,
                 due_at=now if again else None,
-            ),
-        )
+            )
+            resolved = self._messages.resolve(message, word)
+            # Not done where an attempt has begun or ended since: what it did must stay.
+            message = message if resolved else self._seen(caller, message_id)
         asked_again = again and message.state is State.QUEUED and message.resolved_by == caller.id
         if not resolved and not asked_again:
             raise Conflict(
@@ -195,3 +199,11 @@ class Outbox:
         if not uses(caller, account):
             raise unknown_account()
         return account
+
+
+def _as_due(message: Message, lane: LaneRow | None) -> Message:
+    """The message with the time at which it is really tried again: not before its lane has rested."""
+    rest_until = lane.rest_until if lane is not None and message.state in CLAIMABLE else None
+    if rest_until is None or message.next_attempt_at is None:
+        return message
+    return replace(message, next_attempt_at=max(message.next_attempt_at, rest_until))

@@ -240,6 +240,28 @@ def test_what_is_not_unknown_is_not_resolved(messages: MessagesTable, message: M
     assert not messages.resolve(message, word)
 
 
+def test_ud5_an_attempt_that_ended_since_is_not_resolved(messages: MessagesTable, message: Message) -> None:
+    """Seen `unknown` after its first attempt; the second one sent it to somebody and is `unknown` too."""
+    seen = unknown(messages, message, worker="first")
+    unknown(messages, seen, worker="second")
+    word = Word(State.FAILED, by="key", recipients=(), expires_at=UNTIL, ttl=UNTIL)
+
+    assert not messages.resolve(seen, word)
+    current = messages.get(message.account, message.id)
+    assert current is not None
+    assert messages.resolve(current, word)
+
+
+def unknown(messages: MessagesTable, message: Message, *, worker: str) -> Message:
+    """The message after an attempt of which nobody knows, due again at once."""
+    claimed = claim(messages, message, worker)
+    attempt = Attempt(1, worker=worker, began_at=NOW, phase=Phase.COMMIT, outcome=State.UNKNOWN)
+    assert messages.finish(claimed, Outcome(State.UNKNOWN, attempt, next_attempt_at=NOW))
+    stored = messages.get(message.account, message.id)
+    assert stored is not None
+    return stored
+
+
 def test_an_attempt_that_began_since_is_not_cancelled(messages: MessagesTable, message: Message) -> None:
     claimed = claim(messages, message, "first")
     cancellation = Cancellation("key", NOW, ())

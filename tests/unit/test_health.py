@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,11 @@ import pytest
 from chalicelib.accounts.models.account import GrantState
 from chalicelib.accounts.models.grant import DueReason, Grant, Identity
 from chalicelib.callers.models import Scope
-from chalicelib.clock import DAY, MINUTE
+from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Unavailable
 from chalicelib.health import EVERY, Health, Run
+from chalicelib.mail.models import ClosedReason, LaneRow
 from tests.unit.log_lines import lines
 from tests.unit.mail_world import post, running_post, world
 from tests.unit.web_services import bearer, client, error_of
@@ -65,6 +66,31 @@ def well(world: World) -> Iterator[World]:
         empty(queue)
 
 
+@dataclass(frozen=True)
+class OwnLane:
+    """The lanes of an installation whose only account is this test's."""
+
+    world: World
+    shards: tuple[str, ...] = ("0",)
+
+    def due(self, shard: str, now: int, limit: int) -> list[str]:
+        """The account."""
+        return [self.world.account_id]
+
+    def get(self, account: str) -> LaneRow | None:
+        """Its lane as it is stored."""
+        return self.world.lanes_table.get(account)
+
+
+def oldest_due(world: World) -> int:
+    """How long the account's mail has waited that could go, in seconds, as the schedule notes it."""
+    lanes = OwnLane(world)
+    Health(
+        world.schedules_table, lanes, world.messages_table.next_due, lambda: 0, world.now
+    ).after_relay_due()
+    return world.schedules_table.last(EVERY)["relay_due"].seen["oldest_due"]
+
+
 def empty(queue: Any) -> None:
     while taken := queue.take():
         for receipt, _ in taken:
@@ -108,6 +134,35 @@ class TestLooking:
         health.after_relay_due()
 
         assert dict(lines.figures())["OldestDue"] == 0
+
+    @pytest.mark.parametrize("reason", ClosedReason)
+    def test_ud3_held_mail_is_not_overdue(self, world: World, reason: ClosedReason) -> None:
+        message = world.accept()
+        world.lane.close(world.account_id, reason)
+        world.ahead += 20 * MINUTE
+
+        assert oldest_due(world) == 0
+        world.outbox.cancel(world.caller, message)
+
+    def test_ud3_mail_of_a_lane_that_waits_for_its_server_is_not_overdue(self, world: World) -> None:
+        message = world.accept()
+        slot = world.lane.take(world.account_id, "worker", slots=1)
+        assert slot is not None
+        world.lane.rest(slot, retry_after=HOUR // SECOND)
+        world.ahead += 59 * MINUTE
+
+        assert oldest_due(world) == 0
+        world.outbox.cancel(world.caller, message)
+
+    def test_ud3_mail_that_was_held_counts_from_when_it_could_go(self, world: World) -> None:
+        message = world.accept()
+        world.lane.close(world.account_id, ClosedReason.PAUSED)
+        world.ahead += 10 * HOUR
+        world.lane.open(world.account_id)
+        world.ahead += 2 * MINUTE
+
+        assert 2 * MINUTE // SECOND <= oldest_due(world) < HOUR // SECOND
+        world.outbox.cancel(world.caller, message)
 
     def test_a_grant_counts_from_when_its_owner_was_told_until_it_is_replaced(self, world: World) -> None:
         before, grants = world.grants_table.needing_owner(), world.grants_table

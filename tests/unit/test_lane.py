@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from chalicelib import ids
 from chalicelib.clock import DAY, HOUR, MINUTE
 from chalicelib.errors import InvalidInput
 from chalicelib.ids import shard_of
-from chalicelib.mail.lane import LEASE
+from chalicelib.mail.lane import LEASE, _next_look
 from chalicelib.mail.models import ClosedReason, Slot
 from chalicelib.mail.relaying import wakeup
 from tests.unit.mail_world import post, running_post, world
@@ -300,3 +302,19 @@ def test_a_wake_up_names_its_account(world: World) -> None:
     (found,) = world.sqs.receive_message(QueueUrl=world.queue)["Messages"]
 
     assert wakeup.parse(found["Body"]) == wakeup.Wakeup(world.account.id)
+
+
+def test_ud3_closed_lanes_are_looked_at_each_at_its_own_minute() -> None:
+    """Two thousand lanes that one outage closed are spread over the hour, and each comes once in it."""
+    now = 1_800_000_000_000
+    accounts = [ids.new_id("acc") for _ in range(2_000)]
+    looks = [_next_look(account, now) - now for account in accounts]
+
+    assert 0 < min(looks)
+    assert max(looks) <= HOUR
+    minutes = Counter(look // MINUTE for look in looks)
+    assert len(minutes) >= 59
+    assert max(minutes.values()) < 100
+    assert [
+        _next_look(account, now + look) - now - look for account, look in zip(accounts, looks, strict=True)
+    ] == [HOUR] * len(accounts)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.clock import HOUR, MINUTE, SECOND
+from chalicelib.clock import DAY, HOUR, MINUTE, SECOND, shown_at
 from chalicelib.mail.lane import LEASE
 from chalicelib.mail.outbox import Filter
 from chalicelib.mail.relaying.delivery import CLAIM
@@ -247,3 +247,73 @@ def held_rows(world: World, message: str) -> tuple[list[int], int | None, str | 
     assert found is not None
     slots = [until for _, until in world.lane.state(world.account.id).slots]
     return slots, found.next_attempt_at, found.claim
+
+
+def test_ub3_a_server_that_keeps_its_client_waiting_holds_no_worker_for_the_next_message(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message is tried again later, and so is the lane: the worker goes where mail flows."""
+    monkeypatch.setattr(wire, "COMMAND_SECONDS", 0.3)
+    messages = [world.accept(), world.accept()]
+    world.post.client.inject("RCPT", "silence", times=None)
+
+    outcomes = world.serve()
+
+    assert outcomes == {"deferred": 1}
+    assert len(world.post.client.sessions()) == 1
+    assert world.lane.state(world.account_id).resting(world.now() + 4 * MINUTE)
+    world.post.client.clear_faults()
+    world.ahead += HOUR
+    world.serve()
+    assert [world.record(message)["state"] for message in messages] == ["sent", "sent"]
+
+
+def test_uh8_a_waiting_message_says_when_it_is_really_tried_again(world: World) -> None:
+    """Not before its lane has rested, though its own time has come."""
+    message = world.accept()
+    world.post.client.inject("CONNECT", code=421, text="4.3.2 Service not available")
+    world.serve()
+
+    rest_until = world.lane.state(world.account_id).rest_until
+    assert rest_until is not None
+    shown = world.record(message)["next_attempt_at"]
+    (listed,) = world.outbox.list(world.caller, Filter(world.account_id)).messages
+    assert shown == shown_at(rest_until)
+    assert listed.next_attempt_at == rest_until
+
+
+def test_uh8_an_attempt_that_expired_is_not_shown_as_sent(world: World) -> None:
+    """Sent to one recipient, expired for the other: the message is sent, its last attempt is not."""
+    world.post.client.inject("RCPT", code=450, text="4.2.1 later", recipient="b@example.net", times=None)
+    message = world.accept(to=["a@example.net", "b@example.net"])
+    world.serve()
+    world.ahead += 2 * DAY
+    world.serve()
+
+    record = world.record(message)
+    assert record["state"] == "sent"
+    assert [attempt["outcome"] for attempt in record["attempts"]] == ["deferred", "failed"]
+    assert record["attempts"][-1]["diagnosis"]["code"] == "expired"
+
+
+def test_uh6_one_454_at_auth_does_not_pause_a_mailbox(world: World) -> None:
+    message = world.accept()
+    world.post.client.inject("AUTH", code=454, text="4.7.0 Temporary authentication failure")
+    world.serve()
+
+    world.ahead += MINUTE
+    world.serve()
+
+    assert world.record(message)["state"] == "sent"
+
+
+def test_uh6_a_sign_in_that_could_not_be_checked_blocks_no_mailbox(world: World) -> None:
+    message = world.accept()
+    world.post.client.inject("AUTH", code=535, text="5.7.8 Error: (reason unavailable)", times=2)
+    world.serve()
+
+    assert world.account.transport_block is None
+    world.ahead += MINUTE
+    world.serve()
+
+    assert world.record(message)["state"] == "sent"

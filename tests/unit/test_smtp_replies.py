@@ -79,7 +79,7 @@ AUTH, RCPT, MAIL, COMMIT, CONNECT = Phase.AUTH, Phase.RCPT, Phase.MAIL, Phase.CO
         (AUTH, "534 5.7.14 Please log in via your web browser and then try again.", ACCOUNT, "reconnect"),
         (AUTH, "535 5.7.1 Please log in with your web browser and then try again.", ACCOUNT, "reconnect"),
         (AUTH, "454 4.7.0 Too many login attempts, please try again later", LANE, "pause"),
-        (AUTH, "454 4.7.0 Cannot authenticate due to temporary system problem", LANE, "pause"),
+        (AUTH, "454 4.7.0 Cannot authenticate due to temporary system problem", LANE, "retry"),
         (MAIL, "421 4.3.0 Temporary System Problem. Try again later", MESSAGE, "retry"),
         (CONNECT, "421 4.4.5 Server busy, try again later.", LANE, "retry"),
         (MAIL, "421 4.7.0 Temporary System Problem. Try again later.", MESSAGE, "retry"),
@@ -187,3 +187,42 @@ def test_what_would_break_the_mechanism_is_refused_without_being_quoted(user: st
 )
 def test_of_an_error_challenge_only_the_status_is_kept(challenge: str, status: str) -> None:
     assert sasl.refused_status(challenge) == status
+
+
+@pytest.mark.parametrize(
+    ("phase", "answer", "concern", "class_"),
+    [
+        # The server's own trouble (RFC 4954, section 6), such as Dovecot's while its provider is down.
+        (AUTH, "454 4.7.0 Temporary authentication failure", LANE, "retry"),
+        (AUTH, "454 4.3.0 Try again later", LANE, "retry"),
+        (AUTH, "454 4.7.0 Too many login attempts, please try again later.", LANE, "pause"),
+        (AUTH, "421 4.7.0 Too many failed login attempts", LANE, "pause"),
+        (AUTH, f"{UNSUCCESSFUL}, the user credentials were incorrect. [x.outlook.com]", TOKEN, "reconnect"),
+        # Postfix with Dovecot SASL.
+        (AUTH, "535 5.7.8 Error: authentication failed: (reason unavailable)", TOKEN, "retry"),
+        (AUTH, "535 5.7.8 Error: authentication failed: authentication failure", TOKEN, "reconnect"),
+        (RCPT, "554 5.7.1 <bob@example.net>: Relay access denied", ACCOUNT, "admin"),
+        (RCPT, "454 4.7.1 <bob@example.net>: Relay access denied", ACCOUNT, "admin"),
+        (RCPT, "550 5.7.1 Unable to relay", ACCOUNT, "admin"),
+        (RCPT, "553 5.7.1 <a@b.test>: Sender address rejected: not owned by user c", ACCOUNT, "admin"),
+        (MAIL, "553 5.7.1 <a@b.test>: Sender address rejected: not logged in", ACCOUNT, "admin"),
+    ],
+)
+def test_uh6_a_reply_concerns_what_it_is_about(
+    phase: Phase, answer: str, concern: Concern, class_: str
+) -> None:
+    code, _, text = answer.partition(" ")
+
+    verdict = replies.verdict(replies.reply(int(code), text.encode()), phase)
+
+    assert (verdict.concern, verdict.diagnosis.class_) == (concern, DiagnosisClass(class_))
+
+
+@pytest.mark.parametrize("answer", [f"{UNSUCCESSFUL}, the user credentials were incorrect.", "535 5.7.8 no"])
+def test_uh6_a_password_that_is_refused_is_told_as_one(answer: str) -> None:
+    code, _, text = answer.partition(" ")
+
+    verdict = replies.verdict(replies.reply(int(code), text.encode()), AUTH, by_password=True)
+
+    assert "password" in verdict.diagnosis.message
+    assert "token" not in verdict.diagnosis.message + verdict.diagnosis.fix

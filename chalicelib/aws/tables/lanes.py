@@ -1,7 +1,7 @@
 """The table of lanes: one row for an account that has had mail; the index ``by_due`` holds those with work.
 
 Attributes: ``rung``, ``next_due_at`` with ``due_shard``, ``slot<n>_owner`` and ``slot<n>_until``, ``closed``
-with ``closed_at``, ``probe_at`` and ``probes``, ``rest_until`` and ``rests``, ``served_at``.
+with ``closed_at``, ``opened_at``, ``probe_at`` and ``probes``, ``rest_until`` and ``rests``, ``served_at``.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class LanesTable:
         """Only a lane that is there: an account without mail needs none."""
         return self._write(
             account,
-            put=_due(account, now),
+            put={**_due(account, now), "opened_at": now},
             add={"rung": 1},
             drop=("closed", "closed_at", "probe_at", "probes", "rest_until", "rests"),
             when="attribute_exists(account)",
@@ -252,6 +252,7 @@ def _lane(item: Mapping[str, Any]) -> LaneRow:
         slots=tuple(sorted(slots)),
         closed=ClosedReason(row["closed"]) if "closed" in row else None,
         closed_at=row.get("closed_at"),
+        opened_at=row.get("opened_at"),
         probe_at=row.get("probe_at"),
         probes=row.get("probes", 0),
         served_at=row.get("served_at"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from chalicelib import ids
@@ -17,6 +19,7 @@ from chalicelib.mail.models import (
     Reply,
     State,
 )
+from chalicelib.mail.ports import Outcome
 
 FIELDS = (
     *("account", "message", "caller", "state", "mail_from", "rcpt_to", "size", "message_id"),
@@ -34,6 +37,9 @@ FIELDS = (
     *("left_out", "left_out_unknown", "recipients", "resolved_by", "cancelled_by", "cancelled_at"),
     "request_id",
 )
+
+RECIPIENTS_WORDS = 40_000
+"""Octets of the words of all recipients' replies together: a row has at most 400 KB."""
 
 DIGITS = 14
 """Digits of a time in the lists' keys: milliseconds up to the year 5138."""
@@ -78,7 +84,7 @@ def to_row(message: Message) -> dict[str, Any]:
         "next_attempt_at": message.next_attempt_at,
         "claim": message.claim,
         "attempts": [attempt_row(attempt) for attempt in message.attempts],
-        "recipients": [recipient_row(one) for one in message.recipients],
+        "recipients": recipient_rows(message.recipients),
         "resolved_by": message.resolved_by,
         "cancelled_by": message.cancelled_by,
         "cancelled_at": message.cancelled_at,
@@ -136,9 +142,29 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def recipient_row(recipient: Recipient) -> dict[str, Any]:
-    """What became of a recipient, inside its message's row."""
-    return {"address": recipient.address, "state": recipient.state, "reply": _reply_row(recipient.reply)}
+def recipient_rows(recipients: Sequence[Recipient]) -> list[dict[str, Any]]:
+    """What became of each recipient, inside its message's row; the words of many replies share their room."""
+    room = RECIPIENTS_WORDS // max(len(recipients), 1)
+    return [
+        {"address": one.address, "state": one.state, "reply": _reply_row(_cut(one.reply, room))}
+        for one in recipients
+    ]
+
+
+def without_words(outcome: Outcome) -> Outcome:
+    """The outcome without what servers said in so many words."""
+    attempt = outcome.attempt
+    diagnosis = replace(attempt.diagnosis, text="") if attempt.diagnosis else None
+    return replace(
+        outcome,
+        attempt=replace(attempt, reply=_cut(attempt.reply, 0), diagnosis=diagnosis),
+        recipients=tuple(replace(one, reply=_cut(one.reply, 0)) for one in outcome.recipients),
+    )
+
+
+def _cut(reply: Reply | None, octets: int) -> Reply | None:
+    """The reply with so many octets of its text at most."""
+    return replace(reply, text=reply.text.encode()[:octets].decode(errors="ignore")) if reply else None
 
 
 def listed_as(message: Message, state: State | None = None) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.aws.failures import ConditionFailed, translated
+from chalicelib.aws.failures import ConditionFailed, TooLargeToStore, translated
 from chalicelib.aws.tables import message_rows
 from chalicelib.aws.tables.codec import from_item, to_item
 from chalicelib.aws.tables.message_rows import from_row, to_row
 from chalicelib.aws.tables.table import BATCH, read_some
+from chalicelib.errors import Conflict
 from chalicelib.mail.models import (
     CANCELLABLE,
     CLAIMABLE,
@@ -72,6 +73,13 @@ class MessagesTable:
                     ConditionExpression="attribute_not_exists(message)",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
+        except TooLargeToStore as error:
+            raise Conflict(
+                "The account has as many messages as one account can have: 10 GB with those of 30 days.",
+                fix="Send by another account, or send less: messages end 30 days after they were accepted.",
+                field="account",
+                code="outbox_full",
+            ) from error
         except ConditionFailed as failed:
             row = from_item(failed.item or {})
             return None if row.get("nonce") == nonce else from_row(row)
@@ -133,13 +141,22 @@ class MessagesTable:
         )
 
     def finish(self, message: Message, outcome: Outcome) -> bool:
-        """The claim is the fence; `unknown` is allowed for an answer that comes after it was given up."""
+        """The claim is the fence; `unknown` is allowed for an answer that comes after it was given up.
+
+        Where the row has no room, the outcome is written without the words of servers: it must not be lost.
+        """
+        try:
+            return self._finish(message, outcome)
+        except TooLargeToStore:
+            return self._finish(message, message_rows.without_words(outcome))
+
+    def _finish(self, message: Message, outcome: Outcome) -> bool:
         values = {
             **_states(State.SENDING, State.COMMITTING, State.UNKNOWN),
             ":claim": message.claim,
             ":state": outcome.state,
             ":attempt": message_rows.attempt_row(outcome.attempt),
-            ":recipients": [message_rows.recipient_row(one) for one in outcome.recipients],
+            ":recipients": message_rows.recipient_rows(outcome.recipients),
             ":next": outcome.next_attempt_at,
             ":listed_as": message_rows.listed_as(message, outcome.state),
         }
@@ -164,7 +181,10 @@ class MessagesTable:
         return self._done(_key(message.account, message.id), update, condition, values)
 
     def resolve(self, message: Message, word: Word) -> bool:
-        """What a person says where nobody knows; the claim goes, so that no worker contradicts."""
+        """What a person says where nobody knows; the claim goes, so that no worker contradicts.
+
+        The number of attempts is part of the fence, as it is of `cancel`.
+        """
         update = "SET #state = :state, recipients = :recipients, resolved_by = :by,"
         update += " expires_at = :expires_at, #ttl = :ttl, listed_as = :listed_as"
         update += (
@@ -175,14 +195,20 @@ class MessagesTable:
         values = {
             **_states(State.UNKNOWN),
             ":state": word.state,
-            ":recipients": [message_rows.recipient_row(one) for one in word.recipients],
+            ":recipients": message_rows.recipient_rows(word.recipients),
             ":by": word.by,
             ":expires_at": word.expires_at,
             ":ttl": word.ttl,
             ":due": word.due_at,
             ":listed_as": message_rows.listed_as(message, word.state),
         }
-        return self._done(_key(message.account, message.id), update, "#state = :unknown", values)
+        condition, seen = _as_seen(message)
+        return self._done(
+            _key(message.account, message.id),
+            update,
+            f"#state = :unknown AND {condition}",
+            {**values, **seen},
+        )
 
     def cancel(self, message: Message, cancellation: Cancellation) -> bool:
         """The number of attempts is part of the fence: what an attempt that came since has done must stay."""
@@ -191,19 +217,15 @@ class MessagesTable:
         if message.state is State.SENDING:
             last = f"attempts[{len(message.attempts) - 1}]"
             update += f", {last}.ended_at = :at, {last}.outcome = :cancelled"
-        left_out = "left_out = :left_out" if message.left_out else "attribute_not_exists(left_out)"
-        condition = (
-            "#state IN (:queued, :deferred, :sending) AND #state = :seen"
-            f" AND size(attempts) = :attempts AND {left_out}"
-        )
+        as_seen, seen = _as_seen(message)
+        condition = f"#state IN (:queued, :deferred, :sending) AND #state = :seen AND {as_seen}"
         values = {
             **_states(State.CANCELLED, *CANCELLABLE),
-            ":recipients": [message_rows.recipient_row(one) for one in cancellation.recipients],
+            ":recipients": message_rows.recipient_rows(cancellation.recipients),
             ":by": cancellation.by,
             ":at": cancellation.at,
             ":seen": message.state,
-            ":attempts": len(message.attempts),
-            ":left_out": message.left_out or None,
+            **seen,
             ":listed_as": message_rows.listed_as(message, State.CANCELLED),
         }
         update += " REMOVE claim, next_attempt_at"
@@ -260,6 +282,14 @@ class MessagesTable:
 
 def _key(account: str, message: str) -> dict[str, Any]:
     return to_item({"account": account, "message": message})
+
+
+def _as_seen(message: Message) -> tuple[str, dict[str, Any]]:
+    """The condition, with its values, that no attempt has begun since the row was seen."""
+    values: dict[str, Any] = {":attempts": len(message.attempts)}
+    if not message.left_out:
+        return "size(attempts) = :attempts AND attribute_not_exists(left_out)", values
+    return "size(attempts) = :attempts AND left_out = :left_out", {**values, ":left_out": message.left_out}
 
 
 def _is_claim_of(found: Message, worker: str, until: int) -> bool:

@@ -19,6 +19,13 @@ from chalicelib.mail.ports import Limits
 LONGEST_HEADER = 256 * 1024
 """Octets of a header that Exchange Online takes (its limits on message headers)."""
 
+MOST_RECIPIENTS = 1_000
+LONGEST_RECIPIENTS = 60_000
+"""Recipients, and octets of their addresses, of which a message's row can hold what became of each."""
+
+SHOWN_SUBJECT = 998
+"""Characters of the subject in a message's record."""
+
 MOST_LISTED = 5_000
 """Addresses of one list of a request that are looked at; more than any provider takes at a time."""
 
@@ -37,7 +44,7 @@ def compose(request: SendRequest, account: Account, message: str, *, now: int, l
         asked = None if request.from_ is None else _one(request.from_, "from")
         sender = senders.sender(asked, account, "from")
         body = _written(request, sender, groups, own_id, now)
-        result = Frozen(_envelope(account, groups), body, own_id, request.subject or "")
+        result = Frozen(_envelope(account, groups), body, own_id, (request.subject or "")[:SHOWN_SUBJECT])
     _count(result.envelope.recipients, limits.recipients)
     frozen.check(result.body, limit=limits.size, field=None if request.raw is None else "raw")
     return result
@@ -68,9 +75,17 @@ def _envelope(account: Account, groups: dict[str, list[Address]]) -> Envelope:
 def _count(recipients: tuple[str, ...], limit: int) -> None:
     if not recipients:
         raise InvalidInput("The message has no recipient.", fix="Name one in to, cc or bcc.", field="to")
+    limit = min(limit, MOST_RECIPIENTS)
     if len(recipients) > limit:
         raise InvalidInput(
-            f"The message has {len(recipients)} recipients; its provider takes {limit} at a time.",
+            f"The message has {len(recipients)} recipients; {limit} are the most at a time.",
+            fix="Send several messages.",
+            field="to",
+        )
+    octets = sum(len(address.encode()) for address in recipients)
+    if octets > LONGEST_RECIPIENTS:
+        raise InvalidInput(
+            f"The recipients' addresses have {octets:,} bytes; {LONGEST_RECIPIENTS:,} are the most.",
             fix="Send several messages.",
             field="to",
         )

@@ -9,6 +9,9 @@ from chalicelib.mail.models import Envelope, Phase, Reply
 from chalicelib.mail.ports import FreshToken, Mailbox, OpenSession, Session
 from chalicelib.transports.refusals import Concern, Refused
 
+SIGN_IN_SECONDS = 90
+"""How long connecting and signing in may take together: a server that trickles holds no worker for longer."""
+
 log = logger("connection")
 
 
@@ -81,7 +84,7 @@ class Connection:
 
     def _opened(self, token: AccessToken, until: int) -> Session:
         session = self._open_session(*self._mailbox)
-        session.allow((until - self._clock()) / SECOND)
+        session.allow(min((until - self._clock()) / SECOND, SIGN_IN_SECONDS))
         session.connect()
         session.authenticate(token.value)
         log.info("signed in", extra={"facts": {"token_version": token.version}})

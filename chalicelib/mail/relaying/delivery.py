@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib import ids
 from chalicelib.clock import MINUTE, SECOND, Clock
@@ -19,13 +19,16 @@ from chalicelib.mail.relaying.connection import Connection
 from chalicelib.mail.relaying.outcomes import Ending
 from chalicelib.transports.refusals import Concern, Refused
 from chalicelib.transports.smtp import replies
-from chalicelib.transports.smtp.session import NoRecipients
+from chalicelib.transports.smtp.session import TIMEOUT, NoRecipients
 
 CLAIM = 5 * MINUTE
 """How long a claim lasts without its worker being heard of."""
 
 TO_COMMIT = 150 * SECOND
 """No final dot with less time left: its answer is waited for up to 120 s, and must be recorded then."""
+
+TIMEOUT_REST = 300
+"""Seconds that a lane rests whose server has kept a worker waiting: about what it cost."""
 
 RECORD_PAUSES = (0.5, 2.0, 6.0)
 """Seconds after each failed try to record what a server has said: it cannot be asked again."""
@@ -34,12 +37,16 @@ log = logger("delivery")
 
 
 class LaneStops(Exception):
-    """The account's mail cannot go on. `reason` closes the lane; without one it rests."""
+    """The account's mail cannot go on. `reason` closes the lane; without one it rests.
+
+    `state` is what became of the message that showed it, where that is more than being put back.
+    """
 
     def __init__(self, diagnosis: Diagnosis, reason: ClosedReason | None = None) -> None:
         super().__init__(diagnosis.code)
         self.diagnosis = diagnosis
         self.reason = reason
+        self.state: State | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,8 @@ class Delivery:
             ended = self._attempt(message, connection, until)
             state = self._record(message, ended.outcome) if ended.outcome is not None else None
         if ended.stop is not None:
+            if isinstance(ended.stop, LaneStops) and ended.stop.diagnosis.code == TIMEOUT:
+                ended.stop.state = state
             raise ended.stop
         return state
 
@@ -150,9 +159,12 @@ class Delivery:
     def _refused(self, message: Message, refused: Refused, connection: Connection) -> _Ended:
         verdict, now = refused.verdict, self._clock()
         ending = Ending(refused.phase, now, verdict.diagnosis, refused.reply)
+        # A server that keeps its client waiting would keep this worker, for each message anew.
+        is_timeout = verdict.diagnosis.code == TIMEOUT
+        stop = LaneStops(replace(verdict.diagnosis, retry_after=TIMEOUT_REST)) if is_timeout else None
         if refused.undecided:
             connection.drop()
-            return _Ended(outcomes.unknown(message, now))
+            return _Ended(outcomes.unknown(message, now), stop)
         if verdict.concern in (Concern.LANE, Concern.TOKEN, Concern.ACCOUNT):
             connection.drop()
             return _Ended(outcomes.put_back(message, ending), LaneStops(verdict.diagnosis, _closes(refused)))
@@ -160,7 +172,7 @@ class Delivery:
             connection.drop()
         each = _weighed(refused.recipients) if isinstance(refused, NoRecipients) else outcomes.NONE_REFUSED
         end = outcomes.deferred if verdict.passes else outcomes.given_up
-        return _Ended(end(message, ending, each))
+        return _Ended(end(message, ending, each), stop)
 
     def _hindered(
         self, message: Message, error: Diagnosed | Unavailable | ConfigurationError, phase: Phase
@@ -214,7 +226,11 @@ _BROKEN = Diagnosis(
 
 def _closes(refused: Refused) -> ClosedReason | None:
     """A mailbox that its server refuses is blocked; so is one whose fresh token was refused as well."""
-    at_sign_in = refused.verdict.concern is Concern.TOKEN and refused.phase is Phase.AUTH
+    at_sign_in = (
+        refused.verdict.concern is Concern.TOKEN
+        and refused.phase is Phase.AUTH
+        and not refused.verdict.passes
+    )
     return ClosedReason.BLOCKED if at_sign_in or refused.verdict.concern is Concern.ACCOUNT else None
 
 

@@ -156,11 +156,14 @@ def deferred(message: Message, ending: Ending, refused: Refusals = NONE_REFUSED)
 def given_up(message: Message, ending: Ending, refused: Refusals = NONE_REFUSED) -> Outcome:
     """Nothing more is tried. That is a failure only if no attempt can have reached anybody."""
     recipients = _recipients(message, refused, State.FAILED)
+    state = State.FAILED
     if any(one.state is State.SENT for one in recipients):
-        return _outcome(message, ending, State.SENT, recipients)
-    if message.perhaps_taken():
-        return _outcome(message, ending, State.UNKNOWN, _recipients(message, refused, State.QUEUED))
-    return _outcome(message, ending, State.FAILED, recipients)
+        state = State.SENT
+    elif message.perhaps_taken():
+        state, recipients = State.UNKNOWN, _recipients(message, refused, State.QUEUED)
+    outcome = _outcome(message, ending, state, recipients)
+    # What this attempt came to is not what became of the message by earlier ones.
+    return replace(outcome, attempt=replace(outcome.attempt, outcome=State.FAILED))
 
 
 def resolved(message: Message, state: State) -> tuple[Recipient, ...]:

@@ -189,6 +189,9 @@ class Relay:
             outcome = self._delivery.deliver(
                 visit.account, message, visit.slot.owner, visit.connection, until=visit.until
             )
+        except LaneStops as stop:
+            visit.outcomes.update([str(stop.state)] if stop.state else [])
+            raise
         finally:
             # Afterwards, since the token may have been refreshed meanwhile: whatever was refreshed before
             # this moment is in use.

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from chalicelib.mail.models import Reply
 from chalicelib.secret import Secret
-from chalicelib.transports.refusals import REFUSALS, Refused
+from chalicelib.transports.refusals import Refused
 from chalicelib.transports.smtp.session import SmtpSession
+from chalicelib.transports.smtp.wire import COMPLETED
 
 STEPS = ("connect", "ehlo", "starttls", "ehlo again", "auth", "quit")
 STEPS_OF_IMPLICIT_TLS = ("connect", "ehlo", "auth", "quit")
@@ -56,7 +57,7 @@ def probe(open_session: OpenSession, token: Secret, *, seconds: float) -> tuple[
 
     def heard(reply: Reply) -> None:
         said = f"{reply.code} {reply.text}".strip()
-        steps.note(name(), said, ok=reply.code not in REFUSALS)
+        steps.note(name(), said, ok=reply.code // 100 == COMPLETED)
 
     session = open_session(heard)
     session.allow(seconds)

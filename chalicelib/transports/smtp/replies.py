@@ -8,7 +8,7 @@ texts are those of Exchange Online and Gmail; an answer that no row knows falls 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chalicelib.diagnosis import TEXT_LIMIT, Diagnosis, DiagnosisClass
@@ -26,6 +26,8 @@ RETRY, PAUSE = DiagnosisClass.RETRY, DiagnosisClass.PAUSE
 RECONNECT, ADMIN, CALLER = DiagnosisClass.RECONNECT, DiagnosisClass.ADMIN, DiagnosisClass.CALLER
 
 ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
+_PASSWORD_REFUSED = "The server refused the mailbox's user name or password."  # noqa: S105 - a sentence
+_PASSWORD_FIX = "Save the right password or app password for the mailbox, and check its user name."  # noqa: S105
 NOTHING = "Nothing: it is tried again by itself."
 
 
@@ -68,10 +70,14 @@ TABLE: tuple[Row, ...] = (
     Row("5..", r"5\.7\.(139|30)", "basic authentication", None, Concern.ACCOUNT, ADMIN,
         "The server takes no sign-ins with a password.",
         "Connect the mailbox with OAuth instead of its password."),
+    Row("5..", r"5\.7\.139", "credentials were incorrect", None, Concern.TOKEN, RECONNECT,
+        "The server refused the access token.",
+        "If it stays, check that the mailbox's name is the one that was connected, or connect it again."),
     Row("5..", r"5\.7\.139", "", None, Concern.ACCOUNT, ADMIN,
         "A policy of the tenant (Conditional Access) forbids this sign-in.",
         "A tenant administrator allows authenticated SMTP for this mailbox in Conditional Access."),
-    Row("454", "", "", AT_AUTH, Concern.LANE, PAUSE,
+    # Other 454 at AUTH are the server's own trouble (RFC 4954, section 6), over in a moment.
+    Row("4..", "", "too many|login attempts|rate limit", AT_AUTH, Concern.LANE, PAUSE,
         "The server takes no sign-ins from this mailbox at the moment.", NOTHING, 15 * MINUTES),
     Row("53[45]", "", "application-specific password", AT_AUTH, Concern.ACCOUNT, RECONNECT,
         "The provider does not take the mailbox's usual password.",
@@ -92,12 +98,22 @@ TABLE: tuple[Row, ...] = (
     Row("50[134]", "", "", AT_AUTH, Concern.ACCOUNT, ADMIN,
         "The server does not take this way of signing in from this mailbox.",
         "Check that the account's provider and SMTP server are the right ones."),
+    # Postfix says so for a bad token, and also while it cannot ask who issued it.
+    Row("535", "", "reason unavailable|temporar", AT_AUTH, Concern.TOKEN, RETRY,
+        "The server could not check the sign-in.",
+        "If it stays, check that the mailbox's name is the one that was connected, or connect it again."),
     Row("5..", "", "", AT_AUTH, Concern.TOKEN, RECONNECT,
         "The server refused the access token.",
         "If it stays, check that the mailbox's name is the one that was connected, or connect it again."),
     Row("530", "", "", None, Concern.TOKEN, RECONNECT,
         "The server says that the session is not signed in.",
         "If it stays, connect the mailbox again."),
+    Row("[45]..", "", "relay(ing)? (access )?denied|relay(ing)? not (allowed|permitted)|unable to relay",
+        None, Concern.ACCOUNT, ADMIN, "The server does not relay for this mailbox.",
+        "Check that the account's SMTP server and port are those for submission, and its user name."),
+    Row("5..", "", r"sender address rejected|not owned by user", None, Concern.ACCOUNT, ADMIN,
+        "The server does not let this user name send as the mailbox's address.",
+        "Check the account's smtp_user, or have the server's operator allow the address for it."),
     Row("5..", "", r"SendAsDenied", None, Concern.MESSAGE, ADMIN,
         "The mailbox may not send as the address in From.",
         "Send as the mailbox's own address, or have an administrator give it Send As for the other."),
@@ -159,12 +175,18 @@ def reply(code: int, text: bytes) -> Reply:
     return Reply(code, enhanced.group(1) if enhanced else "", shown[:TEXT_LIMIT].strip())
 
 
-def verdict(reply: Reply, phase: Phase) -> Verdict:
-    """What a reply of class 4 or 5 means in that phase. Raises ValueError for other replies."""
-    for row in TABLE:
-        if row.fits(reply, phase):
-            return Verdict(row.concern, _diagnosis(row, reply))
-    raise ValueError(f"{reply.code} is not a refusal")
+def verdict(reply: Reply, phase: Phase, *, by_password: bool = False) -> Verdict:
+    """What a reply of class 4 or 5 means in that phase; `by_password` says with what was signed in.
+
+    Raises ValueError for other replies.
+    """
+    row = next((row for row in TABLE if row.fits(reply, phase)), None)
+    if row is None:
+        raise ValueError(f"{reply.code} is not a refusal")
+    diagnosis = _diagnosis(row, reply)
+    if by_password and row.concern is Concern.TOKEN:
+        diagnosis = replace(diagnosis, message=_PASSWORD_REFUSED, fix=_PASSWORD_FIX)
+    return Verdict(row.concern, diagnosis)
 
 
 def _diagnosis(row: Row, reply: Reply) -> Diagnosis:

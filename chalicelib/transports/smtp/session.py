@@ -16,7 +16,7 @@ from chalicelib.mail.models import Envelope, Phase, Reply
 from chalicelib.secret import Secret
 from chalicelib.transports.refusals import REFUSALS, SHUTTING_DOWN, Concern, Refused, Verdict
 from chalicelib.transports.smtp import replies, sasl
-from chalicelib.transports.smtp.wire import Wire
+from chalicelib.transports.smtp.wire import COMPLETED, CONTINUES, OutOfTurn, Wire
 
 ON_THE_WAY = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.COMMIT})
 """Phases that are about a message; before them a failure is about the way to the server."""
@@ -48,12 +48,14 @@ class SmtpSession:
         tls: ssl.SSLContext,
         resolve: Resolve,
         heard: Callable[[Reply], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
         self._login = login
         self._tls = tls
         self._resolve = resolve
         self._heard = heard
+        self._clock = clock
         self._wire: Wire | None = None
         self._clean = True
         self._deadline = math.inf
@@ -67,18 +69,19 @@ class SmtpSession:
 
     def allow(self, seconds: float) -> None:
         """Bounds the time of all that follows together, but for the answer to the final dot."""
-        self._deadline = time.monotonic() + seconds
+        self._deadline = self._clock() + seconds
         if self._wire is not None:
             self._wire.deadline = self._deadline
 
     def connect(self) -> None:
         """Connects, demands TLS and verifies chain, name and TLS 1.2. Nothing secret is sent before."""
         with self._during(Phase.CONNECT):
-            wire = Wire(self._server.host, self._resolve(self._server.host, self._server.port), self._tls)
+            addresses = self._resolve(self._server.host, self._server.port)
+            wire = Wire(self._server.host, addresses, self._tls, self._clock)
             self._wire = wire
             wire.deadline = self._deadline
-            self._expect(wire.open(self._server.port, encrypted=self._server.implicit_tls), 220)
-            self._expect(wire.hello(), 250)
+            self._expect(wire.open(self._server.port, encrypted=self._server.implicit_tls))
+            self._expect(wire.hello())
         if not self._server.implicit_tls:
             self._start_tls(wire)
 
@@ -87,31 +90,33 @@ class SmtpSession:
         with self._during(Phase.AUTH):
             wire = self._open()
             exchange = self._login.exchange(secret, wire.mechanisms(), self._server.host, self._server.port)
-            self._expect(wire.authenticate(exchange), 235)
+            reply = wire.authenticate(exchange)
+            self._heard(reply)
+            if reply.code // 100 != COMPLETED:
+                self._refuse(reply, by_password=self._login.by_password)
 
     def transfer(self, envelope: Envelope, body: bytes) -> dict[str, Reply]:
         """MAIL, RCPT and DATA with the whole body, but not the final dot.
 
-        Returns the refused recipients with the replies. Raises Refused when none is left, with the concern
-        RECIPIENT and the last reply; `refused_recipients` of the exception then holds all of them.
+        Returns the refused recipients with the replies. Raises NoRecipients when none is left.
         """
         self._reset()
         self._clean = False
         with self._during(Phase.MAIL):
-            self._expect(self._open().sender(envelope.mail_from, self._parameters(envelope, body)), 250)
+            self._expect(self._open().sender(envelope.mail_from, self._parameters(envelope, body)))
         with self._during(Phase.RCPT):
             refused = self._recipients(envelope)
         with self._during(Phase.DATA):
-            self._expect(self._open().begin_body(), 354)
+            self._expect(self._open().begin_body(), CONTINUES)
             self._open().body(body)
         return refused
 
     def commit(self) -> Reply:
         """The final dot and its answer. A Refused that is `undecided` means that nobody knows the outcome."""
         with self._during(Phase.DATA):
-            self._open().check_quiet()
+            self._open().require_silence()
         with self._during(Phase.COMMIT):
-            reply = self._expect(self._open().dot(), 250)
+            reply = self._expect(self._open().dot())
         self.phase = Phase.DONE
         self._clean = True
         self.sent += 1
@@ -136,14 +141,14 @@ class SmtpSession:
                 raise Refused(
                     _verdict(self.phase, "starttls_missing", "The server offers no STARTTLS."), self.phase
                 )
-            self._expect(wire.secure(), 220)
-            self._expect(wire.hello(), 250)
+            self._expect(wire.secure())
+            self._expect(wire.hello())
 
     def _recipients(self, envelope: Envelope) -> dict[str, Reply]:
         refused: dict[str, Reply] = {}
         for address in envelope.recipients:
             reply = self._open().recipient(address)
-            if reply.code not in (250, 251):
+            if reply.code // 100 != COMPLETED:
                 self._weigh(reply)
                 refused[address] = reply
         if len(refused) == len(envelope.recipients):
@@ -173,23 +178,24 @@ class SmtpSession:
     def _reset(self) -> None:
         if not self._clean:
             with self._during(Phase.MAIL):
-                self._expect(self._open().reset(), 250)
+                self._expect(self._open().reset())
             self._clean = True
 
-    def _expect(self, reply: Reply, code: int) -> Reply:
+    def _expect(self, reply: Reply, digit: int = COMPLETED) -> Reply:
+        """The reply, if its code begins with the digit; raises Refused for any other one."""
         self._heard(reply)
-        if reply.code != code:
+        if reply.code // 100 != digit:
             self._refuse(reply)
         return reply
 
-    def _refuse(self, reply: Reply) -> None:
+    def _refuse(self, reply: Reply, *, by_password: bool = False) -> None:
         if reply.code in REFUSALS:
-            found = replies.verdict(reply, self.phase)
+            found = replies.verdict(reply, self.phase, by_password=by_password)
             if reply.code == SHUTTING_DOWN:
                 self.drop()
             raise Refused(found, self.phase, reply)
         self.drop()
-        raise Refused(_verdict(self.phase, "smtp_protocol", "The server answered out of turn."), self.phase)
+        raise Refused(_interrupted(OutOfTurn(), self.phase), self.phase)
 
     @contextmanager
     def _during(self, phase: Phase) -> Iterator[None]:
@@ -239,10 +245,12 @@ _NEEDS_MORE = Verdict(
 )
 
 
+TIMEOUT = "smtp_timeout"
 INTERRUPTIONS: tuple[tuple[type[Exception], str, str], ...] = (
     (ssl.SSLCertVerificationError, "tls_certificate", "The server's certificate is not valid for its name."),
     (ssl.SSLError, "tls_failed", "No secure connection could be made."),
-    (TimeoutError, "smtp_timeout", "The server did not answer in time."),
+    (TimeoutError, TIMEOUT, "The server did not answer in time."),
+    (OutOfTurn, "smtp_protocol", "The server answered out of turn."),
     (Unavailable, "dns_failed", "The server's name could not be resolved."),
     (ConnectionRefusedError, "connection_refused", "The server takes no connections."),
     (Exception, "connection_lost", "The connection to the server was lost."),
@@ -262,12 +270,12 @@ def _interrupted(error: Exception, phase: Phase) -> Verdict:
     if isinstance(error, InvalidInput):
         return _verdict(phase, error.error_code, error.message, error.fix)
     code, message = next((code, text) for kind, code, text in INTERRUPTIONS if isinstance(error, kind))
-    return _verdict(phase, code, message)
+    return _verdict(phase, code, message, text=str(error) if isinstance(error, OutOfTurn) else "")
 
 
-def _verdict(phase: Phase, code: str, message: str, fix: str = replies.NOTHING) -> Verdict:
+def _verdict(phase: Phase, code: str, message: str, fix: str = replies.NOTHING, text: str = "") -> Verdict:
     concern = Concern.MESSAGE if phase in ON_THE_WAY else Concern.LANE
-    return Verdict(concern, Diagnosis(DiagnosisClass.RETRY, code, message, fix))
+    return Verdict(concern, Diagnosis(DiagnosisClass.RETRY, code, message, fix, text))
 
 
 def _octets(text: bytes | str) -> bytes:
