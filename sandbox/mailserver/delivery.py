@@ -44,14 +44,15 @@ def recipient(dialogue: Dialogue, argument: str) -> Reply:
     if (written := _RECIPIENT.match(argument)) is None or written[2]:
         return replies.BAD_SYNTAX
     address, temperament = written[1], dialogue.temperament
-    if (fault := dialogue.fault("RCPT", dialogue.situation(recipients=(address,)))) is not None:
+    fault = dialogue.fault("RCPT", dialogue.situation(recipients=(address,)))
+    if fault is not None and not fault.succeeds:
         return fault
     if (problem := _address_problem(address, dialogue.envelope.parameters)) is not None:
         return problem
     if len(dialogue.envelope.recipients) >= temperament.max_recipients:
         return temperament.reply(temperament.too_many_recipients)
     dialogue.envelope = dialogue.envelope.with_recipient(address)
-    return temperament.reply(temperament.recipient_ok)
+    return fault or temperament.reply(temperament.recipient_ok)
 
 
 def data(dialogue: Dialogue, argument: str) -> Reply:

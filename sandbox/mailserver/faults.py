@@ -4,6 +4,7 @@ A fault is met before the command has any effect; at DOT (after the final dot) `
 message has been stored already. The actions are:
 
 - ``reply``: answer ``code`` and ``text`` in place of the command's own reply (421 closes the connection);
+  MAIL and RCPT take effect where the code is a success;
 - ``drop``: close the connection without a reply;
 - ``silence``: say nothing more, until the client goes away;
 - ``delay``: go on as usual after ``delay`` seconds;

@@ -26,6 +26,11 @@ class Reply:
         """Whether the server closes the connection after this reply (RFC 5321 section 4.2.2)."""
         return self.code in _CLOSING_CODES
 
+    @property
+    def succeeds(self) -> bool:
+        """Whether the command was done (RFC 5321 section 4.2.1)."""
+        return self.code // 100 == 2
+
     def encode(self, *, enhanced_codes: bool = True) -> bytes:
         """Return the reply's bytes; without ``enhanced_codes`` the codes of RFC 3463 are left out."""
         lines = self.text.replace("\r", "").split("\n")

@@ -112,7 +112,11 @@ def _starttls(dialogue: Dialogue, argument: str) -> Reply:
 
 
 def _mail(dialogue: Dialogue, argument: str) -> Reply:
-    return dialogue.fault("MAIL") or delivery.mail(dialogue, argument)
+    fault = dialogue.fault("MAIL")
+    if fault is not None and not fault.succeeds:
+        return fault
+    reply = delivery.mail(dialogue, argument)
+    return fault if fault is not None and reply.succeeds else reply
 
 
 def _rset(dialogue: Dialogue, _argument: str) -> Reply:

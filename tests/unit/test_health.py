@@ -128,8 +128,7 @@ class TestLooking:
         world.post.client.inject("RCPT", code=451, text="4.3.0 Busy")
         world.accept()
         world.serve()
-        lanes = SimpleNamespace(shards=("0",), due=lambda *_: [world.account_id])
-        health = Health(world.schedules_table, lanes, world.messages_table.next_due, int, world.now)
+        health = Health(world.schedules_table, OwnLane(world), world.messages_table.next_due, int, world.now)
 
         health.after_relay_due()
 

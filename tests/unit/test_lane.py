@@ -248,7 +248,10 @@ def test_a_closed_lane_is_due_when_its_first_message_expires(world: World) -> No
 
     assert first is not None
     assert later.held is ClosedReason.NEEDS_RECONNECT
-    assert world.lane.state(world.account.id).next_due_at == pytest.approx(world.now() + HOUR, abs=MINUTE)
+    due_at = world.lane.state(world.account.id).next_due_at
+    assert due_at is not None
+    assert due_at <= first
+    assert due_at <= world.now() + HOUR
     assert world.lane.take(world.account.id, "wrk", slots=3) is None
 
 
@@ -310,7 +313,7 @@ def test_ud3_closed_lanes_are_looked_at_each_at_its_own_minute() -> None:
     accounts = [ids.new_id("acc") for _ in range(2_000)]
     looks = [_next_look(account, now) - now for account in accounts]
 
-    assert 0 < min(looks)
+    assert min(looks) > 0
     assert max(looks) <= HOUR
     minutes = Counter(look // MINUTE for look in looks)
     assert len(minutes) >= 59

@@ -175,10 +175,9 @@ def test_held_mail_expires_on_time(world: World) -> None:
     message = world.accept(expires_in=3600)
     world.serve()
     world.serve()
-    assert (
-        world.lane.state(world.account.id).next_due_at
-        == world.messages_table.waiting(world.account.id, 1)[0].expires_at
-    )
+    due_at = world.lane.state(world.account.id).next_due_at
+    assert due_at is not None
+    assert due_at <= world.messages_table.waiting(world.account.id, 1)[0].expires_at
 
     world.ahead = HOUR + SECOND
     world.serve()

@@ -121,7 +121,7 @@ def test_F13_a_server_that_is_silent_after_the_dot(
     message = world.accept()
     assert world.serve() == {"unknown": 1}
 
-    world.ahead = 2 * MINUTE
+    world.ahead = 10 * MINUTE
     world.serve()
 
     record = world.record(message)
