@@ -186,13 +186,17 @@ def _shared_refusals() -> JsonObject:
 
 
 def refusal(status: int, codes: list[str]) -> JsonObject:
-    """A refusal with one of these codes; at 502 the code may be a provider's own."""
-    schema = schemas.ERROR_REFERENCE if status == problems.BAD_GATEWAY else schemas.error_with(codes)
+    """A refusal with one of these codes; at 502 the code may be a provider's own.
+
+    The codes stand beside the schema: as choices of it they would make a type of each operation and status.
+    """
     shown = ", ".join(f"[`{code}`]({docs_of(code)})" for code in codes)
     answer: JsonObject = {
         "description": f"{WORDS[status]} {shown}",
-        "content": {"application/json": {"schema": schema}},
+        "content": {"application/json": {"schema": schemas.ERROR_REFERENCE}},
     }
+    if status != problems.BAD_GATEWAY:
+        answer["x-codes"] = list(dict.fromkeys(codes))
     return {**answer, "headers": HEADERS[status]} if status in HEADERS else answer
 
 
