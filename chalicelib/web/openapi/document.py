@@ -23,7 +23,8 @@ Mail from mailboxes whose owners have agreed to it.
 
 Every operation is there twice: under `/v1` for API keys, and under `/iam/v1` for IAM roles and users, who
 sign with AWS Signature Version 4. What a caller may do is said by its scopes; `admin` holds the others.
-Every refusal has the one shape `Error`. Fields that are not known are refused. Times are RFC 3339 in UTC.
+Every refusal has the one shape `Error`. Fields and parameters that are not known are refused. Times are
+RFC 3339 in UTC.
 """
 
 SERVERS: list[JsonObject] = [
