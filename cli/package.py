@@ -36,7 +36,6 @@ WHEELS: Final = PROJECT / "build" / "wheels"
 ARTIFACTS: Final = {X86_64: "package.zip", ARM64: "package-arm64.zip"}
 TEMPLATE: Final = "template.json"
 ANY_METHOD: Final = "x-amazon-apigateway-any-method"
-API_PATHS: Final = ("/v1/", "/iam/v1/")
 DATA_TEMPLATE: Final = "data-stack.yaml"
 CHALICE_STAGE: Final = "package"  # fixed: the real stage is a parameter of the template
 NEWEST_PYTHON: Final = (3, 15)  # the newest of Lambda's runtimes that Chalice knows
@@ -344,14 +343,13 @@ def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
 
 
 def _answer_every_method(paths: dict[str, Any]) -> None:
-    """Let each path of the API hand on the methods that it does not have, to be answered by 405.
+    """Let each path hand on the methods that it does not have, to be answered by 405.
 
     API Gateway itself would answer as if nothing were there.
     """
-    for path, item in paths.items():
-        if path.startswith(API_PATHS):
-            known = next(iter(item.values()))
-            item[ANY_METHOD] = {name: value for name, value in known.items() if name != "operationId"}
+    for item in paths.values():
+        known = next(iter(item.values()))
+        item[ANY_METHOD] = {name: value for name, value in known.items() if name != "operationId"}
 
 
 def _write_for_arm64(tree: Path, wheels: Path, copy: Path, out_dir: Path) -> None:

@@ -45,6 +45,22 @@ def test_ug7_a_method_that_a_path_does_not_have_is_not_allowed(cast: Cast, path:
         assert set(answer.headers["Allow"].replace(" ", "").split(",")) == set(PATHS[path])
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/healthz", {"GET", "HEAD"}),
+        ("/openapi.json", {"GET", "HEAD"}),
+        (f"/connect/{'x' * 32}", {"GET", "HEAD", "POST"}),
+        ("/oauth/callback/con_00000000000000000000", {"GET", "HEAD", "POST"}),
+    ],
+)
+def test_ug7_nor_is_one_that_a_page_does_not_have(cast: Cast, path: str, methods: set[str]) -> None:
+    answer = cast.api.request("PUT", path)
+
+    assert error_of((answer.status_code, answer.json()), 405)["code"] == "method_not_allowed"
+    assert set(answer.headers["Allow"].replace(" ", "").split(",")) == methods
+
+
 def test_ug7_an_unknown_parameter_is_refused(cast: Cast, account: dict[str, Any]) -> None:
     error = refusal(cast, "GET", f"/v1/messages?account={account['id']}&stat=failed", 422)
 
