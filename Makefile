@@ -11,7 +11,7 @@ UV_COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashe
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test screenshots reference matrix conditions soak bench check package deploy destroy format lock clean install install-aws install-bench install-checkov python chromium dovecot
+.PHONY: help demo test screenshots reference matrix conditions soak bench check package deploy destroy format lock clean install install-aws install-bench install-checkov install-clients python chromium dovecot
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,7 +49,7 @@ bench: install install-aws install-bench ## Measure calls to AWS, throughput and
 soak: install install-aws ## Crash and kill thousands of times, and count what is lost or doubled; N=100 for fewer times
 	@for run in tests/soak/[a-z]*.py; do $(BIN)/python -m tests.soak.$$(basename $$run .py) $(N) || exit 1; done
 
-check: install install-aws install-checkov ## Lint, types and packaging: what must pass besides the tests
+check: install install-aws install-checkov install-clients ## Lint, types and packaging: what must pass besides the tests
 	@echo "Linting"
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -81,14 +81,17 @@ lock: python ## Update the locks from requirements*.in
 	@$(UV_COMPILE) sandbox/aws/requirements.in --output-file sandbox/aws/requirements.txt
 	@$(UV_COMPILE) bench/requirements.in --output-file bench/requirements.txt
 	@$(UV_COMPILE) tests/packaging/checkov.in --output-file tests/packaging/checkov.txt
+	@$(UV_COMPILE) tests/packaging/clients/requirements.in --output-file tests/packaging/clients/requirements.txt
+	@cd tests/packaging/clients && npm update --package-lock-only --silent --no-fund --no-audit
 
 clean: ## Remove the environments and everything that a run made
-	rm -rf .venv .venv-aws .venv-bench .venv-checkov .venv-lock .sandbox build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-aws .venv-bench .venv-checkov .venv-clients .venv-lock .sandbox build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 install: .venv/.installed
 install-aws: .venv-aws/.installed
 install-bench: .venv-bench/.installed
 install-checkov: .venv-checkov/.installed
+install-clients: .venv-clients/.installed
 
 .venv/.installed: requirements.txt requirements-dev.txt | python
 	@echo "Installing libraries and tools into .venv (once, a minute or two)"
@@ -114,6 +117,17 @@ install-checkov: .venv-checkov/.installed
 	@echo "Installing the check of the templates into .venv-checkov (once, a minute)"
 	@test -x .venv-checkov/bin/python || $(PYTHON) -m venv .venv-checkov
 	@.venv-checkov/bin/python $(PIP_INSTALL) -r tests/packaging/checkov.txt
+	@touch $@
+
+# REQUIRE_NPM=1 makes its absence an error; otherwise the test of TypeScript types says that it is skipped.
+.venv-clients/.installed: tests/packaging/clients/requirements.txt tests/packaging/clients/package-lock.json | python
+	@echo "Installing what makes clients of the API's description into .venv-clients (once, half a minute)"
+	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python $(PIP_INSTALL) -r tests/packaging/clients/requirements.txt
+	@mkdir -p .venv-clients/node && cp tests/packaging/clients/package*.json .venv-clients/node/
+	@if command -v npm >/dev/null; then npm ci --prefix .venv-clients/node --silent --no-fund --no-audit; else \
+		echo "npm is not installed, so the test of TypeScript types is skipped (apt-get install npm)."; \
+		test -z "$(REQUIRE_NPM)"; fi
 	@touch $@
 
 python:

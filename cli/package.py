@@ -35,6 +35,7 @@ PROJECT: Final = Path(__file__).resolve().parent.parent
 WHEELS: Final = PROJECT / "build" / "wheels"
 ARTIFACTS: Final = {X86_64: "package.zip", ARM64: "package-arm64.zip"}
 TEMPLATE: Final = "template.json"
+ANY_METHOD: Final = "x-amazon-apigateway-any-method"
 DATA_TEMPLATE: Final = "data-stack.yaml"
 CHALICE_STAGE: Final = "package"  # fixed: the real stage is a parameter of the template
 NEWEST_PYTHON: Final = (3, 15)  # the newest of Lambda's runtimes that Chalice knows
@@ -331,6 +332,7 @@ def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
     _zip(tree, out_dir / ARTIFACTS[X86_64])
     # As JSON, because CloudFormation does not read the anchors that YAML is dumped with.
     merged: dict[str, Any] = yaml.safe_load(merged_template.read_text())
+    _answer_every_method(merged["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"])
     (out_dir / TEMPLATE).write_text(json.dumps(merged, indent=1, sort_keys=True) + "\n")
     built = Package.read(out_dir)
     if built.unpacked_size > MAXIMUM_UNPACKED_BYTES:
@@ -338,6 +340,16 @@ def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
             f"the package unpacks to {built.unpacked_size} bytes, Lambda takes {MAXIMUM_UNPACKED_BYTES}"
         )
     return built
+
+
+def _answer_every_method(paths: dict[str, Any]) -> None:
+    """Let each path hand on the methods that it does not have, to be answered by 405.
+
+    API Gateway itself would answer as if nothing were there.
+    """
+    for item in paths.values():
+        known = next(iter(item.values()))
+        item[ANY_METHOD] = {name: value for name, value in known.items() if name != "operationId"}
 
 
 def _write_for_arm64(tree: Path, wheels: Path, copy: Path, out_dir: Path) -> None:

@@ -70,7 +70,16 @@ def answer_validator(operation: str, status: str) -> jsonschema_rs.Draft202012Va
         if isinstance(one, dict) and one["operationId"] == operation
     )
     response = described["components"]["responses"][status] if "$ref" in response else response
-    return validator(response["content"]["application/json"]["schema"])
+    return validator(with_codes(response)["content"]["application/json"]["schema"])
+
+
+def with_codes(response: dict[str, Any]) -> dict[str, Any]:
+    """A described answer whose schema says what stands beside it: the codes with which it refuses."""
+    if "x-codes" not in response:
+        return response
+    content = response["content"]["application/json"]
+    codes = {"properties": {"error": {"properties": {"code": {"enum": response["x-codes"]}}}}}
+    return {**response, "content": {"application/json": {"schema": {"allOf": [content["schema"], codes]}}}}
 
 
 def validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:

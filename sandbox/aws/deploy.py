@@ -13,6 +13,7 @@ from botocore.httpsession import URLLib3Session
 
 from cli import stacks
 from cli.cloudformation import StackError
+from cli.package import ANY_METHOD
 from sandbox.aws.emulator import REGION, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _repair_policies(session: EmulatorSession, stage: str) -> None:
 
 
 def _repair_api(session: EmulatorSession, api_id: str, package: Package) -> None:
-    """Give the API the gateway responses and binary media types of its definition, which are not imported.
+    """Give the API what is in its definition and not imported: gateway responses, binary media types, ANY.
 
     Without the latter, the bytes of a raw message are decoded as UTF-8 and so destroyed.
     """
@@ -114,9 +115,28 @@ def _repair_api(session: EmulatorSession, api_id: str, package: Package) -> None
     gateway = session.client("apigateway")
     for response_type, response in definition["x-amazon-apigateway-gateway-responses"].items():
         gateway.put_gateway_response(restApiId=api_id, responseType=response_type, **response)
+    _add_any_methods(gateway, api_id, definition["paths"])
     types = definition["x-amazon-apigateway-binary-media-types"]
     _patch_api(session, api_id, {"op": "replace", "path": "/binaryMediaTypes", "value": types})
     gateway.create_deployment(restApiId=api_id, stageName=_API_STAGE)
+
+
+def _add_any_methods(gateway: Any, api_id: str, paths: dict[str, Any]) -> None:
+    """Give each path that answers every method a method ANY, with the integration of the others."""
+    pages = gateway.get_paginator("get_resources").paginate(restApiId=api_id)
+    for resource in (one for page in pages for one in page["items"]):
+        if ANY_METHOD in paths.get(resource["path"], {}):
+            place = {"restApiId": api_id, "resourceId": resource["id"]}
+            known = gateway.get_method(**place, httpMethod=next(iter(resource["resourceMethods"])))
+            integration = known["methodIntegration"]
+            gateway.put_method(**place, httpMethod="ANY", authorizationType=known["authorizationType"])
+            gateway.put_integration(
+                **place,
+                httpMethod="ANY",
+                type=integration["type"],
+                integrationHttpMethod=integration["httpMethod"],
+                uri=integration["uri"],
+            )
 
 
 def _patch_api(session: EmulatorSession, api_id: str, operation: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from http import HTTPStatus
-from operator import eq, le
+from operator import eq, gt, le, lt
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.aws.passing import Answer, PassingHandler, PassingServer
@@ -34,14 +34,15 @@ LATER: Final = 3
 Item = dict[str, dict[str, Any]]
 
 _LOOK_SECONDS = 0.25
-_CLAUSE: Final = re.compile(r"([#\w]+) (=|<=) (:\w+)")
+_CLAUSE: Final = re.compile(r"([#\w]+) (?:(=|<=) (:\w+)|BETWEEN (:\w+) AND (:\w+))(?: AND |$)")
 
 
 @dataclass(frozen=True)
 class Index:
-    """A global index of a table: the attributes that it holds, its partition key and its sort key."""
+    """A global index of a table: the attributes that it holds, the keys among them, its own two keys."""
 
     table: str
+    held: frozenset[str]
     keys: frozenset[str]
     partition: str
     sort: str
@@ -63,10 +64,9 @@ class Indexes:
             table = self._client.describe_table(TableName=name)["Table"]
             for index in table.get("GlobalSecondaryIndexes", ()):
                 partition, sort = (key["AttributeName"] for key in index["KeySchema"])
-                own = (key["AttributeName"] for key in table["KeySchema"])
-                self._indexes[name, index["IndexName"]] = Index(
-                    name, frozenset({partition, sort, *own}), partition, sort
-                )
+                keys = frozenset({partition, sort, *(key["AttributeName"] for key in table["KeySchema"])})
+                held = keys | set(index["Projection"].get("NonKeyAttributes", ()))
+                self._indexes[name, index["IndexName"]] = Index(name, held, keys, partition, sort)
         self._thread.start()
 
     def stop(self) -> None:
@@ -80,13 +80,17 @@ class Indexes:
         index = self._indexes[query["TableName"], query["IndexName"]]
         held = [item for item in self._before(index) if {index.partition, index.sort} <= item.keys()]
         found = [
-            {name: value for name, value in item.items() if name in index.keys}
+            {name: value for name, value in item.items() if name in index.held}
             for item in held
             if all(clause(item) for clause in _clauses(query))
         ]
-        found.sort(key=lambda item: _comparable(item[index.sort]))
-        found = found[: query.get("Limit")]
-        return {"Items": found, "Count": len(found), "ScannedCount": len(found)}
+        forward = query.get("ScanIndexForward", True)
+        found.sort(key=lambda item: _comparable(item[index.sort]), reverse=not forward)
+        if "ExclusiveStartKey" in query:  # which may be gone by now
+            last = _comparable(query["ExclusiveStartKey"][index.sort])
+            beyond = gt if forward else lt
+            found = [item for item in found if beyond(_comparable(item[index.sort]), last)]
+        return _page(index, found, query.get("Limit", len(found)))
 
     def _before(self, index: Index) -> list[Item]:
         then = time.monotonic() - LAG
@@ -102,7 +106,7 @@ class Indexes:
                 self._looks.popleft()
 
     def _scan(self, index: Index) -> list[Item]:
-        names = {f"#{number}": name for number, name in enumerate(sorted(index.keys))}
+        names = {f"#{number}": name for number, name in enumerate(sorted(index.held))}
         pages = self._client.get_paginator("scan").paginate(
             TableName=index.table,
             ProjectionExpression=", ".join(names),
@@ -170,14 +174,30 @@ class _Handler(PassingHandler):
 
 
 def _clauses(query: dict[str, Any]) -> list[Callable[[Item], bool]]:
-    """The conditions of a query: ``attribute = :value`` and ``attribute <= :value``, as our tables write."""
+    """The conditions of a query, with ``=``, ``<=`` or ``BETWEEN``, as our tables write them."""
     names, values = query.get("ExpressionAttributeNames", {}), query["ExpressionAttributeValues"]
-    clauses = []
-    for text in query["KeyConditionExpression"].split(" AND "):
-        if (found := _CLAUSE.fullmatch(text)) is None:
+    text, clauses = query["KeyConditionExpression"], []
+    while text:
+        if (found := _CLAUSE.match(text)) is None:
             raise ValueError(f"{text!r} is not known to the lagging indexes")
-        clauses.append(_clause(names.get(found[1], found[1]), found[2], _comparable(values[found[3]])))
+        name, text = names.get(found[1], found[1]), text[found.end() :]
+        if found[2]:
+            clauses.append(_clause(name, found[2], _comparable(values[found[3]])))
+        else:
+            clauses.append(_between(name, _comparable(values[found[4]]), _comparable(values[found[5]])))
     return clauses
+
+
+def _page(index: Index, found: list[Item], limit: int) -> dict[str, Any]:
+    """What a query answers of all that it finds: as many as it wants, and where it goes on."""
+    answer = {"Items": found[:limit], "Count": len(found[:limit]), "ScannedCount": len(found[:limit])}
+    if len(found) <= limit:
+        return answer
+    return {**answer, "LastEvaluatedKey": {name: found[limit - 1][name] for name in index.keys}}
+
+
+def _between(name: str, least: Any, most: Any) -> Callable[[Item], bool]:
+    return lambda item: bool(least <= _comparable(item[name]) <= most)
 
 
 def _clause(name: str, operator: str, wanted: Any) -> Callable[[Item], bool]:

@@ -356,7 +356,7 @@ def test_B50_an_idempotency_key_with_another_message(connected: Letter, door: Do
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "schlüssel", "a\tb"], ids=["empty", "long", "ü", "tab"])
 def test_B51_an_idempotency_key_that_is_none(connected: Letter, door: Door, key: str) -> None:
-    door.refuses(letter(connected["id"], idempotency_key=key), 400, "idempotency_key")
+    door.refuses(letter(connected["id"], idempotency_key=key), 422, "idempotency_key")
 
 
 @pytest.mark.parametrize("key", [b"", b"k" * 256, "schlüssel".encode()], ids=["empty", "long", "ü"])
@@ -365,7 +365,7 @@ def test_B51_an_idempotency_key_that_is_none_in_the_header(
 ) -> None:
     before = doors.kept(sandbox, connected["id"])
 
-    error = error_of(post(cast, json.dumps(letter(connected["id"])).encode(), Idempotency_Key=key), 400)
+    error = error_of(post(cast, json.dumps(letter(connected["id"])).encode(), Idempotency_Key=key), 422)
 
     assert error["field"] == "idempotency_key"
     assert doors.kept(sandbox, connected["id"]) == before

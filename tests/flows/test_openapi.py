@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from chalicelib.web.api.table import ROUTES
+from tests.contract import with_codes
 from tests.helpers import letter
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def with_ids(found: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
     """The description with things that are there: random ids would lead to 404 and no further."""
     del found["paths"]["/healthz"]  # not below /v1, where the others are
     operations = [operation for path in found["paths"].values() for operation in path.values()]
+    for responses in [found["components"]["responses"], *(one["responses"] for one in operations)]:
+        responses.update({status: with_codes(one) for status, one in responses.items()})
     for parameter in [one for operation in operations for one in operation["parameters"]]:
         if parameter["name"] in known:
             parameter["schema"] = {"anyOf": [{"enum": [known[parameter["name"]]]}, parameter["schema"]]}

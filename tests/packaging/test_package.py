@@ -16,9 +16,10 @@ import pytest
 from chalice.package import YAMLTemplateSerializer
 
 import cli.package
+from chalicelib.web.api.table import ROUTES
 from cli.architectures import ARM64, X86_64, compiled_for, exchanged
 from cli.materials import BILL, LICENSES
-from cli.package import PROJECT, SOURCES, PackageError, package
+from cli.package import ANY_METHOD, PROJECT, SOURCES, PackageError, package
 from cli.packages import packaged
 from cli.symbols import SECTION_HEADERS_AT, loaded_part
 
@@ -229,6 +230,17 @@ def test_an_application_that_cannot_be_imported_stops_the_build(tmp_path: Path) 
 
     with pytest.raises(PackageError, match="cannot be imported"):
         package(tmp_path / "out", project=project)
+
+
+def test_ug7_every_path_hands_on_every_method(built: Package) -> None:
+    template = json.loads(built.template.read_text())
+    paths = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
+
+    assert {prefix + path for prefix in ("/v1", "/iam/v1") for _, path, _ in ROUTES} < paths.keys()
+    for item in paths.values():
+        known = next(one for method, one in item.items() if method != ANY_METHOD)
+        for name in ("security", "x-amazon-apigateway-integration"):
+            assert item[ANY_METHOD].get(name) == known.get(name)
 
 
 @pytest.mark.parametrize("which", ["application", "data"])

@@ -67,6 +67,34 @@ def test_an_index_is_behind_its_table_and_answers_as_an_index(session: EmulatorS
     assert set(found[0]) == {"account", "due_shard", "next_due_at"}
 
 
+def test_an_index_is_read_backwards_page_by_page_between_two_keys(session: EmulatorSession) -> None:
+    client = session.client("dynamodb")
+    for number in range(5):
+        row = {"account": "a", "message": f"m{number}", "list_shard": "0", "listed_as": f"sent#{number}"}
+        item: Any = {name: {"S": value} for name, value in {**row, "caller": "c", "subject": "s"}.items()}
+        client.put_item(TableName="mailgrant-lag-messages", Item=item)
+    query: Any = {
+        "TableName": "mailgrant-lag-messages",
+        "IndexName": "all_by_state",
+        "KeyConditionExpression": "list_shard = :value AND listed_as BETWEEN :oldest AND :newest",
+        "ExpressionAttributeValues": {
+            ":value": {"S": "0"},
+            ":oldest": {"S": "sent#1"},
+            ":newest": {"S": "sent#3"},
+        },
+        "ScanIndexForward": False,
+        "Limit": 2,
+    }
+
+    while len((first := client.query(**query))["Items"]) < 2:
+        time.sleep(0.05)
+    second = client.query(**query, ExclusiveStartKey=first["LastEvaluatedKey"])
+
+    assert [item["message"]["S"] for item in first["Items"] + second["Items"]] == ["m3", "m2", "m1"]
+    assert "LastEvaluatedKey" not in second
+    assert set(first["Items"][0]) == {"account", "message", "list_shard", "listed_as", "caller"}
+
+
 def test_the_table_itself_is_read_as_it_is(session: EmulatorSession) -> None:
     client = session.client("dynamodb")
     client.put_item(TableName=LANES, Item={"account": {"S": "f"}})

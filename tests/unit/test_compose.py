@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib.accounts.models.account import Account
 from chalicelib.errors import Forbidden, InvalidInput, MailgrantError, MalformedRequest, TooLarge
-from chalicelib.mail.composing import request
+from chalicelib.mail.composing import request, text
 from chalicelib.mail.composing.compose import compose
 from chalicelib.mail.ports import Limits
 
@@ -425,3 +425,28 @@ def test_ug3_an_idempotency_key_is_printable_ascii(key: str) -> None:
 def test_two_different_idempotency_keys_are_refused() -> None:
     with pytest.raises(InvalidInput):
         request.key_of(request.read({"account": "a", "idempotency_key": "1"}), "2")
+
+
+UNSEEN = "".join(
+    chr(number)
+    for number in (
+        *(0x202E, 0x202D, 0x202A, 0x202B, 0x202C, 0x2066, 0x2067, 0x2068, 0x2069, 0x200E, 0x200F, 0x061C),
+        *(0x200B, 0x2060, 0xFEFF, 0x00AD, 0xE0041),
+    )
+)
+
+
+@pytest.mark.parametrize("letter", UNSEEN, ids=lambda letter: f"U+{ord(letter):04X}")
+def test_ug7_a_file_name_that_shows_another_ending_is_refused(letter: str) -> None:
+    for name in (f"photo_{letter}gnp.exe", f"{letter}a.txt", f"a.txt{letter}"):
+        with pytest.raises(InvalidInput, match=f"U\\+{ord(letter):04X}") as refused:
+            text.file_name(name, "attachments[0].filename")
+
+        assert refused.value.field == "attachments[0].filename"
+
+
+@pytest.mark.parametrize(
+    "name", ["Rechnung für Ada.pdf", "חשבונית.pdf", "می‌خواهم.txt", "👩‍💻.png", "請求書.xlsx"]
+)
+def test_ug7_file_names_of_every_writing_are_taken(name: str) -> None:
+    assert text.file_name(name, "f") == name

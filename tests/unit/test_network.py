@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.errors import ConfigurationError, InvalidInput, Unavailable
@@ -77,6 +77,7 @@ def test_ud8_an_address_beside_these_is_public(address: str) -> None:
     assert reachable(ip_address(address))
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(v=4))
 def test_ud8_a_wrapped_address_is_as_public_as_the_one_inside(inside: IPv4Address) -> None:
     number = int(inside)
@@ -94,6 +95,7 @@ def test_ud8_a_wrapped_address_is_as_public_as_the_one_inside(inside: IPv4Addres
     )
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
 def test_ud8_nothing_is_public_that_the_library_calls_private(address: IPv4Address | IPv6Address) -> None:
     if address.is_private or address.is_link_local or address.is_loopback or address.is_multicast:

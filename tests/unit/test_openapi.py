@@ -177,6 +177,41 @@ def test_codes_under_a_status_are_those_of_the_operation() -> None:
     assert not judge.is_valid({"error": {**error, "surprise": 1}})
 
 
+def test_uh7_what_is_read_has_no_default_and_no_choice_of_types_as_a_whole() -> None:
+    """Generators of clients make of a default a field that is always there, and of the choice no type."""
+    read = {known.body.__name__ for known in OPERATIONS.values() if known.body is not None}
+
+    for name in read:
+        schema = schemas.components()[name]
+        assert not {"anyOf", "oneOf", "allOf"} & schema.keys(), name
+        assert not [field for field, one in schema["properties"].items() if "default" in one], name
+    expires_in = schemas.components()["SendRequest"]["properties"]["expires_in"]
+    assert expires_in["description"].endswith("`86400` where it is left out.")
+
+
+def test_uh7_every_refusal_is_of_the_one_type() -> None:
+    operations = [one for item in document()["paths"].values() for one in item.values() if "responses" in one]
+    answers = [
+        answer
+        for responses in [document()["components"]["responses"], *(one["responses"] for one in operations)]
+        for status, answer in responses.items()
+        if status >= "400" and "$ref" not in answer
+    ]
+
+    assert len(answers) > 50
+    for answer in answers:
+        assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
+
+
+def test_uh7_a_message_needs_a_recipient_in_the_schema_too() -> None:
+    judge = validator({"$ref": "#/components/schemas/SendRequest"})
+
+    assert judge.is_valid({"account": "a", "bcc": ["b@example.com"]})
+    assert judge.is_valid({"account": "a", "raw": "QQ=="})
+    assert not judge.is_valid({"account": "a", "to": []})
+    assert not judge.is_valid({"account": "a", "raw": "QQ==", "text": "x"})
+
+
 def test_the_description_is_not_read_before_it_is_asked_for() -> None:
     """It would slow down every cold start of the API."""
     script = "import sys, app, chalicelib.web.routes; print('chalicelib.web.openapi' in sys.modules)"

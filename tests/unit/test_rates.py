@@ -15,6 +15,7 @@ from chalicelib.callers.models import SendLimits
 from chalicelib.errors import Forbidden, InvalidInput, RateLimited
 from chalicelib.operations import SendOperations
 from tests.unit.api_world import Api
+from tests.unit.lost_answers import losing
 from tests.unit.mail_world import World, post, running_post, world
 from tests.unit.web_services import bearer, client, error_of
 
@@ -159,3 +160,38 @@ def test_V9_two_processes_at_the_limit_at_once_take_no_message_too_many(aws: Aws
         outcomes = list(pool.map(accepted, [still, other] * 4))
 
     assert sum(outcomes) == 5
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_ud5_a_count_that_the_client_repeats_counts_once(still: World, most: int) -> None:
+    limit(still, most)
+    for _ in range(most):
+        with losing(still.clients.dynamodb, "UpdateItem", 1) as lost:
+            assert still.rates.count(still.caller) is not None
+        assert len(lost) == 1
+
+    with pytest.raises(RateLimited):
+        still.rates.count(still.caller)
+
+
+def test_ud5_a_count_that_is_given_back_twice_by_the_client_is_given_back_once(still: World) -> None:
+    limit(still, 2)
+    minute = still.rates.count(still.caller)
+    still.rates.count(still.caller)
+    with losing(still.clients.dynamodb, "UpdateItem", 1):
+        still.rates.give_back(still.caller, minute)
+
+    still.rates.count(still.caller)
+
+    with pytest.raises(RateLimited):
+        still.rates.count(still.caller)
+
+
+def test_ud5_nothing_is_given_back_of_a_minute_in_which_nothing_was_counted(still: World) -> None:
+    limit(still, 1)
+    still.rates.give_back(still.caller, still.now() // clock.MINUTE)
+
+    still.rates.count(still.caller)
+
+    with pytest.raises(RateLimited):
+        still.rates.count(still.caller)

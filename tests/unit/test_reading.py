@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import reading
@@ -67,6 +67,7 @@ def test_ug3_what_does_not_fit_is_told_in_plain_words(
     assert fix in error.fix
 
 
+@settings(deadline=None)
 @given(field=FIELDS, value=ANYTHING)
 def test_ug3_no_word_of_the_validator_reaches_a_caller(field: str, value: Any) -> None:
     told = told_of({"account": "sales", field: value})

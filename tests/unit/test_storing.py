@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chalicelib.accounts.models.account import GrantState
 from chalicelib.aws.failures import ConditionFailed
 from chalicelib.aws.tables import table as tables
 from chalicelib.aws.tables.table import BATCH_TRIES
-from chalicelib.callers.models import CallerKind, SendLimits
+from chalicelib.callers.models import CallerKind, Scope, SendLimits
 from chalicelib.clock import MINUTE
-from chalicelib.errors import ConfigurationError, RateLimited, Unavailable
+from chalicelib.errors import ConfigurationError, Conflict, RateLimited, Unavailable
 from chalicelib.mail.models import ClosedReason
 from chalicelib.mail.outbox import Filter
 from tests.unit.lost_answers import losing
 from tests.unit.mail_world import post, running_post, world
+from tests.unit.web_services import bearer, client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -283,3 +285,53 @@ def take_wakeups(world: World) -> None:
             world.sqs.delete_message(QueueUrl=world.queue, ReceiptHandle=one["ReceiptHandle"])
             if world.account_id in one["Body"]:
                 world.relay_schedule.run_wakeup(one["Body"], until=world.now() + 15 * MINUTE)
+
+
+def test_ud1_a_stored_message_is_a_202_over_http(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    breaks(monkeypatch, world.lanes_table, "ring", TROUBLES[1])
+    breaks(monkeypatch, world.wakeups, "wake", TROUBLES[0])
+    _, key = world.callers.create_key("tests", {Scope.SEND}, ["*"])
+    services: Any = world
+
+    answer = client(services).http.post(
+        "/v1/messages", headers=bearer(key.reveal()), body=json.dumps(asked(world)).encode()
+    )
+
+    assert answer.status_code == 202
+    assert rows(world) == 1
+
+
+def test_ud1_what_was_not_stored_is_a_503_that_names_where_to_look(world: World) -> None:
+    _, key = world.callers.create_key("tests", {Scope.SEND}, ["*"])
+    services: Any = world
+    with losing(world.clients.dynamodb, "PutItem", ALWAYS, arrives=False):
+        answer = client(services).http.post(
+            "/v1/messages", headers=bearer(key.reveal()), body=json.dumps(asked(world)).encode()
+        )
+
+    assert answer.status_code == 503
+    assert "GET /v1/messages/msg_" in answer.json_body["error"]["fix"]
+    assert "again in a moment" not in answer.json_body["error"]["fix"]
+
+
+def test_ug3_who_only_sends_can_follow_what_an_error_advises(world: World) -> None:
+    """Such a caller may not list accounts, nor make links."""
+    _, key = world.callers.create_key("tests", {Scope.SEND}, [world.account_id])
+    services: Any = world
+    http, headers = client(services).http, bearer(key.reveal())
+
+    unknown = http.post(
+        "/v1/messages",
+        headers=headers,
+        body=json.dumps({"account": "nobody", "to": ["a@b.example"]}).encode(),
+    )
+
+    assert unknown.status_code == 404
+    path = unknown.json_body["error"]["fix"].partition("GET ")[2].split()[0]
+    advised = http.get(path, headers=headers)
+    assert advised.status_code == 200
+    assert advised.json_body["accounts"] == [world.account_id]
+    world.change(grant_state=GrantState.NONE)
+    with pytest.raises(Conflict, match="not connected") as refused:
+        world.send.accept(world.caller, asked(world))
+    assert "whoever administers the account" in refused.value.fix

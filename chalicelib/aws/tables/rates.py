@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from chalicelib.aws.failures import ConditionFailed
+from chalicelib.aws.tables.codec import from_item
 from chalicelib.aws.tables.table import Table
 from chalicelib.clock import MINUTE, SECOND
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+NONCE = 8
+"""Bytes of chance by which a write knows that it was done."""
 
 KEPT = 60
 """Minutes after which DynamoDB may delete a row."""
@@ -23,18 +28,26 @@ class RatesTable:
 
     def count(self, caller: str, minute: int, limit: int) -> bool:
         """Adds one to the caller's messages of that minute; False when there are `limit` of them already."""
-        try:
-            self._table.update(
-                {"caller": caller, "minute": minute},
-                {"ttl": (minute + KEPT) * MINUTE // SECOND},
-                "attribute_not_exists(#counted) OR #counted < :limit",
-                add={"counted": 1},
-                limit=limit,
-            )
-        except ConditionFailed:
-            return False
-        return True
+        few = "(attribute_not_exists(#counted) OR #counted < :limit)"
+        return self._add(caller, minute, 1, few, limit=limit)
 
     def give_back(self, caller: str, minute: int) -> None:
         """Takes one that was counted in that minute back."""
-        self._table.update({"caller": caller, "minute": minute}, {}, add={"counted": -1})
+        self._add(caller, minute, -1, "attribute_exists(#counted)")
+
+    def _add(self, caller: str, minute: int, count: int, condition: str, **values: int) -> bool:
+        """Adds once: the client repeats a write whose answer was lost, which `last` then tells."""
+        nonce = secrets.token_hex(NONCE)
+        changes = {"ttl": (minute + KEPT) * MINUTE // SECOND, "last": nonce}
+        try:
+            self._table.update(
+                {"caller": caller, "minute": minute},
+                changes,
+                f"{condition} AND (attribute_not_exists(#last) OR #last <> :nonce)",
+                add={"counted": count},
+                nonce=nonce,
+                **values,
+            )
+        except ConditionFailed as failed:
+            return failed.item is not None and from_item(failed.item).get("last") == nonce
+        return True

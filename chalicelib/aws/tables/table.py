@@ -81,11 +81,13 @@ class Table:
     ) -> Row:
         """Sets attributes (a None removes one), adds to numbers, and returns the row as it was before.
 
-        Raises ConditionFailed.
+        Raises ConditionFailed, with the row that was there.
         """
         request = self._update(key, changes, condition, values, add or {})
         with translated(self.what):
-            answer = self.client.update_item(**request, ReturnValues="ALL_OLD")
+            answer = self.client.update_item(
+                **request, ReturnValues="ALL_OLD", ReturnValuesOnConditionCheckFailure="ALL_OLD"
+            )
         return from_item(answer.get("Attributes", {}))
 
     def delete(self, key: Row, condition: str, **values: Any) -> None:

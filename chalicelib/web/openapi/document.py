@@ -23,7 +23,8 @@ Mail from mailboxes whose owners have agreed to it.
 
 Every operation is there twice: under `/v1` for API keys, and under `/iam/v1` for IAM roles and users, who
 sign with AWS Signature Version 4. What a caller may do is said by its scopes; `admin` holds the others.
-Every refusal has the one shape `Error`. Fields that are not known are refused. Times are RFC 3339 in UTC.
+Every refusal has the one shape `Error`. Fields and parameters that are not known are refused. Times are
+RFC 3339 in UTC.
 """
 
 SERVERS: list[JsonObject] = [
@@ -186,13 +187,17 @@ def _shared_refusals() -> JsonObject:
 
 
 def refusal(status: int, codes: list[str]) -> JsonObject:
-    """A refusal with one of these codes; at 502 the code may be a provider's own."""
-    schema = schemas.ERROR_REFERENCE if status == problems.BAD_GATEWAY else schemas.error_with(codes)
+    """A refusal with one of these codes; at 502 the code may be a provider's own.
+
+    The codes stand beside the schema: as choices of it they would make a type of each operation and status.
+    """
     shown = ", ".join(f"[`{code}`]({docs_of(code)})" for code in codes)
     answer: JsonObject = {
         "description": f"{WORDS[status]} {shown}",
-        "content": {"application/json": {"schema": schema}},
+        "content": {"application/json": {"schema": schemas.ERROR_REFERENCE}},
     }
+    if status != problems.BAD_GATEWAY:
+        answer["x-codes"] = list(dict.fromkeys(codes))
     return {**answer, "headers": HEADERS[status]} if status in HEADERS else answer
 
 
