@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 _ENHANCED_CODE = re.compile(r"^[245]\.\d{1,3}\.\d{1,3} ?")
 _CLOSING_CODES = frozenset({221, 421})
+_SUCCESSES = range(200, 300)
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Reply:
     @property
     def succeeds(self) -> bool:
         """Whether the command was done (RFC 5321 section 4.2.1)."""
-        return self.code // 100 == 2
+        return self.code in _SUCCESSES
 
     def encode(self, *, enhanced_codes: bool = True) -> bytes:
         """Return the reply's bytes; without ``enhanced_codes`` the codes of RFC 3463 are left out."""
