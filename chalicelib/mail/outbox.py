@@ -149,8 +149,8 @@ class Outbox:
             resolved = self._messages.resolve(message, word)
             # Not done where an attempt has begun or ended since: what it did must stay.
             message = message if resolved else self._seen(caller, message_id)
-        asked_again = again and message.state is State.QUEUED and message.resolved_by == caller.id
-        if not resolved and not asked_again:
+        is_repeat = message.state is state and message.resolved_by == caller.id
+        if not resolved and not is_repeat:
             raise Conflict(
                 f"The message is not unknown but {message.state}.",
                 fix="Look at its record; only an unknown outcome can be resolved.",
