@@ -163,15 +163,18 @@ class GrantStore(Protocol):
         """Replaces version `grant.version - 1`, held by `owner`, and notes that its owner must reconnect."""
 
     def save_connected(
-        self, grant: Grant, token: SealedToken, signed: Signed | None = None, **facts: Any
+        self, grant: Grant, token: SealedToken, facts: Mapping[str, Any], signed: Signed | None = None
     ) -> bool:
         """Replaces version `grant.version - 1` or none (1): grant, token, facts, link and outcome at once.
 
         `facts` are further facts of the account. What is kept for a roll-back must be as it is stored.
         """
 
-    def save_rescued(self, grant: Grant) -> bool:
-        """Replaces version `grant.version - 1` or none by a rescued grant, and makes the account active."""
+    def save_rescued(self, grant: Grant, facts: Mapping[str, Any] | None = None) -> bool:
+        """Replaces version `grant.version - 1` or none by a rescued grant, and makes the account active.
+
+        With `facts` it is a consent: they are written too, and what access tokens there are is deleted.
+        """
 
     def save_refused(self, grant: Grant, problem: Diagnosis, state: GrantState, *, owner: str) -> bool:
         """Writes what a refusal changed, if version and lease are unchanged; ends the lease."""
@@ -280,8 +283,17 @@ class RescueQueue(Protocol):
     def put(self, body: str) -> None:
         """Hands in one rescued grant."""
 
-    def take(self) -> Sequence[tuple[str, str]]:
-        """Up to ten (receipt, body), hidden from others for a while; empty when there are none."""
+    def take(self, *, wait: int = 0) -> Sequence[tuple[str, str]]:
+        """Up to ten (receipt, body), hidden from others for a while; empty when there are none.
+
+        Waits up to `wait` seconds; an empty answer after 0 may be wrong.
+        """
+
+    def depth(self) -> int:
+        """About how many it holds, those that somebody has taken among them."""
+
+    def put_back(self, receipt: str) -> None:
+        """Lets others see at once what was taken."""
 
     def done(self, receipt: str) -> None:
         """Removes one that was taken."""

@@ -27,6 +27,7 @@ SERVER_ERROR = 500
 
 TRANSIENT = frozenset(
     {
+        "BandwidthLimitExceeded",
         "InternalFailure",
         "InternalServerError",
         "InternalServiceError",
@@ -34,13 +35,18 @@ TRANSIENT = frozenset(
         "DependencyTimeoutException",
         "EC2ThrottledException",
         "LimitExceededException",
+        "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
         "ReplicatedWriteConflictException",
         "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
         "RequestTimeout",
+        "RequestTimeoutException",
         "ServiceException",
         "ServiceUnavailable",
         "SlowDown",
+        "ThrottledException",
         "ThrottlingError",
         "Throttling",
         "ThrottlingException",

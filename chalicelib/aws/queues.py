@@ -22,11 +22,15 @@ class Queue:
         with translated("The queue"):
             self._client.send_message(QueueUrl=self._url, MessageBody=body)
 
-    def take(self) -> list[tuple[str, str]]:
-        """Up to ten (receipt, body), hidden from others for the queue's visibility timeout."""
+    def take(self, *, wait: int = 0) -> list[tuple[str, str]]:
+        """Up to ten (receipt, body), hidden from others for the queue's visibility timeout.
+
+        Waits up to `wait` seconds for one. With 0 SQS asks some of its servers only, so that an empty answer
+        proves nothing (Developer Guide, "Short and long polling").
+        """
         with translated("The queue"):
             answer = self._client.receive_message(
-                QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=0
+                QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=wait
             )
         return [(message["ReceiptHandle"], message["Body"]) for message in answer.get("Messages", [])]
 
@@ -38,6 +42,13 @@ class Queue:
                 AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
             )
         return sum(int(count) for count in answer["Attributes"].values())
+
+    def put_back(self, receipt: str) -> None:
+        """Lets others see at once what was taken."""
+        with translated("The queue"):
+            self._client.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=0
+            )
 
     def done(self, receipt: str) -> None:
         """Removes one that was taken."""

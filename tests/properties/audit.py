@@ -106,9 +106,7 @@ class Audit:
         """The strict rule ends a grant: `post` presents what `first` has used up."""
         late = self._world.turns.clock >= post.lease_until or post.worker.paused >= LONGEST_LEASE
         stopped = first.worker.paused - first.paused_before >= LONGEST_LEASE
-        hidden = {plain(unpacked(body)) for body in self._world.rescue.hidden_from(post.worker)}
-        unseen = first.given in hidden or (self._world.queue_failed and first.given in self.rescued())
-        gone = first.lost or first.worker.died or stopped or unseen
+        gone = first.lost or first.worker.died or stopped
         excused = late or (first.given not in self.stored_at and gone)
         self.demand(excused, "a grant was ended without need")
         self.excused.add(post.account)
@@ -122,7 +120,7 @@ class Audit:
 
     def rescued(self) -> set[str]:
         """Every refresh token that was ever on the rescue queue."""
-        return {plain(unpacked(body)) for body in self._world.rescue.ever}
+        return {plain(unpacked(body).grant) for body in self._world.rescue.ever}
 
     def told(self, account: str, events: Events) -> None:
         """All faults are over: who has to connect a mailbox again has heard of it."""

@@ -46,14 +46,12 @@ class _Sealer:
 class Rescue:
     """A queue whose messages come again until they are done. `ever` is what was ever put there."""
 
-    def __init__(self, now: Callable[[], int], io: Io, who: Callable[[], object]) -> None:
+    def __init__(self, now: Callable[[], int], io: Io) -> None:
         self._now = now
         self._io = io
-        self._who = who
         self.ever: list[str] = []
         self._bodies: dict[str, str] = {}
         self._shown_at: dict[str, int] = {}
-        self._taken_by: dict[str, object] = {}
 
     def put(self, body: str) -> None:
         self._io("put")
@@ -61,20 +59,21 @@ class Rescue:
         self.ever.append(body)
         self._io("put, answer")
 
-    def take(self) -> list[tuple[str, str]]:
+    def take(self, *, wait: int = 0) -> list[tuple[str, str]]:
         self._io("take")
         found = [one for one in self._bodies if self._shown_at.get(one, 0) <= self._now()][:10]
         self._shown_at.update(dict.fromkeys(found, self._now() + HIDDEN))
-        self._taken_by.update(dict.fromkeys(found, self._who()))
         taken = [(one, self._bodies[one]) for one in found]
         self._io("take, answer")
         return taken
 
-    def hidden_from(self, who: object) -> list[str]:
-        """What others have taken and not yet done."""
-        shown = self._shown_at
-        hidden = [one for one in self._bodies if shown.get(one, 0) > self._now()]
-        return [self._bodies[one] for one in hidden if self._taken_by[one] is not who]
+    def depth(self) -> int:
+        self._io("depth")
+        return len(self._bodies)
+
+    def put_back(self, receipt: str) -> None:
+        self._io("put back")
+        self._shown_at[receipt] = 0
 
     def done(self, receipt: str) -> None:
         self._io("done")

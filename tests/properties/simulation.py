@@ -56,7 +56,6 @@ class Simulation:
         self.steps: Counter[Service] = Counter()
         self.faults = 0
         self.throttled_until = 0
-        self.queue_failed = False
         self.needs: dict[object, int] = {}
         """The version that each worker who needs a token may not use."""
         self.audit = Audit(self)
@@ -70,7 +69,7 @@ class Simulation:
         )
         self.provider.facts = Catalogue({})["microsoft"]
         self.grants = model.Grants(now, tables, self.audit.wrote)
-        self.rescue = services.Rescue(now, partial(self._step, Service.QUEUE), lambda: self.turns.current)
+        self.rescue = services.Rescue(now, partial(self._step, Service.QUEUE))
         self.events = services.Events(partial(self._step, Service.QUEUE))
         connector = Connector("con", "microsoft", "c", "client", "", BEGIN)
         self.connectors: Any = model.Connectors(connector, tables)
@@ -211,7 +210,6 @@ class Simulation:
         fate = self.plan.faults.get((service, self.steps[service]))
         if fate is not None:
             self.faults += 1
-            self.queue_failed |= service is Service.QUEUE
             self._befall(fate, service, what)
         self.turns.step()
         throttled = service is Service.TABLES and self.turns.clock < self.throttled_until

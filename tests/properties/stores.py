@@ -67,11 +67,12 @@ class Grants:
     def save_held(self, grant: Grant, problem: Diagnosis, *, owner: str) -> bool:
         return self._replace(grant, owner, {"grant_state": GrantState.NEEDS_RECONNECT, "problem": problem})
 
-    def save_rescued(self, grant: Grant) -> bool:
+    def save_rescued(self, grant: Grant, facts: Mapping[str, Any] | None = None) -> bool:
         self._io("save rescued")
         row = self.rows.get(grant.account)
         done = grant.account in self.accounts and (row is None or row.version == grant.version - 1)
         if done:
+            assert facts is None, "nobody consents in a simulation of refreshing"
             self._write(_unleased(grant), {"grant_state": GrantState.ACTIVE, "problem": None})
         return self._did("saved rescued", done)
 

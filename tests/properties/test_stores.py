@@ -159,7 +159,7 @@ def test_a_rescued_grant_is_handed_to_one_worker_until_it_is_done(kind: str, aws
 
 def rescue_queue(kind: str, aws: Aws) -> Any:
     if kind == "model":
-        return services.Rescue(clock.now, lambda _: None, lambda: None)
+        return services.Rescue(clock.now, lambda _: None)
     name = ids.new_id("rescue")
     return Queue(aws.clients.sqs, aws.clients.sqs.create_queue(QueueName=name)["QueueUrl"])
 

@@ -160,9 +160,9 @@ def mailbox(world: World) -> Account:
     account = Account(ids.new_id("acc"), name, name, ids.new_id("con"), world.now())
     assert world.accounts_table.add(account)
     identity = Identity("https://issuer.example", "subject", (name,))
-    assert world.grants_table.save_connected(
-        *next_of(world, Grant(account.id, 0, b"", ("send",), identity, world.now(), world.now()), MAIL)
-    )
+    none = Grant(account.id, 0, b"", ("send",), identity, world.now(), world.now())
+    grant, token = next_of(world, none, MAIL)
+    assert world.grants_table.save_connected(grant, token, {})
     complete(world, account)
     return account
 
@@ -186,7 +186,7 @@ def switch(world: World, account: Account) -> None:
         world.now() + UNDO,
     )
     newer, token = next_of(world, replace(old, previous=kept), MAIL)
-    assert world.grants_table.save_connected(newer, token)
+    assert world.grants_table.save_connected(newer, token, {})
 
 
 def save(world: World, account: Account, resource: str = MAIL) -> None:

@@ -11,7 +11,7 @@ from chalicelib.accounts.models.account import Account, GrantState, Status, stat
 from chalicelib.accounts.models.connector import Connector
 from chalicelib.accounts.models.grant import AccessToken, DueReason, Grant, Identity, SealedToken
 from chalicelib.accounts.tokens import rules
-from chalicelib.accounts.tokens.keeping import packed, unpacked
+from chalicelib.accounts.tokens.keeping import Rescued, packed, unpacked
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.providers.catalogue import MICROSOFT
@@ -87,7 +87,7 @@ def test_a_second_refusal_that_comes_too_soon_proves_nothing() -> None:
 
 
 def test_a_rescued_grant_survives_its_queue() -> None:
-    assert unpacked(packed(GRANT)) == GRANT
+    assert unpacked(packed(GRANT)) == Rescued(GRANT, None)
     assert "sealed" not in packed(GRANT)
 
 

@@ -86,7 +86,7 @@ def connect(stores: Gateway, grant: Grant, token: SealedToken | None = None) -> 
     link = new_link(stores, grant.account)
     authorization = new_authorization(stores, grant.account, link.id)
     signed = Signed(authorization, {"outcome": "x"})
-    return stores.grants_table.save_connected(grant, token or token_of(grant), signed)
+    return stores.grants_table.save_connected(grant, token or token_of(grant), {}, signed)
 
 
 def connected(stores: Gateway, *, lease: str | None = None) -> Grant:
@@ -478,7 +478,7 @@ def test_a_consent_needs_its_sign_in(stores: Gateway) -> None:
 
     signed = Signed(replace(new_authorization(stores, grant.account, link.id), id=nobody()), {})
 
-    assert not stores.grants_table.save_connected(grant, token_of(grant), signed)
+    assert not stores.grants_table.save_connected(grant, token_of(grant), {}, signed)
 
 
 def test_a_rescued_grant_replaces_the_version_before_it_and_no_other(stores: Gateway) -> None:

@@ -30,7 +30,7 @@ def expiry(world: World, message: str) -> int:
 
 
 def is_looked_at_by(world: World, time: int) -> bool:
-    """Whether the account's lane is looked at then at the latest; each is due in its own minute of an hour."""
+    """Whether the account's lane is looked at then at the latest: each has its own minute of an hour."""
     due = due_at(world)
     return due is not None and due <= time
 

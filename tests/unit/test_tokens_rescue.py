@@ -134,7 +134,7 @@ def test_a_grant_that_changes_while_it_is_drained_is_looked_at_again(
     monkeypatch.setattr(world.rescue_queue, "done", done.append)
 
     with monkeypatch.context() as patched:
-        patched.setattr(world.grants_table, "save_rescued", lambda _: False)
+        patched.setattr(world.grants_table, "save_rescued", lambda *_: False)
         world.rescuing.drain(until=world.now() + MINUTE)
 
     assert done == []
@@ -152,7 +152,7 @@ def test_a_rescued_token_that_cannot_be_saved_yet_is_not_passed_over(
     world.later = MINUTE + SECOND
 
     with monkeypatch.context() as patched:
-        patched.setattr(world.grants_table, "save_rescued", lambda _: False)
+        patched.setattr(world.grants_table, "save_rescued", lambda *_: False)
         with pytest.raises(Unavailable):
             world.tokens.ensure(account.id, failed_version=1)
 
@@ -167,7 +167,7 @@ def test_R12_a_broken_rescue_queue_keeps_nobody_from_being_refreshed(
     account = world.connected("microsoft")
     world.later = 60 * DAY
 
-    def broken() -> list[tuple[str, str]]:
+    def broken(**_: object) -> list[tuple[str, str]]:
         raise error
 
     monkeypatch.setattr(world.rescue_queue, "take", broken)

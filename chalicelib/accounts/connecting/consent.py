@@ -125,12 +125,15 @@ class Consents:
         kept = Kept.SUPERSEDED
         while kept is Kept.SUPERSEDED:
             grant, token = self._grant(mailbox, tokens, prepared, before, standing.resource)
-            facts = _facts(mailbox.account, standing.block)
+            facts = _facts(mailbox.account, grant, signed, standing.block)
             kept = self._keeper.keep(
-                grant, partial(self._grants.save_connected, grant, token, signed, **facts), until=until
+                grant,
+                partial(self._grants.save_connected, grant, token, facts, signed),
+                until=until,
+                facts=facts,
             )
             if kept is Kept.SUPERSEDED and self._now() > until:
-                self._keeper.rescue(grant, until=until + SAVE_TIME)
+                self._keeper.rescue(grant, until=until + SAVE_TIME, facts=facts)
                 kept = Kept.RESCUED
         if kept is Kept.RESCUED:
             raise Unavailable(
@@ -146,7 +149,8 @@ class Consents:
             raise ValueError("a grant needs a refresh token and an identity")
         facts, now = mailbox.provider.facts, self._now()
         version = self._grants.version(mailbox.account.id) + 1
-        token = prepared.access_token(tokens, version, now, resource)
+        mode = mailbox.account.auth_mode
+        token = prepared.access_token(tokens, version, now, resource, is_password=mode is AuthMode.PASSWORD)
         grant = Grant(
             account=mailbox.account.id,
             version=version,
@@ -157,6 +161,7 @@ class Consents:
             refreshed_at=now,
             previous=self._previous(before, mailbox.account, now),
             ends_at=tokens.ends_at,
+            auth_mode=mode,
         )
         return rules.scheduled(grant, token, facts, in_use=False, chance=rules.chance()), token
 
@@ -184,10 +189,12 @@ class Consents:
             log.exception("connected, but not told", extra={"facts": {"account": mailbox.account.id}})
 
 
-def _facts(account: Account, block: Diagnosis | None) -> dict[str, Any]:
-    """What a saved consent changes of its account, besides what the grant itself says."""
+def _facts(account: Account, grant: Grant, signed: Signed | None, block: Diagnosis | None) -> dict[str, Any]:
+    """What a saved consent changes of its account, besides what its token says; as JSON has it."""
     return {
-        "auth_mode": account.auth_mode,
+        "auth_mode": str(account.auth_mode),
         "smtp_user": account.smtp_user,
         "transport_block": block.to_json() if block else None,
+        "connected_at": grant.granted_at,
+        "asked_by": signed.authorization.asked_by if signed else "",
     }

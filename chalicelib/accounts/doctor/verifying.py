@@ -134,7 +134,13 @@ class _Trial:
             failed = token.version
 
     def _by_each_name(self, token: AccessToken) -> Tried:
-        asked = (self._probe, self._protocol, self._account, self._connector, token.value)
+        asked = (
+            self._probe,
+            self._protocol,
+            self._account,
+            self._connector,
+            token.secret_for(self._account.auth_mode),
+        )
         tried = trying.by_each_name(*asked, until=self._until)
         self.steps.done.extend(tried.steps)
         return tried

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from chalicelib.clock import MINUTE
+from chalicelib.errors import Unavailable
 from chalicelib.secret import Secret
 
 if TYPE_CHECKING:
@@ -70,6 +71,18 @@ class AccessToken:
     version: int
     expires_at: int
     obtained_at: int = 0
+    is_password: bool = False
+
+    def secret_for(self, mode: AuthMode) -> Secret:
+        """What an account of that auth mode signs in with.
+
+        Raises Unavailable where this is of another auth mode: the account was switched since it was read.
+        """
+        if self.is_password == mode.needs_client:
+            raise Unavailable(
+                "The account was connected in another way at this moment.", fix="It is tried again by itself."
+            )
+        return self.value
 
     def usable(self, now: int) -> bool:
         """Whether enough time is left to begin a session: a fifth of its life, or EXPIRY_MARGIN."""
@@ -87,6 +100,7 @@ class SealedToken:
     expires_at: int
     obtained_at: int
     resource: str = MAIL
+    is_password: bool = False
 
     def usable(self, now: int) -> bool:
         """As AccessToken.usable."""
@@ -147,3 +161,4 @@ class Grant:
     failures: int = 0
     previous: Previous | None = None
     ends_at: int | None = None
+    auth_mode: AuthMode | None = None

@@ -105,7 +105,13 @@ class AccessTokens:
 
     def _opened(self, stored: SealedToken) -> AccessToken:
         value = self._open(stored.account, field_of(stored.resource), stored.version, stored.token)
-        return AccessToken(Secret(value.decode()), stored.version, stored.expires_at, stored.obtained_at)
+        return AccessToken(
+            Secret(value.decode()),
+            stored.version,
+            stored.expires_at,
+            stored.obtained_at,
+            is_password=stored.is_password,
+        )
 
 
 def field_of(resource: str) -> str:

@@ -161,15 +161,12 @@ class Tokens:
     def _was_rescued(self, grant: Grant, until: int) -> bool:
         """Whether the last owner of the lease, who did not give it back, had put a newer token on the queue.
 
-        Raises Unavailable when it is there and cannot be saved yet: it must not be passed over.
+        Raises Unavailable where that cannot be known, or it cannot be saved yet: it must not be passed over.
+        The lease is not given back then, so that whoever takes it over looks again.
         """
-        left = self._rescuing.drain(until=until)
+        self._rescuing.require_none(grant.account, until=until)
         current = self._grants.get(grant.account)
-        if current is None or current.version != grant.version:
-            return True
-        if grant.account in left:
-            raise Unavailable("A newer token could not be saved yet.", fix="It is tried again by itself.")
-        return False
+        return current is None or current.version != grant.version
 
     def _refresh_one(self, account: str, until: int) -> bool:
         if self._now() + NEEDED > until:

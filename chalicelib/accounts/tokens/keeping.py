@@ -11,12 +11,14 @@ import base64
 import json
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib import clock
-from chalicelib.accounts.models.grant import MAIL, Grant, Identity, SealedToken
+from chalicelib.accounts.models.account import AuthMode
+from chalicelib.accounts.models.grant import MAIL, Grant, Identity, Previous, SealedToken
 from chalicelib.accounts.tokens.access import field_of
 from chalicelib.errors import Unavailable
 from chalicelib.logs import logger
@@ -58,10 +60,14 @@ class Prepared:
         """The refresh token as its row holds it."""
         return self.grants.seal(REFRESH_TOKEN, version, value.reveal().encode())
 
-    def access_token(self, answer: TokenSet, version: int, now: int, resource: str = MAIL) -> SealedToken:
-        """The access token as its row holds it."""
+    def access_token(
+        self, answer: TokenSet, version: int, now: int, resource: str = MAIL, *, is_password: bool = False
+    ) -> SealedToken:
+        """The access token as its row holds it, or the password that stands in its place."""
         sealed = self.tokens.seal(field_of(resource), version, answer.access_token.reveal().encode())
-        return SealedToken(self.account, sealed, version, answer.expires_at, now, resource)
+        return SealedToken(
+            self.account, sealed, version, answer.expires_at, now, resource, is_password=is_password
+        )
 
 
 class Keeper:
@@ -90,10 +96,13 @@ class Keeper:
         opened = self._grants_vault.open(grant.account, REFRESH_TOKEN, grant.version, grant.refresh_token)
         return Secret(opened.decode())
 
-    def keep(self, grant: Grant, save: Callable[[], bool], *, until: int) -> Kept:
+    def keep(
+        self, grant: Grant, save: Callable[[], bool], *, until: int, facts: AccountFacts | None = None
+    ) -> Kept:
         """Saves a received grant: again and again while time lasts, and else puts it on the rescue queue.
 
-        `save` answers False when a condition of its write does not hold.
+        `save` answers False when a condition of its write does not hold; `facts` is what a consent changes
+        of its account in the same write.
         """
         while True:
             try:
@@ -106,10 +115,10 @@ class Keeper:
                 # Also for a mistake of ours: a token that was received must not be lost.
                 log.exception("a grant cannot be saved", extra={"facts": {"account": grant.account}})
                 break
-        self.rescue(grant, until=until)
+        self.rescue(grant, until=until, facts=facts)
         return Kept.RESCUED
 
-    def rescue(self, grant: Grant, *, until: int) -> None:
+    def rescue(self, grant: Grant, *, until: int, facts: AccountFacts | None = None) -> None:
         """Puts a received grant on the rescue queue, as ciphertext; tries again while time lasts.
 
         For RESCUE_TIME at least: who was stopped for longer than the lease still has a token to lose.
@@ -117,18 +126,32 @@ class Keeper:
         until = max(until, self._now() + RESCUE_TIME)
         while True:
             try:
-                self._queue.put(packed(grant))
+                self._queue.put(packed(grant, facts))
                 break
-            except Unavailable:
+            except Exception as error:
+                # Whatever the queue says: while there is time, the token is not given up.
                 if self._now() >= until:
                     raise
+                code = getattr(error, "error_code", type(error).__name__)
+                log.warning("the rescue queue did not take a grant yet", extra={"facts": {"code": code}})
                 time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
         facts = {"account": grant.account, "version": grant.version}
         log.warning("a grant was put on the rescue queue", extra={"facts": facts})
 
-    def rescued(self) -> Sequence[tuple[str, str]]:
-        """Some of what is on the rescue queue, as (receipt, body); empty when there is nothing."""
-        return self._queue.take()
+    def rescued(self, *, wait: int = 0) -> Sequence[tuple[str, str]]:
+        """Some of what is on the rescue queue, as (receipt, body); empty when there is nothing.
+
+        Waits up to `wait` seconds; only where that is not 0 are all parts of the queue asked.
+        """
+        return self._queue.take(wait=wait)
+
+    def unseen(self, own: int) -> int:
+        """About how many grants are on the queue besides `own` ones that were taken by us and are left."""
+        return max(self._queue.depth() - own, 0)
+
+    def put_back(self, receipt: str) -> None:
+        """Lets others see what was taken from the rescue queue."""
+        self._queue.put_back(receipt)
 
     def done(self, receipt: str) -> None:
         """Removes what was taken from the rescue queue."""
@@ -145,33 +168,84 @@ def is_same(one: bytes, other: bytes) -> bool:
     return one[-TAG:] == other[-TAG:]
 
 
-def packed(grant: Grant) -> str:
-    """A grant as the rescue queue carries it."""
+AccountFacts = Mapping[str, Any]
+"""What a consent changes of its account's row, as JSON has it: auth mode, user name, block and the like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """A grant from the rescue queue; with `facts` it is a consent, without them a refresh."""
+
+    grant: Grant
+    facts: AccountFacts | None
+
+
+def packed(grant: Grant, facts: AccountFacts | None = None) -> str:
+    """All that the write would have saved, but for the access token, as the rescue queue has it."""
     return json.dumps(
         {
             "account": grant.account,
             "version": grant.version,
             "refresh_token": base64.b64encode(grant.refresh_token).decode(),
             "scopes": list(grant.scopes),
-            "identity": [grant.identity.issuer, grant.identity.subject, list(grant.identity.addresses)],
+            "identity": _identity_row(grant.identity),
             "granted_at": grant.granted_at,
             "refreshed_at": grant.refreshed_at,
             "ends_at": grant.ends_at,
+            "auth_mode": grant.auth_mode,
+            "previous": _previous_row(grant.previous) if grant.previous else None,
+            "facts": None if facts is None else dict(facts),
         }
     )
 
 
-def unpacked(body: str) -> Grant:
+def unpacked(body: str) -> Rescued:
     """The reverse of packed. Raises ValueError, KeyError or TypeError for anything else."""
     values = json.loads(body)
-    issuer, subject, addresses = values["identity"]
-    return Grant(
+    mode = values.get("auth_mode")
+    grant = Grant(
         account=values["account"],
         version=values["version"],
         refresh_token=base64.b64decode(values["refresh_token"], validate=True),
         scopes=tuple(values["scopes"]),
-        identity=Identity(issuer, subject, tuple(addresses)),
+        identity=_identity(values["identity"]),
         granted_at=values["granted_at"],
         refreshed_at=values["refreshed_at"],
         ends_at=values.get("ends_at"),
+        auth_mode=AuthMode(mode) if mode else None,
+        previous=_previous(values["previous"]) if values.get("previous") else None,
+    )
+    return Rescued(grant, values.get("facts"))
+
+
+def _identity_row(identity: Identity) -> list[Any]:
+    return [identity.issuer, identity.subject, list(identity.addresses)]
+
+
+def _identity(row: list[Any]) -> Identity:
+    issuer, subject, addresses = row
+    return Identity(issuer, subject, tuple(addresses))
+
+
+def _previous_row(previous: Previous) -> dict[str, Any]:
+    return {
+        "auth_mode": previous.auth_mode,
+        "smtp_user": previous.smtp_user,
+        "version": previous.version,
+        "refresh_token": base64.b64encode(previous.refresh_token).decode(),
+        "scopes": list(previous.scopes),
+        "identity": _identity_row(previous.identity),
+        "until": previous.until,
+    }
+
+
+def _previous(row: dict[str, Any]) -> Previous:
+    return Previous(
+        auth_mode=AuthMode(row["auth_mode"]),
+        smtp_user=row["smtp_user"],
+        version=row["version"],
+        refresh_token=base64.b64decode(row["refresh_token"], validate=True),
+        scopes=tuple(row["scopes"]),
+        identity=_identity(row["identity"]),
+        until=row["until"],
     )

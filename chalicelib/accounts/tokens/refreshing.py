@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from chalicelib import clock
 from chalicelib.accounts.connecting import outcomes
+from chalicelib.accounts.models.account import AuthMode
 from chalicelib.accounts.models.grant import MAIL
 from chalicelib.accounts.tokens import rules
 from chalicelib.accounts.tokens.asking import asking
@@ -125,6 +126,10 @@ class Refresher:
 
     def _ask(self, grant: Grant, mailbox: Mailbox, turn: Turn) -> _Received:
         """Fetches everything that can fail, looks at the time, and only then asks."""
+        if grant.auth_mode not in {None, mailbox.account.auth_mode}:
+            raise Unavailable(
+                "The account was connected in another way at this moment.", fix="It is tried again by itself."
+            )
         asked = asking(mailbox, self._secrets, turn.resource, refused=turn.refused, now=self._now)
         refresh_token = self._keeper.reveal(grant)
         prepared = self._keeper.prepare(grant.account)
@@ -137,7 +142,10 @@ class Refresher:
         self, grant: Grant, mailbox: Mailbox, turn: Turn, received: _Received
     ) -> tuple[Grant, SealedToken]:
         now, version = self._now(), grant.version + 1
-        token = received.prepared.access_token(received.answer, version, now, turn.resource)
+        is_password = mailbox.account.auth_mode is AuthMode.PASSWORD
+        token = received.prepared.access_token(
+            received.answer, version, now, turn.resource, is_password=is_password
+        )
         sealed = received.prepared.refresh_token(received.refresh_token, version)
         facts = mailbox.provider.facts
         scopes = rules.scopes(grant, received.answer, facts, turn.resource)

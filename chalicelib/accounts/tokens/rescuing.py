@@ -12,9 +12,14 @@ from chalicelib.errors import ConfigurationError, Conflict, MailgrantError, Unav
 from chalicelib.logs import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chalicelib.accounts.models.grant import Grant
     from chalicelib.accounts.stores import Stores
-    from chalicelib.accounts.tokens.keeping import Keeper
+    from chalicelib.accounts.tokens.keeping import AccountFacts, Keeper, Rescued
+
+LONG_POLL = 2
+"""Seconds that SQS is asked to wait, so that it asks all of its servers."""
 
 log = logger("rescue")
 
@@ -28,46 +33,87 @@ class Rescuing:
         self._keeper = keeper
         self._now = now
 
-    def drain(self, *, until: int) -> set[str]:
-        """Saves what is on the queue, while time lasts; returns the accounts of what stays there.
+    def drain(self, *, until: int) -> None:
+        """Saves what is on the queue, while time lasts.
 
-        A rescue queue that fails is logged: it must not keep the other grants from being refreshed.
+        A rescue queue that fails is logged: it must not keep grants from being refreshed whose lease was
+        given back.
         """
-        left: set[str] = set()
         try:
-            while self._now() + NEEDED < until and (taken := self._keeper.rescued()):
-                left.update(*(self._save_one(receipt, body) for receipt, body in taken))
+            self._drained(until=until)
         except (Unavailable, ConfigurationError):
             log.exception("the rescue queue was not drained")
-        return left
 
-    def _save_one(self, receipt: str, body: str) -> list[str]:
-        """Saves one; the account that it is of where it stays."""
-        of: list[str] = []
+    def require_none(self, account: str, *, until: int) -> None:
+        """Returns when no newer grant of the account waits on the queue; what was there is saved then.
+
+        "Nothing seen" is not "nothing there": another worker may have it in hand. Raises Unavailable, or
+        ConfigurationError, unless the queue was seen empty but for grants of other accounts.
+        """
+        left, is_seen_whole = self._drained(until=until, wait=LONG_POLL)
+        if account in left.values():
+            raise Unavailable("A newer token could not be saved yet.", fix="It is tried again by itself.")
+        if not is_seen_whole or self._keeper.unseen(len(left)):
+            raise Unavailable(
+                "Rescued tokens are being saved at this moment; one of them may be this mailbox's.",
+                fix="It is tried again by itself.",
+            )
+
+    def _drained(self, *, until: int, wait: int = 0) -> tuple[dict[str, str], bool]:
+        """What stays on the queue (receipt and account), and whether the queue was seen whole."""
+        left: dict[str, str] = {}
+        is_seen_whole = False
+        try:
+            while not is_seen_whole and self._now() + NEEDED < until:
+                messages = self._keeper.rescued(wait=wait)
+                is_seen_whole = not messages
+                for receipt, body in messages:
+                    self._save_one(receipt, body, left)
+        finally:
+            self._put_back(left)
+        return left, is_seen_whole
+
+    def _save_one(self, receipt: str, body: str, left: dict[str, str]) -> None:
+        """Saves one; where it stays on the queue, notes whose it is."""
+        left[receipt] = ""
         try:
             rescued = unpacked(body)
-            of = [rescued.account]
+            left[receipt] = rescued.grant.account
             self._save(rescued)
             self._keeper.done(receipt)
         except (MailgrantError, ConfigurationError, ValueError, KeyError, TypeError):
             log.exception("a rescued grant stays on its queue")
-            return of
-        return []
-
-    def _save(self, rescued: Grant) -> None:
-        """Saves it where it is the newest or the better one. Raises Conflict when the stored one moved on."""
-        stored = self._grants.get(rescued.account)
-        if stored is None and self._is_of_the_past(rescued):
-            facts = {"account": rescued.account, "version": rescued.version}
-            log.warning("a rescued grant was dropped: disconnected", extra={"facts": facts})
-            return
-        if stored is None or stored.version == rescued.version - 1:
-            saved = self._grants.save_rescued(replace(rescued, refresh_due_at=self._now()))
-        elif self._is_better(rescued, stored):
-            saved = self._grants.save_rescued(self._resealed(rescued, stored.version + 1))
         else:
+            del left[receipt]
+
+    def _put_back(self, receipts: Iterable[str]) -> None:
+        """Lets the next worker see what stays; else it would only know that there is something."""
+        for receipt in receipts:
+            try:
+                self._keeper.put_back(receipt)
+            except (Unavailable, ConfigurationError):
+                log.warning("a rescued grant stays hidden for some minutes")
+
+    def _save(self, rescued: Rescued) -> None:
+        """Saves it where it is the newest or the better one. Raises Conflict when the stored one moved on."""
+        grant, facts = rescued.grant, rescued.facts
+        stored = self._grants.get(grant.account)
+        if stored is None and self._is_of_the_past(grant):
+            log.warning(
+                "a rescued grant was dropped: disconnected",
+                extra={"facts": {"account": grant.account, "version": grant.version}},
+            )
             return
-        if not saved:
+        if stored is not None and facts is None:
+            # A refresh changes nothing of what is kept for a roll-back.
+            grant = replace(grant, previous=stored.previous)
+        if stored is None or stored.version == grant.version - 1:
+            self._require_saved(replace(grant, refresh_due_at=self._now()), facts)
+        elif self._is_better(grant, stored):
+            self._require_saved(self._resealed(grant, stored.version + 1), facts)
+
+    def _require_saved(self, grant: Grant, facts: AccountFacts | None) -> None:
+        if not self._grants.save_rescued(grant, facts):
             raise Conflict("The grant was changed meanwhile.", fix="It is looked at again by itself.")
 
     def _is_of_the_past(self, rescued: Grant) -> bool:
@@ -88,6 +134,7 @@ class Rescuing:
         refused = stored.first_refused_at is not None and rescued.granted_at >= stored.granted_at
         return (
             refused
+            and rescued.auth_mode is stored.auth_mode
             and rescued.identity == stored.identity
             and not is_same(rescued.refresh_token, stored.refresh_token)
         )

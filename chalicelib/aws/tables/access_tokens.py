@@ -32,6 +32,7 @@ class AccessTokensTable:
             "version": token.version,
             "expires_at": token.expires_at,
             "obtained_at": token.obtained_at,
+            "is_password": token.is_password or None,
         }
         older = "attribute_not_exists(#account) OR #version < :version"
         return self._table.put_part(row, older, version=token.version)

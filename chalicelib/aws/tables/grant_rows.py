@@ -62,6 +62,7 @@ def grant_row(grant: Grant) -> Row:
         "refreshed_at": grant.refreshed_at,
         "previous": previous_row(kept) if kept is not None and kept.until > grant.refreshed_at else None,
         "ends_at": grant.ends_at,
+        "auth_mode": grant.auth_mode,
         **refusal_row(grant),
         **NO_LEASE,
     }
@@ -86,6 +87,7 @@ def grant_of(row: Row) -> Grant:
         failures=row.get("failures", 0),
         previous=_previous(row.get("previous")),
         ends_at=row.get("ends_at"),
+        auth_mode=AuthMode(row["auth_mode"]) if "auth_mode" in row else None,
     )
 
 

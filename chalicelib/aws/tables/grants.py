@@ -28,7 +28,7 @@ from chalicelib.aws.tables.table import Row, Table
 from chalicelib.ids import shard_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -125,23 +125,15 @@ class GrantsTable:
         return self._transact([self._newer_part(grant, owner), part])
 
     def save_connected(
-        self, grant: Grant, token: SealedToken, signed: Signed | None = None, **facts: Any
+        self, grant: Grant, token: SealedToken, facts: Mapping[str, Any], signed: Signed | None = None
     ) -> bool:
         """Replaces version `grant.version - 1` or none: grant, token, facts, link and outcome at once."""
-        changed = (
-            {"token_expires_at": None}
-            | active_facts(grant, token)
-            | {
-                "connected_at": grant.granted_at,
-                "asked_by": signed.authorization.asked_by if signed else "",
-                "transport_block": None,
-            }
-        )
+        changed = {"token_expires_at": None} | active_facts(grant, token)
         parts = [
             self._consented_part(grant),
             self._access_tokens.put_part(token),
             *self._access_tokens.delete_parts(grant.account, but=token.resource),  # perhaps another person's
-            self._accounts.facts_part(grant.account, **(changed | facts)),
+            self._accounts.facts_part(grant.account, **(changed | dict(facts))),
         ]
         if signed:
             parts += self._authorizations.success_parts(
@@ -168,12 +160,18 @@ class GrantsTable:
         ]
         return self._transact(parts)
 
-    def save_rescued(self, grant: Grant) -> bool:
-        """Replaces version `grant.version - 1` or none by a rescued grant, and makes the account active."""
-        facts: Row = {"grant_state": GrantState.ACTIVE, "problem": None}
+    def save_rescued(self, grant: Grant, facts: Mapping[str, Any] | None = None) -> bool:
+        """Replaces version `grant.version - 1` or none by a rescued grant, and makes the account active.
+
+        With `facts` it is a consent: they are written too, and what access tokens there are is deleted.
+        """
+        changed: Row = {"grant_state": GrantState.ACTIVE, "problem": None, "grant_ends_at": grant.ends_at}
+        if facts is not None:
+            changed |= {"token_expires_at": None, "refreshed_at": grant.refreshed_at} | dict(facts)
         parts = [
             self._table.put_part(grant_row(grant), REPLACED, version=grant.version - 1),
-            self._accounts.facts_part(grant.account, **facts),
+            *(self._access_tokens.delete_parts(grant.account) if facts is not None else ()),
+            self._accounts.facts_part(grant.account, **changed),
         ]
         return self._transact(parts)
 

@@ -86,6 +86,6 @@ class Connection:
         session = self._open_session(*self._mailbox)
         session.allow(min((until - self._clock()) / SECOND, SIGN_IN_SECONDS))
         session.connect()
-        session.authenticate(token.value)
+        session.authenticate(token.secret_for(self._mailbox[0].auth_mode))
         log.info("signed in", extra={"facts": {"token_version": token.version}})
         return session
