@@ -55,6 +55,22 @@ def require_everything(caller: Caller) -> None:
         )
 
 
+def require_mailbox_choice(caller: Caller, field: str) -> None:
+    """Returns when the caller may say whose mailbox an account is that no owner consents for.
+
+    The application or service account behind it can open many mailboxes, so who administers one account must
+    not choose among them. Raises Forbidden (``all_accounts_needed``), with the field of the request.
+    """
+    require(caller, Scope.ADMIN)
+    if ALL_ACCOUNTS not in caller.accounts:
+        raise Forbidden(
+            f"No owner consents to what this account sends, so {field} decides whose mailbox it is.",
+            fix='Use a caller with the scope admin and the accounts "*", or ask who has one.',
+            field=field,
+            code="all_accounts_needed",
+        )
+
+
 def require_sight(caller: Caller, account: str, handed_in_by: str) -> None:
     """Returns when the caller may see the record of a message of that account.
 

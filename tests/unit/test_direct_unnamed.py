@@ -61,7 +61,7 @@ def test_R3_a_token_that_the_server_takes_is_kept_and_blocks_nothing(
     ("fault", "class_"),
     [
         (REFUSED, "reconnect"),
-        ({"code": 454, "text": "4.7.0 Temporary authentication failure"}, "pause"),
+        ({"code": 454, "text": "4.7.0 Temporary authentication failure"}, "retry"),
         ({"action": "drop"}, "retry"),
     ],
 )
@@ -170,7 +170,7 @@ def test_R3_what_is_rolled_back_to_is_kept_though_the_server_does_not_take_it(
     assert world.direct.connect(made.id, "password", password="x-password")["ok"] is True
     mail.inject("AUTH", **REFUSED)
 
-    answer = world.direct.roll_back(made.id)
+    answer = world.direct.roll_back(made.id, chooses_mailbox=True)
 
     assert (answer["ok"], answer["connected"]) == (False, True)
     assert refresh_token(world, made) != before

@@ -237,7 +237,7 @@ def test_a_mail_server_that_cannot_tell_at_this_moment_is_no_proof(
 
     outcome = world.sign_in(made)
 
-    assert (outcome["outcome"], outcome["diagnosis"]["class"]) == ("failed", "pause")
+    assert (outcome["outcome"], outcome["diagnosis"]["class"]) == ("failed", "retry")
     assert world.read(made).grant_state is GrantState.NONE
 
 
@@ -330,7 +330,7 @@ def test_an_account_of_a_password_can_be_connected_by_its_owner(world: World, fa
     assert world.direct.connect(made.id, "password", password="x-password")["ok"]
 
     assert world.sign_in(made)["outcome"] == "connected"
-    assert world.direct.roll_back(made.id)["ok"]
+    assert world.direct.roll_back(made.id, chooses_mailbox=True)["ok"]
     assert world.disconnecting.disconnect(made.id, by="Tests")["revocation"] == "nothing"
 
 

@@ -12,9 +12,9 @@ from chalicelib.accounts.models.account import UNDO, AuthMode
 from chalicelib.accounts.models.grant import MAIL, UNKNOWN_PERSON, Grant, Identity, Previous
 from chalicelib.accounts.tokens import rules
 from chalicelib.accounts.tokens.keeping import Kept
-from chalicelib.diagnosis import DiagnosisClass
 from chalicelib.errors import Diagnosed, Unavailable
 from chalicelib.logs import logger
+from chalicelib.transports.refusals import Concern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,7 @@ class Consents:
         _, refused = self._probe(as_owner, mailbox.connector, tokens.access_token, PROOF_SECONDS)
         if refused is not None:
             found = refused.diagnosis
-            is_of_token = found.class_ is DiagnosisClass.RECONNECT
+            is_of_token = refused.verdict.concern is Concern.TOKEN
             raise Diagnosed(replace(outcomes.MAILBOX_UNPROVEN, text=found.text) if is_of_token else found)
         identity = tokens.identity or Identity(mailbox.connector.provider, UNKNOWN_PERSON, ())
         return replace(tokens, identity=replace(identity, addresses=(owner,)))

@@ -30,7 +30,7 @@ from chalicelib.accounts.models.account import AuthMode, GrantState
 from chalicelib.accounts.models.grant import UNKNOWN_PERSON, Identity
 from chalicelib.accounts.tokens.asking import PASSWORD_REFUSED, asking
 from chalicelib.accounts.tokens.refreshing import mailbox_of
-from chalicelib.errors import Conflict, Diagnosed, InvalidInput, MalformedRequest, NotFound
+from chalicelib.errors import Conflict, Diagnosed, Forbidden, InvalidInput, MalformedRequest, NotFound
 from chalicelib.logs import logger
 from chalicelib.secret import Secret
 from chalicelib.transports.refusals import Concern
@@ -112,10 +112,12 @@ class Direct:
         held = _held(mailbox.account.auth_mode, password, refresh_token)
         return self._tried(mailbox, held, before)
 
-    def roll_back(self, account_id: str) -> dict[str, Any]:
+    def roll_back(self, account_id: str, *, chooses_mailbox: bool) -> dict[str, Any]:
         """Connects the account as it was before its auth mode was switched; answers as `connect`.
 
-        Doing it again takes that back. Raises NotFound, and Conflict (code ``nothing_to_roll_back``).
+        Doing it again takes that back. `chooses_mailbox` says whether who asks may say whose mailbox an
+        account is. Raises NotFound, Conflict (code ``nothing_to_roll_back``), and Forbidden (code
+        ``all_accounts_needed``).
         """
         before = self._account(account_id)
         grant = self._stores.grants.get(account_id)
@@ -126,6 +128,8 @@ class Direct:
                 fix="Connect the account in the auth mode that it shall have.",
                 code="nothing_to_roll_back",
             )
+        if previous.auth_mode.chooses_mailbox and not chooses_mailbox:
+            raise _all_accounts_needed(previous.auth_mode)
         old = replace(grant, version=previous.version, refresh_token=previous.refresh_token)
         mailbox = self._switched(before, previous.auth_mode, smtp_user=previous.smtp_user)
         return self._tried(mailbox, self._consents.reveal(old), before, previous.identity)
@@ -234,6 +238,14 @@ def _require_credential(mailbox: Mailbox) -> None:
             fix="Save its client secret, certificate or key in the connector.",
             code="connector_without_secret",
         )
+
+
+def _all_accounts_needed(mode: AuthMode) -> Forbidden:
+    return Forbidden(
+        f"The account was connected as {mode} before: that is for who administers all accounts.",
+        fix='Use a caller with the scope admin and the accounts "*", or ask who has one.',
+        code="all_accounts_needed",
+    )
 
 
 def _mode(text: str) -> AuthMode:

@@ -35,6 +35,11 @@ class AuthMode(StrEnum):
         return self is AuthMode.AUTHORIZATION_CODE
 
     @property
+    def chooses_mailbox(self) -> bool:
+        """Whether what it proves itself with opens many mailboxes, so that the account says which one."""
+        return self in {AuthMode.CLIENT_CREDENTIALS, AuthMode.SERVICE_ACCOUNT}
+
+    @property
     def needs_client(self) -> bool:
         """Whether the provider is asked for tokens, in the name of the connector's client."""
         return self is not AuthMode.PASSWORD

@@ -8,7 +8,7 @@ import msgspec
 
 from chalicelib.accounts.admin import checks, readers
 from chalicelib.callers.models import ALL_ACCOUNTS, Scope
-from chalicelib.callers.permissions import require, require_everything
+from chalicelib.callers.permissions import require, require_everything, require_mailbox_choice
 from chalicelib.clock import shown_at
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import MailgrantError, NotFound
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 DESCRIBED = ("display_name", "signs_in_as", "smtp_user", "from_policy", "from_addresses", "always_name")
 """Fields of a new account that describe it."""
+MAILBOX_FACTS = ("signs_in_as", "smtp_user", "from_addresses")
+"""Fields that decide whose mailbox an account is, where that is not what its owner consents to."""
 LIST = "accounts"
 CONNECT = "The account is there and not connected. Mend this, then POST /v1/accounts/{account}/connect."
 VERIFY = (
@@ -77,6 +79,7 @@ def change(call: Call, account: str) -> records.Account:
     """Gives an account another name or display name."""
     asked = given(call.body(bodies.AccountChange))
     found = call.account(decoded(account), Scope.ADMIN)
+    _require_mailbox_choice(call, found, asked)
     if "reads_with" in asked:
         asked["reads_with"] = _reader(call, asked["reads_with"])
     return _account(call, call.services.changing.change_account(found, **asked))
@@ -92,6 +95,8 @@ def connect(call: Call, account: str) -> records.ConnectedAccount:
     asked = call.body(bodies.DirectConnection)
     found = call.account(decoded(account), Scope.ADMIN)
     mode = asked.named_mode or found.auth_mode
+    if mode is not found.auth_mode and mode.chooses_mailbox:
+        require_mailbox_choice(call.caller, "auth_mode")
     checks.held(mode, asked.held)
     how = {"account_id": found.id, "auth_mode": mode, **asked.held}
     seen = call.services.functions.connect("connect_directly", how)
@@ -101,7 +106,9 @@ def connect(call: Call, account: str) -> records.ConnectedAccount:
 def roll_back(call: Call, account: str) -> records.ConnectedAccount:
     """Connects an account as it was before its auth mode was switched, within 7 days of that."""
     found = call.account(decoded(account), Scope.ADMIN)
-    seen = call.services.functions.connect("roll_back", {"account_id": found.id})
+    chooses_mailbox = ALL_ACCOUNTS in call.caller.accounts
+    how = {"account_id": found.id, "chooses_mailbox": chooses_mailbox}
+    seen = call.services.functions.connect("roll_back", how)
     return extended(_again(call, found), records.ConnectedAccount, connection=_connection(found, seen))
 
 
@@ -195,6 +202,15 @@ def _reader(call: Call, named: str | None) -> Account | None:
         return call.account(named, Scope.ADMIN)
     except NotFound as error:
         raise readers.unknown_reader() from error
+
+
+def _require_mailbox_choice(call: Call, account: Account, asked: Mapping[str, Any]) -> None:
+    """Returns when the caller may change what it asks for of an account that no owner consents for."""
+    if account.auth_mode.has_owner:
+        return
+    for field in MAILBOX_FACTS:
+        if field in asked and tuple(asked[field]) != tuple(getattr(account, field)):
+            require_mailbox_choice(call.caller, field)
 
 
 def _account(call: Call, account: Account) -> records.Account:

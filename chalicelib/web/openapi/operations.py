@@ -117,15 +117,25 @@ OPERATIONS: Mapping[ApiView, Operation] = {
     accounts.listed: Operation(Scope.READ),
     accounts.show: Operation(Scope.READ, ("account_not_found",)),
     accounts.change: Operation(
-        Scope.ADMIN, ("account_not_found", "name_taken", "conflict"), body=bodies.AccountChange
+        Scope.ADMIN,
+        ("account_not_found", "all_accounts_needed", "name_taken", "conflict"),
+        body=bodies.AccountChange,
     ),
     accounts.renew_link: Operation(Scope.ADMIN, ("account_not_found", "invalid_input")),
     accounts.connect: Operation(
-        Scope.ADMIN, ("account_not_found", "connector_without_secret"), body=bodies.DirectConnection
+        Scope.ADMIN,
+        ("account_not_found", "all_accounts_needed", "connector_without_secret"),
+        body=bodies.DirectConnection,
     ),
     accounts.roll_back: Operation(
         Scope.ADMIN,
-        ("account_not_found", "nothing_to_roll_back", "connector_without_secret", "invalid_input"),
+        (
+            "account_not_found",
+            "all_accounts_needed",
+            "nothing_to_roll_back",
+            "connector_without_secret",
+            "invalid_input",
+        ),
     ),
     accounts.pause: Operation(Scope.ADMIN, ("account_not_found",), body=bodies.Pause, optional=True),
     accounts.resume: Operation(Scope.ADMIN, ("account_not_found",)),
