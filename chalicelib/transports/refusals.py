@@ -32,10 +32,11 @@ class Concern(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A diagnosis and what it is about."""
+    """A diagnosis and what it is about. A doubtful one is believed when it comes again."""
 
     concern: Concern
     diagnosis: Diagnosis
+    doubtful: bool = False
 
     @property
     def passes(self) -> bool:

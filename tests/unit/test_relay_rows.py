@@ -307,7 +307,7 @@ def test_uh6_one_454_at_auth_does_not_pause_a_mailbox(world: World) -> None:
     assert world.record(message)["state"] == "sent"
 
 
-def test_uh6_a_sign_in_that_could_not_be_checked_blocks_no_mailbox(world: World) -> None:
+def test_uh6_a_sign_in_that_could_not_be_checked_is_doubted_once(world: World) -> None:
     message = world.accept()
     world.post.client.inject("AUTH", code=535, text="5.7.8 Error: (reason unavailable)", times=2)
     world.serve()
@@ -317,3 +317,13 @@ def test_uh6_a_sign_in_that_could_not_be_checked_blocks_no_mailbox(world: World)
     world.serve()
 
     assert world.record(message)["state"] == "sent"
+
+
+def test_uh6_a_sign_in_that_is_refused_again_blocks_the_mailbox(world: World) -> None:
+    world.accept()
+    world.post.client.inject("AUTH", code=535, text="5.7.8 Error: (reason unavailable)", times=None)
+    world.serve()
+    world.ahead += MINUTE
+    world.serve()
+
+    assert world.account.transport_block is not None

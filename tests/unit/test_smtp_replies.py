@@ -199,7 +199,7 @@ def test_of_an_error_challenge_only_the_status_is_kept(challenge: str, status: s
         (AUTH, "421 4.7.0 Too many failed login attempts", LANE, "pause"),
         (AUTH, f"{UNSUCCESSFUL}, the user credentials were incorrect. [x.outlook.com]", TOKEN, "reconnect"),
         # Postfix with Dovecot SASL.
-        (AUTH, "535 5.7.8 Error: authentication failed: (reason unavailable)", TOKEN, "retry"),
+        (AUTH, "535 5.7.8 Error: authentication failed: (reason unavailable)", TOKEN, "reconnect"),
         (AUTH, "535 5.7.8 Error: authentication failed: authentication failure", TOKEN, "reconnect"),
         (RCPT, "554 5.7.1 <bob@example.net>: Relay access denied", ACCOUNT, "admin"),
         (RCPT, "454 4.7.1 <bob@example.net>: Relay access denied", ACCOUNT, "admin"),

@@ -39,13 +39,17 @@ log = logger("delivery")
 class LaneStops(Exception):
     """The account's mail cannot go on. `reason` closes the lane; without one it rests.
 
-    `state` is what became of the message that showed it, where that is more than being put back.
+    A doubtful one closes it when it comes again. `state` is what became of the message that showed it, where
+    that is more than being put back.
     """
 
-    def __init__(self, diagnosis: Diagnosis, reason: ClosedReason | None = None) -> None:
+    def __init__(
+        self, diagnosis: Diagnosis, reason: ClosedReason | None = None, *, doubtful: bool = False
+    ) -> None:
         super().__init__(diagnosis.code)
         self.diagnosis = diagnosis
         self.reason = reason
+        self.doubtful = doubtful
         self.state: State | None = None
 
 
@@ -167,7 +171,8 @@ class Delivery:
             return _Ended(outcomes.unknown(message, now), stop)
         if verdict.concern in (Concern.LANE, Concern.TOKEN, Concern.ACCOUNT):
             connection.drop()
-            return _Ended(outcomes.put_back(message, ending), LaneStops(verdict.diagnosis, _closes(refused)))
+            closing = LaneStops(verdict.diagnosis, _closes(refused), doubtful=verdict.doubtful)
+            return _Ended(outcomes.put_back(message, ending), closing)
         if refused.ends_connection:
             connection.drop()
         each = _weighed(refused.recipients) if isinstance(refused, NoRecipients) else outcomes.NONE_REFUSED
@@ -226,11 +231,7 @@ _BROKEN = Diagnosis(
 
 def _closes(refused: Refused) -> ClosedReason | None:
     """A mailbox that its server refuses is blocked; so is one whose fresh token was refused as well."""
-    at_sign_in = (
-        refused.verdict.concern is Concern.TOKEN
-        and refused.phase is Phase.AUTH
-        and not refused.verdict.passes
-    )
+    at_sign_in = refused.verdict.concern is Concern.TOKEN and refused.phase is Phase.AUTH
     return ClosedReason.BLOCKED if at_sign_in or refused.verdict.concern is Concern.ACCOUNT else None
 
 

@@ -213,7 +213,7 @@ class Relay:
             visit.slot = replace(visit.slot, probe=False)
 
     def _stop(self, visit: _Visit, stop: LaneStops) -> None:
-        if stop.reason is None:
+        if stop.reason is None or (stop.doubtful and visit.slot.rests == 0):
             progress = visit.outcomes[State.SENT] > 0
             self._lane.rest(visit.slot, retry_after=stop.diagnosis.retry_after, progress=progress)
             return

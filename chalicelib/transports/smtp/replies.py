@@ -44,6 +44,7 @@ class Row:
     message: str
     fix: str
     retry_after: int | None = None
+    doubtful: bool = False
 
     def fits(self, reply: Reply, phase: Phase) -> bool:
         """Whether the row is about this reply in this phase."""
@@ -99,9 +100,10 @@ TABLE: tuple[Row, ...] = (
         "The server does not take this way of signing in from this mailbox.",
         "Check that the account's provider and SMTP server are the right ones."),
     # Postfix says so for a bad token, and also while it cannot ask who issued it.
-    Row("535", "", "reason unavailable|temporar", AT_AUTH, Concern.TOKEN, RETRY,
-        "The server could not check the sign-in.",
-        "If it stays, check that the mailbox's name is the one that was connected, or connect it again."),
+    Row("535", "", "reason unavailable|temporar", AT_AUTH, Concern.TOKEN, RECONNECT,
+        "The server refused the sign-in, or could not check it.",
+        "If it stays, check that the mailbox's name is the one that was connected, or connect it again.",
+        doubtful=True),
     Row("5..", "", "", AT_AUTH, Concern.TOKEN, RECONNECT,
         "The server refused the access token.",
         "If it stays, check that the mailbox's name is the one that was connected, or connect it again."),
@@ -186,7 +188,7 @@ def verdict(reply: Reply, phase: Phase, *, by_password: bool = False) -> Verdict
     diagnosis = _diagnosis(row, reply)
     if by_password and row.concern is Concern.TOKEN:
         diagnosis = replace(diagnosis, message=_PASSWORD_REFUSED, fix=_PASSWORD_FIX)
-    return Verdict(row.concern, diagnosis)
+    return Verdict(row.concern, diagnosis, doubtful=row.doubtful)
 
 
 def _diagnosis(row: Row, reply: Reply) -> Diagnosis:
