@@ -45,6 +45,9 @@ class ConnectorStore(Protocol):
     def refused(self, connector: str, problem: Diagnosis, retry_at: int) -> None:
         """Notes that the provider refuses the client itself, and until when nobody asks again."""
 
+    def doubt(self, connector: str, *, at: int, retry_at: int) -> None:
+        """Notes that the provider has refused the client once, and until when nobody asks again."""
+
     def rest(self, connector: str, retry_at: int) -> None:
         """Notes until when nobody asks the provider."""
 
@@ -78,6 +81,9 @@ class AccountStore(Protocol):
 
     def found_user(self, account: Account, user: str) -> bool:
         """Notes by which name it is signed in to at SMTP; False when it changed since it was read."""
+
+    def note_problem(self, account: str, diagnosis: Diagnosis) -> None:
+        """Notes why an account that has no consent could not be connected."""
 
     def set_transport_block(self, account: str, diagnosis: Diagnosis | None) -> None:
         """Notes why the mail server does not take the account's mail, or that it does again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -42,14 +42,22 @@ class Tried:
         return self.user if self.had_choice and self.stopped is None else account.smtp_user
 
 
-def by_each_name(
-    probe: Probe, protocol: str, account: Account, connector: Connector, token: Secret, *, until: float
+def by_each_name(  # noqa: PLR0913 - what is tried, and with what
+    probe: Probe,
+    protocol: str,
+    account: Account,
+    connector: Connector,
+    token: Secret,
+    *,
+    until: float,
+    names: tuple[str, ...] = (),
 ) -> Tried:
     """Signs in by each user name, until one works or it is not the name that is in the way.
 
-    Where none works, what the server said to the first one counts. Ends by `until`, of the monotonic clock.
+    `names` are those to try at SMTP, where they are known. Where none works, what the server said to the
+    first one counts. Ends by `until`, of the monotonic clock.
     """
-    names = users(account) if protocol == "smtp" else (account.user,)
+    names = names or users(account) if protocol == "smtp" else (account.user,)
     tried = Tried(account.user, had_choice=len(names) > 1)
     for user in names:
         left = max(until - time.monotonic(), 0.0)
@@ -67,14 +75,16 @@ def likeliest_user(account: Account, protocol: str) -> str:
     return names[0] if protocol == "smtp" and len(names) > 1 else account.smtp_user
 
 
-def users(account: Account) -> tuple[str, ...]:
+def users(account: Account, signed_in: Iterable[str] = ()) -> tuple[str, ...]:
     """The names to sign in by at SMTP: the one that worked before, the person's who signs in, the mailbox's.
 
-    An application signs in to each mailbox by the mailbox's own name; so does who has its password.
+    Then those by which the person signed in at the provider (`signed_in`). An application signs in to each
+    mailbox by the mailbox's own name; so does who has its password.
     """
     person = (account.owner_address,) if account.auth_mode.has_owner and account.signs_in_as else ()
     known = (account.smtp_user,) if account.smtp_user else ()
-    return tuple(dict.fromkeys((*known, *person, account.address)))
+    others = tuple(signed_in) if account.auth_mode.has_owner else ()
+    return tuple(dict.fromkeys((*known, *person, account.address, *others)))
 
 
 def usual_protocol(facts: ProviderFacts, mode: AuthMode) -> str:

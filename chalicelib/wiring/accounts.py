@@ -52,10 +52,14 @@ class AccountServices(Shared):
         """Sign-ins, and the credentials of connectors."""
         from chalicelib.accounts.connecting.connect import Connect
         from chalicelib.accounts.connecting.sign_ins import SignIns
+        from chalicelib.accounts.connecting.user_names import UserNames
 
         kept = (self.authorizations_table, self.limits, self.grants_vault)
         sign_ins = SignIns(*kept, self.public_url, self.clock)
-        return Connect(self._stores, self.providers, self.secrets, sign_ins, self._consents, self.clock)
+        names = UserNames(self.accounts_table, self._probe)
+        return Connect(
+            self._stores, self.providers, self.secrets, sign_ins, self._consents, names, self.clock
+        )
 
     @cached_property
     def direct(self) -> Direct:
@@ -154,7 +158,13 @@ class AccountServices(Shared):
         from chalicelib.accounts.doctor.verifying import Verifying
         from chalicelib.wiring.probes import probes
 
-        return Verifying(self._stores, self._tokens_here, probes(self, self._probe), self.catalogue.of)
+        return Verifying(
+            self._stores,
+            self._tokens_here,
+            probes(self, self._probe),
+            self.catalogue.of,
+            self._open_lane,
+        )
 
     @cached_property
     def doctor(self) -> Doctor:

@@ -182,13 +182,17 @@ class Connectors:
         self._io("connector refused")
         self.row = replace(self.row, problem=problem, retry_at=retry_at)
 
+    def doubt(self, _: str, *, at: int, retry_at: int) -> None:
+        self._io("connector doubted")
+        self.row = replace(self.row, doubted_at=at, retry_at=retry_at)
+
     def rest(self, _: str, retry_at: int) -> None:
         self._io("connector rests")
         self.row = replace(self.row, retry_at=retry_at)
 
     def works(self, _: str) -> None:
         self._io("connector works")
-        self.row = replace(self.row, problem=None, retry_at=None)
+        self.row = replace(self.row, problem=None, retry_at=None, doubted_at=None)
 
 
 class Mailboxes:

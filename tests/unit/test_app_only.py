@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.accounts.models.account import AuthMode, GrantState, Status, status
 from chalicelib.accounts.models.grant import GRAPH
-from chalicelib.clock import MINUTE
+from chalicelib.clock import MINUTE, SECOND
 from chalicelib.errors import Diagnosed, InvalidInput
 from chalicelib.transports.smtp.probe import probe
 from tests.unit.applications import (
@@ -126,8 +126,11 @@ def test_an_application_that_is_refused_concerns_its_connector(world: World, mai
     account = opened(world, mail, application(world))
     connect(world, account, "client_credentials")
     connector = world.registry.connector(account.connector)
-    world.control.inject("token", error="AADSTS7000222", client_id=connector.client_id)
+    world.control.inject("token", error="AADSTS7000222", client_id=connector.client_id, times=2)
 
+    with pytest.raises(Diagnosed):
+        world.tokens.ensure(account.id, failed_version=1)
+    world.later += MINUTE + SECOND
     with pytest.raises(Diagnosed):
         world.tokens.ensure(account.id, failed_version=1)
 

@@ -263,6 +263,13 @@ def test_no_refusal_is_noted_of_a_connector_that_does_not_exist(stores: Gateway)
     assert not row(stores, "connectors", connector=nobody)
 
 
+def test_no_doubt_is_noted_of_a_connector_that_does_not_exist(stores: Gateway) -> None:
+    nobody = ids.new_id("con")
+    stores.connectors_table.doubt(nobody, at=LATER, retry_at=LATER)
+
+    assert not row(stores, "connectors", connector=nobody)
+
+
 def test_no_rest_is_noted_of_a_connector_that_does_not_exist(stores: Gateway) -> None:
     nobody = ids.new_id("con")
     stores.connectors_table.rest(nobody, LATER)
@@ -470,6 +477,16 @@ def test_a_consent_brings_no_older_access_token(stores: Gateway) -> None:
 
 def test_a_consent_needs_its_account(stores: Gateway) -> None:
     assert not connect(stores, first_grant(ids.new_id("acc")))
+
+
+def test_uh4_a_problem_is_not_noted_where_it_was_connected_meanwhile(stores: Gateway) -> None:
+    account = connected(stores).account
+
+    stores.accounts_table.note_problem(account, PROBLEM)
+
+    found = stores.accounts_table.get(account)
+    assert found is not None
+    assert found.problem is None
 
 
 def test_a_consent_needs_its_sign_in(stores: Gateway) -> None:

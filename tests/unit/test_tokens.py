@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from chalicelib import clock
-from chalicelib.accounts.models.account import GrantState
+from chalicelib.accounts.models.account import GrantState, Status, status
 from chalicelib.accounts.models.grant import DueReason
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import DiagnosisClass
@@ -262,17 +262,40 @@ def test_a_wrong_secret_is_one_fact_and_ends_with_a_new_one(world: World) -> Non
     good = world.secrets.get(connector.id).reveal()
     world.credentials.save(connector.id, "another secret")
 
+    with pytest.raises(Diagnosed) as doubted:
+        world.access_tokens.fresh(account.id, failed_version=1)
+    in_doubt = world.registry.connector(connector.id)
+    world.later += MINUTE + SECOND
     with pytest.raises(Diagnosed) as refused:
         world.access_tokens.fresh(account.id, failed_version=1)
     broken = world.registry.connector(connector.id)
     world.credentials.save(connector.id, good)
     token = world.access_tokens.fresh(account.id, failed_version=1)
 
+    assert doubted.value.diagnosis.class_ is DiagnosisClass.RETRY
+    assert in_doubt.problem is None
     assert refused.value.diagnosis.class_ is DiagnosisClass.ADMIN
     assert broken.problem is not None
     assert world.read(account).grant_state is GrantState.ACTIVE
     assert token.version == 2
     assert world.registry.connector(connector.id).problem is None
+
+
+def test_uh5_one_refusal_of_a_client_is_doubted_and_holds_no_mailbox(world: World) -> None:
+    """The provider blinks once: a minute later the token comes, and the connector never had a problem."""
+    account = world.connected("microsoft")
+    connector = world.registry.connector(account.connector)
+    world.control.inject("token", error="AADSTS7000215", client_id=connector.client_id)
+
+    with pytest.raises(Diagnosed) as doubted:
+        world.tokens.ensure(account.id, failed_version=1)
+    assert doubted.value.diagnosis.retry_after == MINUTE // SECOND
+    assert status(world.read(account), world.registry.connector(connector.id)) is Status.CONNECTED
+    world.later += MINUTE + SECOND
+    world.tokens.ensure(account.id, failed_version=1)
+
+    healed = world.registry.connector(connector.id)
+    assert (healed.problem, healed.doubted_at, healed.retry_at) == (None, None, None)
 
 
 def test_R15_an_idle_mailbox_is_kept_alive_and_no_more(world: World) -> None:

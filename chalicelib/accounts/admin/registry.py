@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CUT_OFF = 2 * clock.MINUTE
 """After this a sign-in without an outcome has none: `connect` runs for a minute at most."""
-NAMES_MAILBOXES = ("account", "expected", "found", "provider")
+NAMES_MAILBOXES = ("account", "expected", "found", "mailbox", "provider", "signs_in_as")
 """What of an outcome only the browser that signed in may see."""
 
 

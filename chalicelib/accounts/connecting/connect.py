@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from chalicelib.accounts.connecting.consent import Consents
     from chalicelib.accounts.connecting.outcomes import Outcome
     from chalicelib.accounts.connecting.sign_ins import SignIns
+    from chalicelib.accounts.connecting.user_names import UserNames
     from chalicelib.accounts.models.authorization import Authorization
     from chalicelib.accounts.ports import Secrets
     from chalicelib.accounts.stores import Stores
@@ -50,13 +51,14 @@ log = logger("connect")
 class Connect:
     """Begins and completes sign-ins. Answers never hold a token."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is one thing
         self,
         stores: Stores,
         providers: Providers,
         secrets: Secrets,
         sign_ins: SignIns,
         consents: Consents,
+        user_names: UserNames,
         now: clock.Clock = clock.now,
     ) -> None:
         self._stores = stores
@@ -64,6 +66,7 @@ class Connect:
         self._secrets = secrets
         self._sign_ins = sign_ins
         self._consents = consents
+        self._user_names = user_names
         self._visits = Visits(stores.authorizations, now)
         self._now = now
 
@@ -165,13 +168,16 @@ class Connect:
         outcome = outcomes.connected(mailbox.account, connector.provider)
         mode, before = AuthMode.AUTHORIZATION_CODE, mailbox.account
         delegated = replace(before, auth_mode=mode, smtp_user=before.smtp_user_for(mode))
+        connected = replace(mailbox, account=delegated)
         self._consents.save(
-            replace(mailbox, account=delegated),
+            connected,
             tokens,
             prepared,
             before=mailbox.account,
             signed=Signed(authorization, outcome),
         )
+        self._user_names.settle(connected, tokens)
+        self._consents.announce(connected)
         return outcome
 
     def _mailbox(self, account: str) -> Mailbox:

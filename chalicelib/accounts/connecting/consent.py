@@ -119,7 +119,7 @@ class Consents:
         `before` is the account as it was: what it used in another auth mode is kept for a roll-back. Begins
         anew while a refresh of the old grant moves its version. A block is noted in the same transaction.
 
-        Raises Unavailable when it could not be saved yet: it is on the rescue queue then.
+        `announce` follows. Raises Unavailable when it could not be saved yet: it is on the rescue queue then.
         """
         until = self._now() + SAVE_TIME
         kept = Kept.SUPERSEDED
@@ -140,7 +140,6 @@ class Consents:
                 "The sign-in succeeded, but could not be saved yet.",
                 fix="It is saved by itself in some minutes.",
             )
-        self._tell(mailbox)
 
     def _grant(
         self, mailbox: Mailbox, tokens: TokenSet, prepared: Prepared, before: Account, resource: str
@@ -179,8 +178,8 @@ class Consents:
             until=now + UNDO,
         )
 
-    def _tell(self, mailbox: Mailbox) -> None:
-        """What follows from a saved consent. None of it may turn the outcome into a failure."""
+    def announce(self, mailbox: Mailbox) -> None:
+        """What follows from a saved consent: its mail goes. Nothing here turns the outcome into a failure."""
         try:
             self._on_connected(mailbox.account.id)
             if mailbox.connector.problem is not None:

@@ -142,7 +142,7 @@ class Direct:
         try:
             received = self._received(mailbox, held, before, known)
         except Diagnosed as refused:
-            return _answer(refused.diagnosis)
+            return self._not_connected(before, refused.diagnosis)
         if received.is_of_owner:
             return self._saved_and_tried(received)
         if received.is_replaced and not self._has_good_grant(before):
@@ -174,8 +174,10 @@ class Direct:
         """Saves it if the server has let us in."""
         tried = self._by_each_name(received)
         if tried.stopped is not None:
-            return _answer(received.used_up(_said(received.mailbox, tried.stopped)), tried.steps)
+            why = received.used_up(_said(received.mailbox, tried.stopped))
+            return self._not_connected(received.before, why, tried.steps)
         self._save(received, tried.smtp_user(received.mailbox.account))
+        self._consents.announce(received.mailbox)
         return _answer(None, tried.steps, connected=True)
 
     def _saved_and_tried(self, received: _Received, block: Diagnosis | None = None) -> dict[str, Any]:
@@ -189,7 +191,17 @@ class Direct:
         if block:
             diagnosis = outcomes.and_then(diagnosis, outcomes.KEPT) if diagnosis else None
             accounts.set_transport_block(account.id, diagnosis)
+        self._consents.announce(mailbox)
         return _answer(diagnosis, tried.steps, connected=True)
+
+    def _not_connected(
+        self, account: Account, diagnosis: Diagnosis, steps: Iterable[Step] = ()
+    ) -> dict[str, Any]:
+        """Nothing was saved, and nothing tries it again: an account without a consent shows why."""
+        final = outcomes.final(diagnosis)
+        if account.grant_state is GrantState.NONE:
+            self._stores.accounts.note_problem(account.id, final)
+        return _answer(final, steps)
 
     def _by_each_name(self, received: _Received) -> Tried:
         mailbox, token = received.mailbox, received.tokens.access_token

@@ -92,6 +92,11 @@ USED_UP = (
 )
 """What else there is to do about a token from elsewhere that the provider has replaced, and nobody takes."""
 
+TRY_AGAIN = (
+    "Check the server's name, port and TLS where it did not answer, wait a moment where it is busy, then"
+    " connect the account again: nothing does that by itself."
+)
+
 SCOPE_LOST = Diagnosis(
     DiagnosisClass.RECONNECT,
     "scope_lost",
@@ -110,7 +115,9 @@ DISCONNECTED = Diagnosis(
 
 def connected(account: Account, provider: str) -> Outcome:
     """The grant is saved."""
-    return _outcome(CONNECTED, account, provider=provider)
+    return _outcome(
+        CONNECTED, account, provider=provider, mailbox=account.address, signs_in_as=account.signs_in_as
+    )
 
 
 def visited(account: Account, *, is_owner: bool) -> Outcome:
@@ -162,6 +169,13 @@ def objection_to_import(account: Account, tokens: TokenSet) -> Diagnosis | None:
     if identity is None or account.owner_address in identity.addresses:
         return None
     return replace(WRONG_MAILBOX, text=", ".join(identity.addresses)[:TEXT_LIMIT])
+
+
+def final(diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis of something that nobody tries again by himself, so that its fix promises nothing."""
+    if diagnosis.class_ not in {DiagnosisClass.RETRY, DiagnosisClass.PAUSE}:
+        return diagnosis
+    return replace(diagnosis, fix=TRY_AGAIN)
 
 
 def and_then(diagnosis: Diagnosis, words: str) -> Diagnosis:

@@ -31,7 +31,8 @@ TOTAL = 20.0
 class Verifying:
     """Verifies accounts. Writes nothing but a token that had to be refreshed, and a user name that works.
 
-    `probes` sign in, by protocol; `facts_of` tells what is known of a connector's provider.
+    `probes` sign in, by protocol; `facts_of` tells what is known of a connector's provider; `on_sendable` is
+    told the account that its server lets in, whose mail goes at once then.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class Verifying:
         tokens: AccessTokens,
         probes: Mapping[str, Probe],
         facts_of: Callable[[Connector], ProviderFacts],
+        on_sendable: Callable[[str], None],
     ) -> None:
         self._stores = stores
         self._tokens = tokens
         self._probes = probes
         self._facts_of = facts_of
+        self._on_sendable = on_sendable
 
     def verify(self, account_id: str, protocol: str = "") -> dict[str, Any]:
         """``{"ok", "protocol", "smtp_user", "steps": [{"step", "ok", "said", "ms"}], "diagnosis"?}``.
@@ -71,7 +74,21 @@ class Verifying:
         found = trial.tried.smtp_user(account)
         if found != account.smtp_user:
             self._stores.accounts.found_user(account, found)
+        if diagnosis is None and wanted == "smtp":
+            self._let_go(account)
         return _answer(wanted, found or account.address, trial.steps, diagnosis)
+
+    def _let_go(self, account: Account) -> None:
+        """The server lets the account in, so whatever it was blocked for is over."""
+        if account.transport_block is not None:
+            self._stores.accounts.set_transport_block(account.id, None)
+        if account.paused_by is None:
+            self._on_sendable(account.id)
+
+    def _signed_in(self, account: Account) -> tuple[str, ...]:
+        """The names by which its owner signed in at the provider."""
+        grant = self._stores.grants.get(account.id)
+        return grant.identity.addresses if grant is not None else ()
 
     def _by_reader(self, account: Account, protocol: str) -> dict[str, Any]:
         """The same, by the consent of the account that this one reads with."""
@@ -88,13 +105,14 @@ class Verifying:
         self, account: Account, connector: Connector, protocol: str, reader: Reader | None = None
     ) -> _Trial:
         _require_server(protocol, self._facts_of(connector), account.auth_mode)
-        return _Trial(self._tokens, self._probes[protocol], account, connector, protocol, reader)
+        names = () if reader else trying.users(account, self._signed_in(account))
+        return _Trial(self._tokens, self._probes[protocol], account, connector, protocol, reader, names)
 
 
 class _Trial:
     """One verification, by the account's own consent or that of its reader; `tried` is what came of it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is one thing
         self,
         tokens: AccessTokens,
         probe: Probe,
@@ -102,7 +120,9 @@ class _Trial:
         connector: Connector,
         protocol: str,
         reader: Reader | None,
+        names: tuple[str, ...],
     ) -> None:
+        self._names = names
         self._tokens = tokens
         self._probe = probe
         self._account = account
@@ -141,7 +161,7 @@ class _Trial:
             self._connector,
             token.secret_for(self._account.auth_mode),
         )
-        tried = trying.by_each_name(*asked, until=self._until)
+        tried = trying.by_each_name(*asked, until=self._until, names=self._names)
         self.steps.done.extend(tried.steps)
         return tried
 

@@ -52,7 +52,8 @@ class Connector:
     `tenant` is Microsoft's directory (``common`` where nothing is said) and empty for Google.
     `problem` is the fact that the provider refuses the client itself; it is written by whoever asks for
     tokens, and removed by the next token that is given or the next secret that is saved. Until `retry_at`
-    nobody asks the provider for anything in this connector's name. `facts` is what differs from the facts of
+    nobody asks the provider for anything in this connector's name; `doubted_at` is when the client was
+    refused once, which is not believed before it comes again. `facts` is what differs from the facts of
     its provider (`catalogue.ProviderFacts`): endpoints, scopes, hosts.
     """
 
@@ -65,6 +66,7 @@ class Connector:
     secret_saved_at: int | None = None
     problem: Diagnosis | None = None
     retry_at: int | None = None
+    doubted_at: int | None = None
     cloud: Cloud = Cloud.GLOBAL
     credential: CredentialKind = CredentialKind.SECRET
     facts: Mapping[str, Any] = field(default_factory=dict)

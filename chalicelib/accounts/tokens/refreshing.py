@@ -173,7 +173,8 @@ class Refresher:
             raise Unavailable(
                 "The new token could not be saved yet.", fix="It is saved by itself in some minutes."
             )
-        if mailbox.connector.problem is not None or mailbox.connector.retry_at is not None:
+        connector = mailbox.connector
+        if (connector.problem, connector.retry_at, connector.doubted_at) != (None, None, None):
             self._connectors.works(mailbox.connector.id)
 
     def _refused(self, grant: Grant, mailbox: Mailbox, turn: Turn, diagnosis: Diagnosis) -> None:
@@ -210,6 +211,18 @@ class Refresher:
         return {"NearestExpiry": rules.time_left(grant, mailbox.provider.facts, self._now()) // clock.SECOND}
 
     def _connector_refused(self, grant: Grant, mailbox: Mailbox, turn: Turn, diagnosis: Diagnosis) -> None:
+        """Notes that the client is refused; a first refusal is doubted, as that of a grant is."""
+        connector, now = mailbox.connector, self._now()
+        doubted_at = connector.doubted_at
+        if connector.problem is None and (doubted_at is None or now - doubted_at < rules.CLIENT_DOUBT):
+            self._secrets.forget(connector.id)
+            self._connectors.doubt(
+                connector.id,
+                at=now if doubted_at is None else doubted_at,
+                retry_at=now + rules.CLIENT_DOUBT,
+            )
+            self._release(grant, turn)
+            raise Diagnosed(rules.once(diagnosis, rules.CLIENT_DOUBT // clock.SECOND))
         self._connectors.refused(mailbox.connector.id, diagnosis, self._now() + rules.CONNECTOR_REST)
         self._secrets.forget(mailbox.connector.id)
         self._release(grant, turn)

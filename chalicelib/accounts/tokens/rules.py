@@ -25,6 +25,8 @@ JITTER = 0.1
 LONGEST_BACKOFF = 5 * MINUTE
 FIRST_LOOK_AGAIN = 15 * MINUTE
 LAST_LOOK_AGAIN = 6 * HOUR
+CLIENT_DOUBT = MINUTE
+"""How long after a first refusal of a client it is asked in its name again, to be sure."""
 CONNECTOR_REST = 5 * MINUTE
 """How long nobody asks in the name of a client that the provider has refused."""
 
@@ -144,10 +146,11 @@ def _in_doubt(grant: Grant, diagnosis: Diagnosis, facts: ProviderFacts, now: int
         refresh_due_at=again_at,
         due_reason=DueReason.AGAIN,
     )
-    return Refusal(doubted, _once(diagnosis, max(1, (again_at - now) // SECOND)))
+    return Refusal(doubted, once(diagnosis, max(1, (again_at - now) // SECOND)))
 
 
-def _once(diagnosis: Diagnosis, seconds: int) -> Diagnosis:
+def once(diagnosis: Diagnosis, seconds: int) -> Diagnosis:
+    """A first refusal, which is asked about again after so many seconds."""
     return replace(
         diagnosis,
         class_=DiagnosisClass.RETRY,

@@ -163,6 +163,11 @@ class AccountsTable:
         facts = {"paused_by": None, "paused_at": None, "pause_reason": None}
         return self._changed(account, facts, "attribute_exists(#paused_by)")
 
+    def note_problem(self, account: str, diagnosis: Diagnosis) -> None:
+        """Where it was connected meanwhile, there is no problem."""
+        none = f"(attribute_not_exists(#grant_state) OR #grant_state = :none) AND {EXISTS}"
+        self._changed(account, {"problem": _json(diagnosis)}, none, none=GrantState.NONE)
+
     def set_transport_block(self, account: str, diagnosis: Diagnosis | None) -> None:
         """Notes why the mail server does not take the account's mail, or that it does again."""
         try:

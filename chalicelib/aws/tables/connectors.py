@@ -22,6 +22,10 @@ UNCHANGED = (
 """What was read is still there. A connector that was made before there were facts of its own has none."""
 
 
+FINE: Row = {"problem": None, "retry_at": None, "doubted_at": None}
+"""What a token that was given makes of a connector."""
+
+
 class ConnectorsTable:
     """Keeps connectors."""
 
@@ -64,7 +68,7 @@ class ConnectorsTable:
 
         `kind` is that of the credential, where it is not the one from before.
         """
-        changes: Row = {"secret_saved_at": at, "problem": None, "retry_at": None}
+        changes: Row = {"secret_saved_at": at, **FINE}
         if kind is not None:
             changes |= {"credential": kind, "secret_saved_at": at if kind.is_stored else None}
         return self._change(connector, changes)
@@ -73,13 +77,17 @@ class ConnectorsTable:
         """Notes that the provider refuses the client itself, and until when nobody asks again."""
         self._change(connector, {"problem": problem.to_json(), "retry_at": retry_at})
 
+    def doubt(self, connector: str, *, at: int, retry_at: int) -> None:
+        """Notes that the provider has refused the client once, and until when nobody asks again."""
+        self._change(connector, {"doubted_at": at, "retry_at": retry_at})
+
     def rest(self, connector: str, retry_at: int) -> None:
         """Notes until when nobody asks the provider."""
         self._change(connector, {"retry_at": retry_at})
 
     def works(self, connector: str) -> None:
         """Forgets problem and rest: a token was given."""
-        self._change(connector, {"problem": None, "retry_at": None})
+        self._change(connector, FINE)
 
     def _change(self, connector: str, changes: Row, condition: str = EXISTS, **values: Any) -> bool:
         try:
@@ -100,6 +108,7 @@ def _row(connector: Connector) -> Row:
         "secret_saved_at": connector.secret_saved_at,
         "problem": connector.problem.to_json() if connector.problem else None,
         "retry_at": connector.retry_at,
+        "doubted_at": connector.doubted_at,
         "cloud": connector.cloud,
         "credential": connector.credential,
         "facts": dict(connector.facts),

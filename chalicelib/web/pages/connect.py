@@ -131,7 +131,9 @@ def result_page(
 def _result(outcome: Mapping[str, Any], language: Language) -> tuple[str, dict[str, Any]]:
     """The template for an outcome, and what only that template shows."""
     kind = outcome["outcome"]
-    if kind in {"connected", "refused", "visited", "not_owner", "visit_refused"}:
+    if kind == "connected":
+        return kind, {"mailbox": outcome.get("mailbox"), "signs_in_as": outcome.get("signs_in_as")}
+    if kind in {"refused", "visited", "not_owner", "visit_refused"}:
         return kind, {}
     if kind == "wrong_mailbox":
         return kind, {"found": outcome.get("found"), "unproven": outcome.get("unproven", False)}
