@@ -81,7 +81,7 @@ def read(text: str) -> list[str]:
 
 
 def _of_registry(text: str) -> list[str] | None:
-    """The addresses that the standard library's newer parser finds; None where it breaks, as at ``g:; , a@b``."""
+    """The addresses that the standard library's newer parser finds; None where it breaks (``g:; , a@b``)."""
     try:
         header = HeaderRegistry()("to", text.strip())
     except AttributeError:
