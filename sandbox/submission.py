@@ -1,8 +1,8 @@
 """Submission by servers that others have written: Dovecot's service for it, and Postfix, on loopback.
 
 Debian's dovecot-submissiond and postfix, each a process of its own with its own configuration. Both take the
-access tokens of the sandbox's provider by XOAUTH2 and OAUTHBEARER, and app passwords by PLAIN and LOGIN. Dovecot
-hands what it takes to Postfix, which asks Dovecot about logins, and puts all mail into one Maildir.
+access tokens of the sandbox's provider by XOAUTH2 and OAUTHBEARER, and app passwords by PLAIN and LOGIN.
+Dovecot hands what it takes to Postfix, which asks Dovecot about logins, and puts all mail into one Maildir.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class DovecotSubmission(Dovecot):
 
 
 class Postfix:
-    """One Postfix; `relay` is the port that takes mail without a login, `submission` the one that needs it."""
+    """One Postfix; its port `relay` takes mail without a login, `submission` asks for one."""
 
     def __init__(self, certificate: ServerCertificate) -> None:
         """Nothing is started yet."""

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
+from email import message_from_bytes, policy
+from email.utils import getaddresses
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chalicelib.accounts.models.account import Account, FromPolicy
 from chalicelib.errors import InvalidInput, MailgrantError
@@ -68,6 +73,11 @@ def test_ua8_lines_are_counted_as_in_what_was_handed_in() -> None:
         (HEADER + b"X: \0\r\n\r\n", "line 3 holds a NUL"),
         (HEADER + b"X-Text: \xe4\r\n\r\n", "X-Text field (line 3) holds bytes outside ASCII"),
         (HEADER + b"X-Text: a\r\n \xc3\xa4\r\n\r\n", "X-Text field (line 3) holds bytes outside ASCII"),
+        (
+            HEADER + b"X-Text: a\x0bReply-To: eve@evil.test\r\n\r\n",
+            "X-Text field (line 3) holds a control character",
+        ),
+        (HEADER + b"X-Text: \x1b$B\r\n\r\n", "X-Text field (line 3) holds a control character"),
         (HEADER + b"X\xe4: a\r\n\r\n", "line 3 has bytes outside ASCII in a field's name"),
         (HEADER + b"Subject : a\r\n\r\n", "line 3 has a blank between a field's name and its colon"),
         (HEADER + b"Subject\t: a\r\n\r\n", "line 3 has a blank between a field's name and its colon"),
@@ -196,3 +206,43 @@ def test_ua1_an_encoded_line_end_in_the_name_of_a_sender_is_refused(field: bytes
     own = b"" if field == b"From" else b"From: ada@example.com\r\n"
 
     refusal(own + field + b": " + word + b" <ada@example.com>\r\nTo: b@x.de\r\n\r\nhi")
+
+
+PIECES = st.sampled_from(
+    [
+        *(b"From: ada@example.com", b"From: ", b"To: you@example.net", b"bcc: z@example.net"),
+        *(b"Sender: x@y.de", b"Subject: a", b"Date:", b"Message-ID: <1@x>", b"X-A: b", b":", b"."),
+        *(b"From nobody Mon", b">From me", b"\xef\xbb\xbf", b"=?utf-8?q?a=0D=0Ab?=", b"x" * 990),
+        *(b"\r", b"\n", b"\r\n", b"\n\n", b"\r\n\r\n", b" ", b"\t", b"\0", b"\xe4", b"\x0b", b"\x1c"),
+        *(b"\xc2\x85", b"\xe2\x80\xa8", b'"', b",", b"<", b">", b"("),
+    ]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(PIECES, max_size=14).map(b"".join), st.sampled_from([b"", HEADER]))
+def test_ua8_whatever_is_handed_in_is_refused_or_leaves_as_one_message(content: bytes, before: bytes) -> None:
+    result = frozen_or_field(before + content)
+    if not isinstance(result, Frozen):
+        assert result in ("raw", "to")
+        return
+
+    header, end, body = result.body.partition(b"\r\n\r\n")
+    assert end
+    assert header.isascii()
+    assert not re.search(rb"\r(?!\n)|(?<!\r)\n", result.body)
+    assert not body or body.endswith(b"\r\n")
+    seen = message_from_bytes(result.body, policy=policy.SMTP)
+    assert getaddresses(seen.get_all("From", [])) == [("", "ada@example.com")]
+    assert seen["Bcc"] is None
+    assert [name.lower() for name, _ in seen.items()] == [
+        field.name for field in raw_header.fields(header + b"\r\n")
+    ]
+
+
+def frozen_or_field(raw: bytes) -> Frozen | str | None:
+    """The message as it would be sent, or the field with which it is refused."""
+    try:
+        return frozen(raw)
+    except MailgrantError as refused:
+        return refused.field

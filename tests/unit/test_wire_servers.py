@@ -46,13 +46,12 @@ LONG_NAME = (
     'Office of the Director, North (Sales): "Team" @ Contoso. [EMEA] and all of its many friends, etc.'
 )
 SUBJECTS = {
-    "plain": "A letter about an order, its parts and whatever else there is to say about it, in many more words",
+    "plain": "A letter about an order, its parts and whatever else there is to say about it",
     "german": "Grüße aus München, über Straßen und Brücken, für alle, die es genau wissen wollen, und mehr",
     "russian": "Ваш заказ принят и будет отправлен сегодня вечером, если вы успеете подтвердить его вовремя",  # noqa: RUF001
     "chinese": "您的订单已经收到，我们会在今天晚上发货，如有任何问题请随时与我们联系，谢谢您的支持与信任",  # noqa: RUF001
     "arabic": "تم استلام طلبك وسيتم شحنه مساء اليوم إذا أكدته في الوقت المناسب",
-    "emoji": "Family \U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 and a flag \U0001f1e9\U0001f1ea "
-    * 3,
+    "emoji": "A family \U0001f468\u200d\U0001f469\u200d\U0001f467, a flag \U0001f1e9\U0001f1ea, " * 3 + "end",
     "encoded": "=?utf-8?q?a=0D=0AReply-To:_eve=40evil.example?= is text",
 }
 ICS = b"BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n"

@@ -10,6 +10,7 @@ differ, the message is refused: it could show another sender than the account, o
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from chalicelib.accounts.models.account import Account
@@ -39,6 +40,9 @@ SINGLE = (
 """Fields that may stand once at most (RFC 5322, section 3.6); Bcc too, though it is taken out."""
 
 HIDDEN = ("bcc", "resent-bcc")
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""All but tabs and line ends: some readers take VT, FF, FS, GS and RS for line ends, too."""
 
 SHOWN_SUBJECT = 998
 
@@ -75,6 +79,11 @@ def _check(fields: list[Field]) -> None:
             raise unreadable(
                 f"its {field.shown} field (line {field.line}) holds bytes outside ASCII;"
                 " encode it by RFC 2047"
+            )
+        if _CONTROL.search(field.octets):
+            raise unreadable(
+                f"its {field.shown} field (line {field.line}) holds a control character;"
+                " leave it out, or encode it by RFC 2047"
             )
     count = Counter(field.name for field in fields)
     for name in SINGLE:
