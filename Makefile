@@ -11,7 +11,7 @@ UV_COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashe
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test screenshots reference matrix conditions soak bench check package deploy destroy format lock clean install install-aws install-bench install-checkov install-clients python chromium dovecot
+.PHONY: help demo test screenshots reference matrix conditions soak bench check package deploy destroy format lock clean install install-aws install-bench install-checkov install-clients python chromium dovecot postfix
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ demo: install install-aws ## Start the sandbox, deploy into it and send mail; ON
 	@exec $(BIN)/python -m sandbox --end-with-parent $(if $(ONCE),--once) $(if $(EML),--eml "$(EML)")
 
 test: export MAILGRANT_LAGGING = $(LAGGING)
-test: install install-aws chromium dovecot ## Run all tests but those of the package (make check); ARGS="-k name" for some; LAGGING=1 with late queues and old indexes
+test: install install-aws chromium dovecot postfix ## Run all tests but those of the package (make check); ARGS="-k name" for some; LAGGING=1 with late queues and old indexes
 	@$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not idle" $(or $(ARGS),--ignore=tests/packaging); parallel=$$?; \
 	test $$parallel = 0 -o $$parallel = $(NONE) || exit $$parallel; \
 	test -z "$(LAGGING)" || exit $$parallel; \
@@ -149,11 +149,30 @@ chromium:
 		echo "Chromium is not installed, so the tests of the pages are skipped (apt-get install chromium)."; \
 		test -z "$(REQUIRE_CHROMIUM)"; }
 
+# Installs Debian packages without starting their services: a policy-rc.d that exits 101 is there meanwhile, where
+# the system has none of its own.
+POLICY := /usr/sbin/policy-rc.d
+define apt_install
+test -e $(POLICY) || { trap 'rm -f $(POLICY)' EXIT; printf '#!/bin/sh\nexit 101\n' >$(POLICY); chmod 755 $(POLICY); }; \
+apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null
+endef
+
 # The tests that read mail by IMAP and POP3 say that they are skipped where it is absent.
 dovecot:
 	@command -v dovecot >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing Dovecot, for the tests of IMAP and POP3"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends dovecot-imapd dovecot-pop3d >/dev/null; \
+		$(call apt_install,dovecot-imapd dovecot-pop3d); \
 	fi || true
 	@command -v dovecot >/dev/null || test -x /usr/sbin/dovecot || \
 		echo "Dovecot is not installed, so the tests of IMAP and POP3 are skipped (apt-get install dovecot-imapd dovecot-pop3d)."
+
+SUBMISSION := test -x /usr/sbin/postfix && test -e /usr/lib/dovecot/submission
+
+# So do the tests of what other servers take of our mail; Postfix needs root besides.
+postfix: dovecot
+	@{ $(SUBMISSION); } || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Postfix and Dovecot's submission service, for the tests of what other servers take"; \
+		$(call apt_install,dovecot-submissiond postfix); \
+	fi || true
+	@{ $(SUBMISSION); } || \
+		echo "Postfix or Dovecot's submission service is not installed, so their tests are skipped (apt-get install postfix dovecot-submissiond)."

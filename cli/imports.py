@@ -40,7 +40,9 @@ def read(text: str, password: Callable[[str], str]) -> list[Exported]:
     `password` is asked for that of a mailbox whose token is encrypted with it. Raises UnreadableExport.
     """
     found, bad = [], []
-    for one in _found(text.lstrip("\ufeff \r\n\t"), password):
+    stripped = text.lstrip("\ufeff \r\n\t")
+    left_out = text[: len(text) - len(stripped)].count("\n")
+    for one in _found(stripped, left_out, password):
         if isinstance(one, UnreadableExport):
             bad.append(str(one))
             continue
@@ -57,7 +59,9 @@ def read(text: str, password: Callable[[str], str]) -> list[Exported]:
     return found
 
 
-def _found(stripped: str, password: Callable[[str], str]) -> Iterator[Exported | UnreadableExport]:
+def _found(
+    stripped: str, left_out: int, password: Callable[[str], str]
+) -> Iterator[Exported | UnreadableExport]:
     rows: Iterator[tuple[str, Any]]
     if stripped.startswith(("{", "[{", "[\n", "[\r", "[ ", "[]")):
         rows = ((f"Entry {number}", row) for number, row in enumerate(_json_rows(stripped), 1))
@@ -65,7 +69,7 @@ def _found(stripped: str, password: Callable[[str], str]) -> Iterator[Exported |
         yield from imports_proxy.accounts(stripped, password)
         return
     else:
-        rows = _csv_rows(stripped)
+        rows = _csv_rows(stripped, left_out)
     for place, row in rows:
         try:
             yield imports_rows.exported(place, row)
@@ -93,11 +97,16 @@ def _page(value: Any) -> list[Any]:
     return lists[0] if len(lists) == 1 else [value]
 
 
-def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
+def _csv_rows(text: str, left_out: int) -> Iterator[tuple[str, Any]]:
+    """The rows with their places in the file, of which so many lines are left out before the text."""
     first = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
+    try:
+        imports_rows.small_names(reader.fieldnames or ())
+    except UnreadableExport as error:
+        raise UnreadableExport(f"Line {left_out + 1}: {error}") from error
     for row in reader:
-        yield f"Line {reader.line_num}", row
+        yield f"Line {left_out + reader.line_num}", row
 
 
 def _checked(one: Exported) -> Exported:

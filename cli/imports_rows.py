@@ -9,17 +9,19 @@ Account and Token Cache, Group-Office's the columns of ``em_accounts``, ``em_ali
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib.accounts.models.account import AuthMode, FromPolicy
+from chalicelib.addresses import same
 from cli.exported import Exported, UnreadableExport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 ADDRESS: Final = ("address", "email", "email_id", "username", "user", "login", "account")
 """Where the systems keep the mailbox's address; the first that is there counts."""
-TOKEN: Final = ("refresh_token", "refreshToken")
+TOKEN: Final = ("refresh_token", "refreshtoken")
 MODES: Final = {
     **{str(mode): str(mode) for mode in AuthMode},
     "basic": "password",
@@ -41,6 +43,7 @@ def exported(place: str, row: Any) -> Exported:
         raise UnreadableExport("This is not an account.")
     if None in row:
         raise UnreadableExport("It has more cells than the first line has names.")
+    row = by_small_names(row)
     if isinstance(row.get("oauth2") or row.get("smtp") or row.get("imap"), dict):
         return _emailengine(place, row)
     if "email_account_name" in row:
@@ -50,33 +53,50 @@ def exported(place: str, row: Any) -> Exported:
 
 def names_address(row: Mapping[str, Any]) -> bool:
     """Whether this is an account, and not what lists accounts."""
-    return any(row.get(name) for name in (*ADDRESS, "oauth2"))
+    return any(by_small_names(row).get(name) for name in (*ADDRESS, "oauth2"))
+
+
+def by_small_names(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row by the names that `small_names` makes. Raises UnreadableExport."""
+    return dict(zip(small_names(row), row.values(), strict=True))
+
+
+def small_names(names: Iterable[str]) -> list[str]:
+    """The names in small letters, without blanks around them, as they are compared.
+
+    Raises UnreadableExport for two that are the same then.
+    """
+    small = [name.strip("\ufeff \t").lower() for name in names]
+    twice = next((name for name, count in Counter(small).items() if name and count > 1), None)
+    if twice is not None:
+        raise UnreadableExport(f"The name {twice} stands twice; the case of letters does not count.")
+    return small
 
 
 def _plain(place: str, row: Mapping[str, Any]) -> Exported:
     """A row with the API's names. A Token Cache is named by its app and user, which is no account's name."""
     is_cache = "connected_app" in row
     address = _address(row)
-    name = "" if is_cache else _first(row, "name", "account_name", "MAIL_TOKEN_NAME")
+    name = "" if is_cache else _first(row, "name", "account_name", "mail_token_name")
     smtp_user = _first(row, "smtp_user", "smtp_username")
     return Exported(
         place,
         address,
-        name="" if name == address else name,
-        auth_mode=_mode(_first(row, "auth_mode", "auth_method", "MAIL_AUTH_TYPE")),
+        name="" if same(name, address) else name,
+        auth_mode=_mode(_first(row, "auth_mode", "auth_method", "mail_auth_type")),
         refresh_token=_secret(row, *TOKEN),
         password=_secret(row, "password", "smtp_password"),
         signs_in_as=_first(row, "signs_in_as"),
-        smtp_user="" if smtp_user == address else smtp_user,
+        smtp_user="" if same(smtp_user, address) else smtp_user,
         display_name=_first(row, "display_name"),
         from_addresses=tuple(
             re.split(r"[\s,;]+", _first(row, "from_addresses")) if row.get("from_addresses") else ()
         ),
         from_policy=_policy(_first(row, "from_policy")),
-        reads_with=_first(row, "reads_with", "MAILBOX_EMAIL_TOKEN_NAME"),
+        reads_with=_first(row, "reads_with", "mailbox_email_token_name"),
         always_name=_is_set(row, "always_name"),
         connector=_first(row, "connector"),
-        client_id=_first(row, "client_id", "clientId"),
+        client_id=_first(row, "client_id", "clientid"),
         server=_first(row, "smtp_host", "smtp_server"),
     )
 
@@ -86,18 +106,18 @@ def _emailengine(place: str, row: Mapping[str, Any]) -> Exported:
     oauth2, smtp = _inner(row, "oauth2"), _inner(row, "smtp")
     login = _inner(smtp, "auth") or _inner(_inner(row, "imap"), "auth")
     signing = _inner(oauth2, "auth")
-    person, shared = _first(signing, "user"), _first(signing, "delegatedUser")
+    person, shared = _first(signing, "user"), _first(signing, "delegateduser")
     address = shared or _first(row, "email") or person or _first(login, "user") or _address(row)
     account, user = _first(row, "account"), _first(login, "user")
     return Exported(
         place,
         address,
-        name="" if account == address else account,
+        name="" if same(account, address) else account,
         auth_mode="" if oauth2 else str(AuthMode.PASSWORD),
         refresh_token=_secret(oauth2, *TOKEN),
         password="" if oauth2 else _secret(login, "pass"),
-        signs_in_as=person if shared and person != shared else "",
-        smtp_user="" if oauth2 or user == address else user,
+        signs_in_as=person if shared and not same(person, shared) else "",
+        smtp_user="" if oauth2 or same(user, address) else user,
         display_name=_first(row, "name"),
         server=_first(smtp, "host"),
     )
@@ -114,7 +134,7 @@ def _frappe(place: str, row: Mapping[str, Any]) -> Exported:
     return Exported(
         place,
         address,
-        name="" if account == address else account,
+        name="" if same(account, address) else account,
         auth_mode=str(mode),
         refresh_token="" if by_itself or is_basic else _secret(row, *TOKEN),
         password=_secret(row, "password") if is_basic else "",
@@ -168,7 +188,7 @@ def _is_set(row: Mapping[str, Any], name: str) -> bool:
 
 def _inner(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     inner = row.get(name)
-    return inner if isinstance(inner, dict) else {}
+    return by_small_names(inner) if isinstance(inner, dict) else {}
 
 
 def _first(row: Mapping[str, Any], *names: str) -> str:

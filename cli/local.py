@@ -25,6 +25,7 @@ import click
 from chalicelib import network
 from chalicelib.accounts.connecting import callback, outcomes
 from chalicelib.accounts.models.connector import Cloud, Connector, CredentialKind
+from chalicelib.addresses import among
 from chalicelib.errors import ConfigurationError, Diagnosed, MalformedRequest
 from chalicelib.providers import Providers
 from chalicelib.providers.catalogue import Catalogue
@@ -141,7 +142,7 @@ def refresh_token_of(  # noqa: PLR0913 - what one sign-in needs
 def _require_mailbox(identity: Identity | None, wanted: str) -> None:
     """A provider that does not say who has signed in says nothing here; the API finds it out."""
     addresses = identity.addresses if identity else ()
-    if addresses and wanted.strip().lower() not in addresses:
+    if addresses and not among(wanted, addresses):
         message = f"{addresses[0]} signed in, and not {wanted}. Nothing was saved."
         fix = f"Run it again and sign in as {wanted}; if it is not offered, sign out at the provider first."
         raise Diagnosed(replace(outcomes.WRONG_MAILBOX, message=message, fix=fix))

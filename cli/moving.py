@@ -9,6 +9,7 @@ import click
 
 from chalicelib.accounts.admin import checks
 from chalicelib.accounts.models.account import AuthMode
+from chalicelib.addresses import same
 from chalicelib.errors import InvalidInput
 from chalicelib.providers.catalogue import Catalogue
 from cli import imports
@@ -73,10 +74,7 @@ class Plan:
         found = self.account
         if found is None:
             return None
-        if (
-            found["address"].casefold() == self.one.address.casefold()
-            and found["connector"] == self.connector["id"]
-        ):
+        if same(found["address"], self.one.address) and found["connector"] == self.connector["id"]:
             return None
         message = f"Another account has the name {found['name']}."
         return {

@@ -61,13 +61,15 @@ def _who(_context: click.Context, _parameter: click.Parameter, value: Any) -> An
 
 
 def _headers(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
-    found = {}
+    headers: dict[str, str] = {}
     for line in value:
-        name, colon, text = line.partition(":")
-        if not colon or not name.strip():
+        name, colon, text = (part.strip() for part in line.partition(":"))
+        if not colon or not name:
             raise click.BadParameter(f'{line!r} is not a header, such as "X-Order: 4711".')
-        found[name.strip()] = text.strip()
-    return found
+        if name.lower() in map(str.lower, headers):
+            raise click.BadParameter(f"the header {name} stands twice; the case of letters does not count.")
+        headers[name] = text
+    return headers
 
 
 @click.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+from chalicelib import addresses
 from chalicelib.accounts.models.account import AuthMode
 from chalicelib.errors import MailgrantError
 from cli import guide, init_ways, messages
@@ -58,7 +59,7 @@ class Wizard:
         chosen = way
 
         def use(address: str) -> tuple[dict[str, Any], Way]:
-            same = [one for one in own if one["address"].casefold() == address.casefold()]
+            same = [one for one in own if addresses.same(one["address"], address)]
             if same:
                 return same[0], way or init_ways.of_account(same[0])
             nonlocal chosen  # an address that is refused is asked for again, and the way is not

@@ -14,7 +14,7 @@ import socket
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 from urllib.parse import urlsplit
 
 from sandbox.processes import Child, free_port
@@ -26,7 +26,7 @@ PROTOCOLS: Final = ("imap", "imaps", "pop3", "pop3s")
 """Names of the ports: those with an s begin with TLS, the others take STARTTLS or STLS."""
 _START_SECONDS: Final = 10.0
 _CONFIGURATION: Final = """
-protocols = imap pop3
+protocols = {protocols}
 listen = 127.0.0.1
 base_dir = {directory}/run
 state_dir = {directory}/state
@@ -58,6 +58,15 @@ userdb {{
   driver = static
   args = uid={uid} gid={gid} home={directory}/mail/%Lu
 }}
+# Otherwise the answer to a login that fails again is held for 15 seconds and more.
+service anvil {{
+  {chroot}
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+"""
+_READING: Final = """
 service imap-login {{
   {chroot}
   inet_listener imap {{
@@ -78,13 +87,6 @@ service pop3-login {{
     ssl = yes
   }}
 }}
-# Otherwise the answer to a login that fails again is held for 15 seconds and more.
-service anvil {{
-  {chroot}
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
 """
 _CHECKED: Final = """
 introspection_mode = post
@@ -102,20 +104,28 @@ class Dovecot:
     The certificate is for 127.0.0.1; the provider's is checked against `cafile`.
     """
 
+    packages: ClassVar[str] = "dovecot-imapd dovecot-pop3d"
+    protocols: ClassVar[str] = "imap pop3"
+    listeners: ClassVar[tuple[str, ...]] = PROTOCOLS
+    services: ClassVar[str] = _READING
+    usable: ClassVar[str] = "reads_mail"
+    """What the provider must say of a token that is taken."""
+
     def __init__(self, certificate: ServerCertificate, provider_url: str, cafile: Path) -> None:
         """Nothing is started yet."""
         self._certificate = certificate
         self._provider = urlsplit(provider_url).netloc
         self._cafile = cafile
-        self.ports = {name: free_port() for name in PROTOCOLS}
+        self.ports = {name: free_port() for name in self.listeners}
+        self.settings: dict[str, object] = {}
         self._directory: Path | None = None
         self._child: Child | None = None
 
-    @staticmethod
-    def missing() -> str:
+    @classmethod
+    def missing(cls) -> str:
         """What to install, or nothing."""
         there = shutil.which("dovecot", path=f"{os.defpath}:/usr/sbin")
-        return "" if there else "Dovecot is not installed (apt-get install dovecot-imapd dovecot-pop3d)"
+        return "" if there else f"Dovecot is not installed (apt-get install {cls.packages})"
 
     def start(self) -> Self:
         """Start it and wait until it listens. Raises ChildError if it does not."""
@@ -153,7 +163,7 @@ class Dovecot:
         return file.read_text(errors="replace") if file and file.exists() else ""
 
     def _configure(self, directory: Path) -> Path:
-        checks = {"tokens": ("introspect", "reads_mail"), "passwords": ("introspect-password", "active")}
+        checks = {"tokens": ("introspect", self.usable), "passwords": ("introspect-password", "active")}
         cafile = directory / "ca.pem"
         shutil.copyfile(self._cafile, cafile)  # the caller's own directory may be closed to others
         cafile.chmod(0o644)
@@ -162,12 +172,14 @@ class Dovecot:
             (directory / f"{name}.conf").write_text(checked)
         configuration = directory / "dovecot.conf"
         configuration.write_text(
-            _CONFIGURATION.format(
+            (_CONFIGURATION + self.services).format(
+                protocols=self.protocols,
                 directory=directory,
                 certificate=self._certificate.certfile,
                 key=self._certificate.keyfile,
                 **_users(directory / "mail"),
                 **self.ports,
+                **self.settings,
             )
         )
         return configuration
@@ -175,7 +187,7 @@ class Dovecot:
     def _wait(self, child: Child) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and child.running():
-            if all(_listens(port) for port in self.ports.values()):
+            if all(listens(port) for port in self.ports.values()):
                 return
             time.sleep(0.02)
         failure = child.failure(f"did not start: {self.log()[-500:]}")
@@ -197,7 +209,8 @@ def _users(mail: Path) -> dict[str, object]:
     return users | {"uid": nobody.pw_uid, "gid": nobody.pw_gid, "chroot": ""}
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether a server listens at that port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -81,31 +81,34 @@ def require_sight(caller: Caller, account: str, handed_in_by: str) -> None:
         raise unknown_message()
 
 
-def require_senders(caller: Caller, addresses: Iterable[str], field: str) -> None:
+def require_senders(caller: Caller, addresses: Iterable[str], field: str, header: str) -> None:
     """Returns when the caller's messages may name all these addresses, in the form of SendLimits, as senders.
 
-    Raises Forbidden (``from_not_allowed``), with the field of the request.
+    `header` is the header field that names them. Raises Forbidden (``from_not_allowed``), with the field of
+    the request.
     """
     allowed = caller.limits.from_addresses
     if allowed and not allowed.issuperset(addresses):
         raise Forbidden(
-            f"This caller sends as {' or '.join(sorted(allowed))} only.",
-            fix="Name one of these in From, or have the other one added to the caller.",
+            f"This caller sends as {' or '.join(sorted(allowed))} only, and {header} names another address.",
+            fix=f"Name one of these in {header}, or have the other one added to the caller.",
             field=field,
             code="from_not_allowed",
         )
 
 
-def require_reply_to(caller: Caller, addresses: Iterable[str], field: str) -> None:
+def require_reply_to(caller: Caller, addresses: Iterable[str], field: str, header: str) -> None:
     """Returns when answers to the caller's messages may go to all these addresses, in the form of SendLimits.
 
-    Raises Forbidden (``reply_to_not_allowed``), with the field of the request.
+    `header` is the header field that names them. Raises Forbidden (``reply_to_not_allowed``), with the field
+    of the request.
     """
     allowed = caller.limits.reply_to_domains
     if allowed and not allowed.issuperset(one.rpartition("@")[2] for one in addresses):
         raise Forbidden(
-            f"This caller's messages are answered to {' or '.join(sorted(allowed))} only.",
-            fix="Name addresses of these domains in Reply-To, or have the domain added to the caller.",
+            f"This caller's messages are answered to {' or '.join(sorted(allowed))} only, and {header} names"
+            " another domain.",
+            fix=f"Name addresses of these domains in {header}, or have the domain added to the caller.",
             field=field,
             code="reply_to_not_allowed",
         )

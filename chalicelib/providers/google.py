@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from chalicelib import clock
 from chalicelib.accounts.models.grant import MAIL, Identity, TokenSet
+from chalicelib.addresses import lowered
 from chalicelib.errors import Diagnosed
 from chalicelib.providers.base import Begun, listed, s256, token_set
 from chalicelib.providers.delegation import delegated
@@ -188,7 +189,7 @@ def _identity(claims: Mapping[str, Any]) -> Identity:
     """Who signed in; an address counts only where Google says that it is verified."""
     address = claims.get("email")
     verified = isinstance(address, str) and claims.get("email_verified") in (True, "true")
-    addresses = (str(address).strip().lower(),) if verified else ()
+    addresses = (lowered(str(address)),) if verified else ()
     return Identity(str(claims["iss"]), str(claims["sub"]), addresses)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import clock
 from chalicelib.accounts.models.connector import CredentialKind
 from chalicelib.accounts.models.grant import GRAPH, MAIL, Identity, TokenSet
+from chalicelib.addresses import lowered
 from chalicelib.errors import Diagnosed
 from chalicelib.providers.base import Begun, listed, token_set
 from chalicelib.providers.certificates import is_certificate, split
@@ -258,7 +259,7 @@ def _subject(claims: Mapping[str, Any]) -> str:
 
 def _addresses(claims: Mapping[str, Any], *names: str) -> tuple[str, ...]:
     found = (claims.get(name) for name in names)
-    return tuple(dict.fromkeys(one.strip().lower() for one in found if isinstance(one, str) and "@" in one))
+    return tuple(dict.fromkeys(lowered(one) for one in found if isinstance(one, str) and "@" in one))
 
 
 @dataclass(frozen=True, slots=True)

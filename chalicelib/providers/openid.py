@@ -15,6 +15,7 @@ from urllib.parse import quote_plus, urlencode
 from chalicelib import clock
 from chalicelib.accounts.models.connector import CredentialKind
 from chalicelib.accounts.models.grant import MAIL, Identity, TokenSet
+from chalicelib.addresses import lowered
 from chalicelib.errors import Conflict, Diagnosed
 from chalicelib.providers.base import Begun, listed, s256, token_set
 from chalicelib.providers.certificates import split
@@ -216,6 +217,6 @@ def _identity(issuer: str, claims: Mapping[str, Any]) -> Identity | None:
     subject, address = claims.get("sub"), claims.get("email")
     if not isinstance(subject, str) or not subject:
         return None
-    addresses = (address.strip().lower(),) if isinstance(address, str) and "@" in address else ()
+    addresses = (lowered(address),) if isinstance(address, str) and "@" in address else ()
     is_verified = claims.get("email_verified") in (True, "true")
     return Identity(issuer, subject, addresses if is_verified else (), claimed=addresses)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chalicelib.addresses import same
 from chalicelib.diagnosis import DiagnosisClass
 from chalicelib.mail.models import Phase
 from chalicelib.providers.replies import diagnose
@@ -40,7 +41,7 @@ def probe(site: Site, address: str, token: Secret, seconds: float) -> tuple[list
 
 def _check_mailbox(answer: api.Answer, address: str, steps: Steps) -> None:
     found = str(answer.values.get("emailAddress", ""))
-    if found and found.lower() != address.lower():
+    if found and not same(found, address):
         message = "The token is of another mailbox."
         fix = "Connect the account again and sign in as its mailbox."
         api.refuse(DiagnosisClass.RECONNECT, "wrong_mailbox", message, fix, answer)

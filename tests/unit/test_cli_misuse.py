@@ -81,6 +81,7 @@ def test_an_idempotency_key_that_cannot_stand_in_a_header(key: str) -> None:
         ((*SEND, "--expires-in", "soon"), "--expires-in"),
         ((*SEND, "--on-unknown", "maybe"), "--on-unknown"),
         ((*SEND, "--attach", "/nowhere"), "--attach"),
+        ((*SEND, "--header", "X-Order: 1", "--header", "x-order: 2"), "x-order stands twice"),
         ((*SEND, "--eml", "/nowhere"), "--eml"),
         ((*SEND, "--text", "@/nowhere"), "/nowhere"),
         (("send", "--to", "a@example.net"), "--account"),

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "chalicelib"
 
 LAYERS: dict[str, int] = {
+    "addresses": 0,
     "errors": 0,
     "diagnosis": 0,
     "settings": 0,

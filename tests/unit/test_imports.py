@@ -237,7 +237,7 @@ def test_another_password_is_told() -> None:
         ("[ada@acme.example]\nrefresh_token token-of-ada", "not a configuration of email-oauth2-proxy"),
         ("[@acme.example]\nclient_id = x", "stands for many mailboxes"),
         ("address\n", "no mailbox"),
-        ("address,refresh_token\nada@no..where,token-of-ada", "Line 2: The address is not valid"),
+        ("address,refresh_token\nada@no..where,token-of-ada", "Line 2: This is not one mail address"),
         ("address,name\nada@acme.example,a/b", "Line 2: The name cannot be used in a path"),
         ("address,password\nada@acme.example,token-of-ada,x", "Line 2: It has more cells"),
         ("address,auth_mode\nada@acme.example,magic", "Line 2: There is no auth mode 'magic'"),
@@ -269,3 +269,31 @@ def test_what_is_read_shows_no_secret() -> None:
     text = "address,name,refresh_token,password\na@x.example,a,secret-1,\nb@x.example,b,,secret-2\n"
 
     assert "secret-" not in repr(read(text, nobody))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Address,Refresh_Token\nada@acme.example,token-of-ada\n",
+        "\ufeffADDRESS ; refreshtoken ;\nada@acme.example;token-of-ada;\n",
+        "\r\n\n address\tREFRESHTOKEN\nada@acme.example\ttoken-of-ada\n",
+        '"Email","RefreshToken","",""\nada@acme.example,token-of-ada,,\n',
+        json.dumps([{"Address": "ada@acme.example", "REFRESH_TOKEN": "token-of-ada"}]),
+        json.dumps({"Email": "ada@acme.example", "OAuth2": {"RefreshToken": "token-of-ada"}}),
+    ],
+)
+def test_ua9_the_case_of_names_does_not_count(text: str) -> None:
+    assert read(text, nobody) == [ADA]
+
+
+def test_ua9_names_of_columns_that_differ_in_case_alone_are_refused() -> None:
+    for names in ("address,Address", "address,name, NAME", "Address,address ,name"):
+        with pytest.raises(UnreadableExport, match=r"Line 1: The name (address|name) stands twice"):
+            read(f"{names}\nada@acme.example,ada,ada\n", nobody)
+    with pytest.raises(UnreadableExport, match="Entry 1: The name address stands twice"):
+        read(json.dumps([{"address": "ada@acme.example", "Address": "bob@acme.example"}]), nobody)
+
+
+def test_ua9_lines_are_those_of_the_file() -> None:
+    with pytest.raises(UnreadableExport, match="Line 4: This is not one mail address"):
+        read("\n\nAddress\nada@no..where\n", nobody)

@@ -211,7 +211,7 @@ def test_an_address_that_is_none_is_asked_for_again(terminal: Terminal) -> None:
         options=("--client-id", connector.client_id),
     )
 
-    assert "Fix: Correct the address.\n" in result.output
+    assert "Fix: Write one address, such as ada@example.com.\n" in result.output
     assert [one.address for one in mailboxes(terminal)] == ["ada@mail.example"]
 
 

@@ -201,3 +201,67 @@ def test_V9_what_waits_goes_where_the_limits_still_allow_it_and_is_not_counted_a
     )
 
     assert world.serve() == {"sent": len(messages)}
+
+
+ANSWERED = [
+    "Mail-Reply-To",
+    "Mail-Followup-To",
+    "Disposition-Notification-To",
+    "Return-Receipt-To",
+    "X-Confirm-Reading-To",
+    "Errors-To",
+]
+
+
+@pytest.mark.parametrize("name", [*ANSWERED, "mAIL-rEPLY-tO", "DISPOSITION-NOTIFICATION-TO"])
+def test_ud6_a_callers_domains_hold_for_every_field_that_answers_go_by(name: str) -> None:
+    limits = answered_at("example.com")
+    twice = f"From: {OWN}\n{name}: a@evil.test\n{name}: b@example.com"
+
+    require(limits, headers={name: "desk@EXAMPLE.com"})
+    require(limits, **raw(f"From: {OWN}\n{name}: Desk <desk@example.com>"))
+    refused = "reply_to_not_allowed"
+    assert refusal(limits, headers={name: "desk@evil.test"}) == (refused, f"headers.{name}")
+    assert refusal(limits, headers={name: "a@example.com, b@evil.test"}) == (refused, f"headers.{name}")
+    assert refusal(limits, headers={name: "<a@evil.test> a@example.com"}) == (
+        "invalid_input",
+        f"headers.{name}",
+    )
+    for header in (f"From: {OWN}\n{name}: desk@evil.test", f"From: {OWN}\n{name}: g: desk@evil.test;", twice):
+        assert refusal(limits, **raw(header)) == (refused, "raw")
+    with pytest.raises(Forbidden, match=rf"and {name} names another"):
+        require(limits, **raw(f"From: {OWN}\n{name}: desk@evil.test"))
+
+
+def test_ud6_a_message_that_is_sent_again_is_held_to_the_limits() -> None:
+    def resent(name: str, address: str) -> dict[str, Any]:
+        return raw(f"Resent-{name}: {address}\nResent-{name}: {NEWS}\nFrom: {NEWS}")
+
+    for name in ("From", "Sender"):
+        require(sends_from(NEWS), **resent(name, NEWS))
+        assert refusal(sends_from(NEWS), **resent(name, "boss@contoso.test")) == FOREIGN_RAW
+    require(answered_at("contoso.test"), **resent("Reply-To", OWN))
+    assert refusal(answered_at("contoso.test"), **resent("Reply-To", "a@evil.test")) == (
+        "reply_to_not_allowed",
+        "raw",
+    )
+    assert refusal(sends_from(NEWS), ACCOUNT, **{"from": NEWS, "headers": {"Resent-From": NEWS}}) == (
+        "invalid_input",
+        "headers.Resent-From",
+    )
+
+
+def test_ud6_a_caller_without_limits_names_whom_it_likes() -> None:
+    require(SendLimits(), headers=dict.fromkeys(ANSWERED, "desk@anywhere.test"))
+
+
+def test_ud6_what_waits_is_held_to_limits_of_now_in_every_field(world: World) -> None:
+    message = world.accept(headers={"Mail-Reply-To": "desk@z.example"})
+    world.callers.limit(world.caller.id, reply_to_domains=frozenset({"y.example"}))
+
+    world.serve()
+
+    record = world.record(message)
+    assert record["attempts"][0]["diagnosis"]["code"] == "reply_to_not_allowed"
+    assert "Mail-Reply-To" in record["attempts"][0]["diagnosis"]["message"]
+    assert world.post.client.sessions() == []

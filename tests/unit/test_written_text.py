@@ -13,9 +13,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from chalicelib.errors import InvalidInput
 from chalicelib.mail.composing import fields, readback, request, text
 from chalicelib.mail.composing.addresses import Address
 from chalicelib.mail.composing.compose import compose
+from chalicelib.mail.composing.further_headers import further_headers
 from chalicelib.mail.ports import Limits
 from tests.unit import header_reader
 from tests.unit.header_reader import Mailbox
@@ -312,3 +314,26 @@ def test_ua3_a_character_that_is_seen_as_one_is_not_divided() -> None:
 
     words = header_reader.WORD.finditer(message.decode().partition("Subject:")[2])
     assert {header_reader.match_text(word).replace("👩‍👩‍👧‍👦", "") for word in words} == {""}
+
+
+@pytest.mark.parametrize(
+    ("names", "second"),
+    [(("x-order", "X-Order"), "X-Order"), (("References", "A", "REFERENCES"), "REFERENCES")],
+)
+def test_ua9_headers_whose_names_differ_in_case_alone_are_one_twice(
+    names: tuple[str, ...], second: str
+) -> None:
+    with pytest.raises(InvalidInput, match="the same field") as refused:
+        further_headers(dict.fromkeys(names, "x"))
+
+    assert (refused.value.field, refused.value.status) == (f"headers.{second}", 422)
+
+
+@pytest.mark.parametrize(
+    "name", ["FROM", "from", "bCC", "Message-id", "content-TYPE", "RESENT-to", "rEPLY-tO"]
+)
+def test_ua9_reserved_names_are_refused_in_any_case(name: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        further_headers({name: "x"})
+
+    assert refused.value.field == f"headers.{name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from chalicelib import ids
+from chalicelib import addresses, ids
 from chalicelib.accounts.models.account import AuthMode, FromPolicy
 from chalicelib.accounts.models.connector import CredentialKind
 from chalicelib.errors import InvalidInput
@@ -158,15 +158,8 @@ def one_tenant(connector: Connector) -> None:
 
 
 def address(text: str, field: str = "address") -> str:
-    """A valid mail address as email-validator writes it; nobody is asked whether it exists."""
-    from email_validator import EmailNotValidError, validate_email
-
-    try:
-        return validate_email(text.strip(), check_deliverability=False).normalized
-    except EmailNotValidError as error:
-        raise InvalidInput(
-            f"The address is not valid: {error}", fix="Correct the address.", field=field
-        ) from error
+    """A mail address as accounts keep it, its domain in Unicode; nobody is asked whether it exists."""
+    return addresses.checked(text, field).shown
 
 
 def held(mode: AuthMode, given: Mapping[str, str], *, needed: bool = False) -> None:

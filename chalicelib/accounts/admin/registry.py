@@ -15,6 +15,7 @@ from chalicelib.accounts.connecting.links import LINK_LIFE, is_browser, link_id,
 from chalicelib.accounts.models.account import Account, AuthMode
 from chalicelib.accounts.models.authorization import ConnectLink, Purpose
 from chalicelib.accounts.models.connector import Cloud, Connector, CredentialKind
+from chalicelib.addresses import lowered
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.providers.hosts import require_public
 
@@ -167,7 +168,7 @@ class Registry:
             connector=found.id,
             created_at=self._now(),
             auth_mode=mode,
-            **checks.description(name=name or mailbox.lower(), **described),
+            **checks.description(name=name or lowered(mailbox), **described),
         )
         if reader := described.get("reads_with"):
             readers.require_reader(made.id, reader)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.accounts.models.account import GrantState
 from chalicelib.accounts.models.grant import MAIL
+from chalicelib.addresses import among
 from chalicelib.diagnosis import TEXT_LIMIT, Diagnosis, DiagnosisClass
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def objection(
     if identity is None or not identity.addresses:
         return _outcome("identity_missing", account)
     if not _same_mailbox(account, identity, stored):
-        unproven = account.owner_address in identity.claimed
+        unproven = among(account.owner_address, identity.claimed)
         return _outcome("wrong_mailbox", account, found=identity.addresses[0], unproven=unproven)
     missing = missing_scopes(facts, tokens)
     if missing:
@@ -166,7 +167,7 @@ def objection(
 def objection_to_import(account: Account, tokens: TokenSet) -> Diagnosis | None:
     """Why a refresh token from elsewhere is not this account's, or None."""
     identity = tokens.identity
-    if identity is None or account.owner_address in identity.addresses:
+    if identity is None or among(account.owner_address, identity.addresses):
         return None
     return replace(WRONG_MAILBOX, text=", ".join(identity.addresses)[:TEXT_LIMIT])
 
@@ -206,7 +207,7 @@ def missing_scopes(facts: ProviderFacts, tokens: TokenSet, resource: str = MAIL)
 
 def _same_mailbox(account: Account, identity: Identity, stored: Grant | None) -> bool:
     """Whether the address is one of the identity's, and a good grant is not replaced by another person's."""
-    if account.owner_address not in identity.addresses:
+    if not among(account.owner_address, identity.addresses):
         return False
     if stored is None or account.grant_state is not GrantState.ACTIVE or not _is_of_person(account, stored):
         return True

@@ -10,6 +10,7 @@ from chalicelib.accounts.doctor.findings import FAIL, PASS, SKIP, WARN, Check, d
 from chalicelib.accounts.doctor.readers import reads_with
 from chalicelib.accounts.models.account import AuthMode, GrantState
 from chalicelib.accounts.models.grant import GRAPH, MAIL
+from chalicelib.addresses import among, lowered, same
 from chalicelib.clock import DAY
 
 if TYPE_CHECKING:
@@ -124,10 +125,10 @@ def same_person(known: OfAccount) -> Check:
     if known.grant is None or not known.account.auth_mode.has_owner:
         return Check(name, SKIP, "No person signs in here.")
     said = (known.claims.get(one) for one in ("upn", "preferred_username", "unique_name"))
-    names = {one.lower() for one in (*known.grant.identity.addresses, *said) if isinstance(one, str)}
+    names = {lowered(one) for one in (*known.grant.identity.addresses, *said) if isinstance(one, str)}
     if not names:
         return Check(name, SKIP, "The provider has not said who signed in.")
-    if wanted in names:
+    if among(wanted, names):
         return Check(name, PASS, f"{wanted} signed in.")
     fix = (
         "If it is a shared mailbox, name in signs_in_as who signs in; else connect it as the mailbox itself."
@@ -198,7 +199,7 @@ def from_allowed(known: OfAccount) -> Check:
     """Whether the server lets the account send as its addresses; it tells when a message is sent."""
     name, account = "from_allowed", known.account
     trustee = account.signs_in_as or account.address
-    others = [one for one in account.from_addresses if one.lower() != account.address.lower()]
+    others = [one for one in account.from_addresses if not same(one, account.address)]
     if account.signs_in_as:
         others.append(account.address)
     refused = next((one for one in _seen(known) if any(code in one.code for code in FROM_REFUSED)), None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from chalicelib.accounts.doctor import instructions
 from chalicelib.accounts.doctor.findings import FAIL, PASS, SKIP, WARN, Check
 from chalicelib.accounts.models.account import AuthMode, GrantState
+from chalicelib.addresses import same
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def reads_with(account: Account, reader: Reader | None) -> Check:
     other, problem = reader.account, reader.account.problem
     if problem is not None:
         return Check(name, WARN, f"{other.name}: {problem.message}", f"Mend {other.name}: {problem.fix}")
-    if other.address.lower() != account.address.lower():
+    if not same(other.address, account.address):
         return Check(name, WARN, *_another_mailbox(account, reader))
     return Check(name, PASS, f"IMAP and POP3 are opened by the consent of {other.name}.")
 

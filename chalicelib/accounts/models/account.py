@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from chalicelib.addresses import lowered
 from chalicelib.clock import DAY
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Account:
     @property
     def owner_address(self) -> str:
         """Whose sign-in is wanted, in lower case: of a shared mailbox, that of somebody who may use it."""
-        return (self.signs_in_as or self.address).strip().lower()
+        return lowered(self.signs_in_as or self.address)
 
     def smtp_user_for(self, mode: AuthMode) -> str:
         """The user name that stays when it is connected in that mode: that of another mode does not."""

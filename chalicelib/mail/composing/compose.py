@@ -6,18 +6,16 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from chalicelib.accounts.models.account import Account
+from chalicelib.addresses import unique
 from chalicelib.errors import InvalidInput
 from chalicelib.mail.composing import addresses, attachments, fields, frozen, raw, readback, senders, text
 from chalicelib.mail.composing.addresses import Address
-from chalicelib.mail.composing.frozen import Frozen
+from chalicelib.mail.composing.frozen import LONGEST_HEADER, Frozen
 from chalicelib.mail.composing.further_headers import further_headers
 from chalicelib.mail.composing.request import NamedAddress, SendRequest, Who
 from chalicelib.mail.composing.senders import Sender
 from chalicelib.mail.models import Envelope
 from chalicelib.mail.ports import Limits
-
-LONGEST_HEADER = 256 * 1024
-"""Octets of a header that Exchange Online takes (its limits on message headers)."""
 
 MOST_RECIPIENTS = 1_000
 LONGEST_RECIPIENTS = 60_000
@@ -69,7 +67,7 @@ def _one(who: Who, field: str) -> Address:
 
 def _envelope(account: Account, groups: dict[str, list[Address]]) -> Envelope:
     people = [one.address for group in groups.values() for one in group]
-    return Envelope(senders.own_address(account), addresses.unique(people))
+    return Envelope(senders.own_address(account), unique(people))
 
 
 def _count(recipients: tuple[str, ...], limit: int) -> None:

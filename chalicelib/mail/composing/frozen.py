@@ -11,6 +11,9 @@ from chalicelib.mail.models import Envelope
 LONGEST_LINE = 998
 """Octets without CRLF (RFC 5322, section 2.1.1)."""
 
+LONGEST_HEADER = 256 * 1024
+"""Octets of a header that Exchange Online takes (its limits on message headers)."""
+
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
@@ -22,12 +25,6 @@ class Frozen:
     body: bytes = field(repr=False)
     message_id: str
     subject: str
-
-
-def with_crlf(raw: bytes) -> bytes:
-    """The bytes with every line end as CRLF, also at the end."""
-    lines = re.sub(rb"\r\n|\r|\n", b"\r\n", raw)
-    return lines if lines.endswith(b"\r\n") else lines + b"\r\n"
 
 
 def check(body: bytes, *, limit: int, field: str | None) -> bytes:
@@ -46,10 +43,22 @@ def check(body: bytes, *, limit: int, field: str | None) -> bytes:
         raise InvalidInput(
             "The message holds a NUL or a bare line end.", fix="Encode it as base64.", field=field
         )
-    if max(map(len, body.split(b"\r\n"))) > LONGEST_LINE:
-        raise InvalidInput(
-            f"The message has a line of more than {LONGEST_LINE} bytes.",
-            fix="Encode the part as base64 or quoted-printable.",
-            field=field,
-        )
+    _require_line_lengths(body, field)
     return body
+
+
+def _require_line_lengths(body: bytes, field: str | None) -> None:
+    lines = body.split(b"\r\n")
+    if max(map(len, lines)) <= LONGEST_LINE:
+        return
+    number = next(number for number, line in enumerate(lines) if len(line) > LONGEST_LINE)
+    in_header = number < body.partition(b"\r\n\r\n")[0].count(b"\r\n") + 1
+    text = lines[number][:30].decode("ascii", "replace")
+    raise InvalidInput(
+        f"The message has a line of more than {LONGEST_LINE} bytes in its"
+        f" {'header' if in_header else 'body'}; it begins with {text!r}.",
+        fix="Fold the header field (RFC 5322, section 2.2.3), or encode its text as base64 (RFC 2047)."
+        if in_header
+        else "Encode the part as base64 or quoted-printable.",
+        field=field,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from chalicelib.errors import InvalidInput
 from chalicelib.mail.composing import fields, text
@@ -42,7 +42,22 @@ def further_headers(headers: Mapping[str, str]) -> dict[str, bytes]:
         raise InvalidInput(
             f"There are {len(headers)} headers; {MOST} are the most.", fix="Leave some out.", field="headers"
         )
-    return {name: _field(name, value) for name, value in headers.items()}
+    written = {name: _field(name, value) for name, value in headers.items()}
+    _require_once(written)
+    return written
+
+
+def _require_once(names: Iterable[str]) -> None:
+    """Returns when no two names are the same field: case does not count (RFC 5322, section 1.2.2)."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(name.lower(), name)
+        if other != name:
+            raise InvalidInput(
+                f"The headers {other} and {name} are the same field: the case of a name does not count.",
+                fix="Leave one of them out.",
+                field=f"headers.{name}",
+            )
 
 
 def _field(name: str, value: str) -> bytes:

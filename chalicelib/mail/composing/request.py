@@ -94,8 +94,10 @@ class SendRequest(Part, frozen=True, rename={"from_": "from"}):
         bytes | None,
         limits(pattern=BASE64),
         says(
-            "A whole message (RFC 5322) in base64, relayed byte for byte but for its Bcc. Beside it only"
-            " `to`, `cc` and `bcc` may be given, which replace its recipients."
+            "A whole message (RFC 5322) in base64, relayed byte for byte but for its Bcc. Lines end with CRLF"
+            " or LF, those of the body also with CR; a CR in the header is refused with its line. A byte"
+            " order mark and the `From ` line of a mailbox file are left out. Beside it only `to`, `cc` and"
+            " `bcc` may be given, which replace its recipients."
         ),
     ] = None
     idempotency_key: Annotated[

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chalicelib import addresses
 from chalicelib.accounts.models.account import Account, FromPolicy
 from chalicelib.errors import Forbidden
-from chalicelib.mail.composing import addresses
 from chalicelib.mail.composing.addresses import Address
 
 
@@ -55,7 +55,7 @@ def sender(asked: Address | None, account: Account, field: str) -> Sender:
 
 def may_use(address: str, account: Account) -> bool:
     """Whether the account may name the address in From."""
-    return any(addresses.same(address, one) for one in (account.address, *account.from_addresses))
+    return addresses.among(address, (account.address, *account.from_addresses))
 
 
 def _spelt(address: str, account: Account) -> str:

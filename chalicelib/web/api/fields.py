@@ -74,13 +74,17 @@ FromAddresses = Annotated[
 SendsFrom = Annotated[
     list[Annotated[str, limits(format="email")]],
     limits(maxItems=MOST_NAMED),
-    says("What its messages may name in From and Sender, of what the account may. Empty: all of that."),
+    says(
+        "What its messages may name in From, Sender and their Resent fields, of what the account may."
+        " Empty: all of that."
+    ),
 ]
 ReplyToDomains = Annotated[
     list[Annotated[str, format_of("hostname", "example.com")]],
     limits(maxItems=MOST_NAMED),
     says(
-        "The domains that addresses in Reply-To of its messages may have; a subdomain is named by itself. "
+        "The domains of addresses in Reply-To, and in other fields that answers and receipts go by"
+        " (Mail-Reply-To, Disposition-Notification-To), of its messages; a subdomain is named by itself. "
         "Empty: any."
     ),
 ]

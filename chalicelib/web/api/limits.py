@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from chalicelib import addresses
 from chalicelib.callers.models import MOST_NAMED, MOST_PER_MINUTE
 from chalicelib.errors import InvalidInput
-from chalicelib.mail.composing import addresses
 
 
 def checked(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def checked(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _addresses(texts: Sequence[str], field: str) -> frozenset[str]:
-    return _each(texts, field, lambda text, place: addresses.folded(addresses.checked(text, place).address))
+    return _each(texts, field, lambda text, place: addresses.folded(addresses.checked(text, place).ascii))
 
 
 def _domains(texts: Sequence[str], field: str) -> frozenset[str]:
@@ -25,7 +25,7 @@ def _domains(texts: Sequence[str], field: str) -> frozenset[str]:
 
 def _domain(text: str, place: str) -> str:
     try:
-        return addresses.folded(addresses.checked(f"x@{text}", place).address).removeprefix("x@")
+        return addresses.folded(addresses.checked(f"x@{text.strip(' ')}", place).ascii).removeprefix("x@")
     except InvalidInput as error:
         raise InvalidInput(
             "This is not a domain.", fix="Write one, such as example.com.", field=place
