@@ -5,6 +5,7 @@ A path may hold a connect link, a query may hold an authorization code.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,10 +20,22 @@ HEADER = "X-Request-Id"
 log = logs.logger("web")
 
 
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_EXTENDED = re.compile(r"[A-Za-z0-9+/_=-]{8,64}")
+
+
 def request_id(request: Request) -> str | None:
-    """API Gateway's id of the request; Lambda's own where there is none."""
-    found: str | None = request.context.get("requestId")
-    return found or getattr(request.lambda_context, "aws_request_id", None)
+    """An id of the request that AWS has made; a client can set `requestId` by a header (x-amzn-requestid).
+
+    That of API Gateway where it is a UUID, else its extended one, else Lambda's own.
+    """
+    own = str(request.context.get("requestId", ""))
+    extended = str(request.context.get("extendedRequestId", ""))
+    if _UUID.fullmatch(own):
+        return own
+    if _EXTENDED.fullmatch(extended):
+        return extended
+    return getattr(request.lambda_context, "aws_request_id", None)
 
 
 def traced(event: Any, get_response: Callable[[Any], Any]) -> Any:
