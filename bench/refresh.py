@@ -168,7 +168,7 @@ def _add_grants(gateway: Gateway, number: int, due: int) -> None:
 def _grant(account: str, due_at: int) -> dict[str, Any]:
     return {
         "account": {"S": account},
-        "refresh_shard": {"S": ids.shard_of(account)},
+        "refresh_shard": {"S": ids.grant_shard_of(account)},
         "refresh_due_at": {"N": str(due_at)},
     }
 

@@ -23,8 +23,11 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 SHORT = 20
 LONG = 26
 
-SHARDS = ("0", "1", "2", "3")
-"""Partitions of the indexes of what is due. One takes 1,000 writes a second."""
+LANE_SHARDS = tuple("0123456789abcdef")
+"""Partitions of the index of lanes that are due. One takes 1,000 writes a second, and a mail makes six or so."""
+
+GRANT_SHARDS = ("0", "1", "2", "3")
+"""Partitions of the index of grants that are due: at most one refresh an hour for each mailbox."""
 
 LIST_SHARDS = ("0", "1", "2", "3")
 """Partitions of the index that lists the messages of all accounts."""
@@ -80,9 +83,18 @@ def account_of(message: str) -> str | None:
     return f"acc_{found.group(1)}" if found else None
 
 
-def shard_of(account: str) -> str:
-    """The partition that an account is in, for ever."""
-    return SHARDS[hashlib.sha256(account.encode()).digest()[0] % len(SHARDS)]
+def lane_shard_of(account: str) -> str:
+    """The partition that an account's lane is in, for ever."""
+    return _shard_of(account, LANE_SHARDS)
+
+
+def grant_shard_of(account: str) -> str:
+    """The partition that an account's grant is in, for ever."""
+    return _shard_of(account, GRANT_SHARDS)
+
+
+def _shard_of(account: str, shards: tuple[str, ...]) -> str:
+    return shards[hashlib.sha256(account.encode()).digest()[0] % len(shards)]
 
 
 def list_shard_of(message: str) -> str:

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 from botocore.exceptions import ClientError
 
-from cli.cloudformation import StackError
+from cli.cloudformation import StackError, pauses
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.client import CloudFormationClient
     from mypy_boto3_cloudformation.literals import CapabilityType
-    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, ResourceChangeTypeDef
+    from mypy_boto3_cloudformation.type_defs import (
+        DescribeChangeSetOutputTypeDef,
+        ParameterTypeDef,
+        ResourceChangeTypeDef,
+    )
 
     from cli.cloudformation import Stack
 
 _CAPABILITIES: Final[tuple[CapabilityType, ...]] = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
-_POLL_SECONDS: Final = 0.2
 _NOTHING: Final = ("didn't contain changes", "No updates are to be performed")
 
 
@@ -100,17 +103,14 @@ def propose(
             raise StackError(f"{name}: {error.response['Error']['Message']}") from error
         raise
     found = ChangeSet(made["Id"], name, made["StackId"], creates, holds_data, ())
-    while (described := client.describe_change_set(ChangeSetName=found.id))["Status"].endswith(
-        ("_PENDING", "_IN_PROGRESS")
-    ):
-        time.sleep(_POLL_SECONDS)
-    if described["Status"] == "FAILED":
+    pages = _described(client, found.id)
+    if pages[0]["Status"] == "FAILED":
         withdraw(client, found)
-        reason = described.get("StatusReason", "")
+        reason = pages[0].get("StatusReason", "")
         if any(text in reason for text in _NOTHING):
             return None
         raise StackError(f"{name}: {reason}")
-    return ChangeSet(found.id, name, found.stack_id, creates, holds_data, _changes(client, found.id))
+    return ChangeSet(found.id, name, found.stack_id, creates, holds_data, _changes(pages))
 
 
 def withdraw(client: CloudFormationClient, changes: ChangeSet) -> None:
@@ -120,7 +120,20 @@ def withdraw(client: CloudFormationClient, changes: ChangeSet) -> None:
         client.delete_stack(StackName=changes.stack_id)
 
 
-def _changes(client: CloudFormationClient, change_set: str) -> tuple[Change, ...]:
-    pages = client.get_paginator("describe_change_set").paginate(ChangeSetName=change_set)
+def _described(client: CloudFormationClient, change_set: str) -> list[DescribeChangeSetOutputTypeDef]:
+    """The pages of a change set that has been made, or could not be; asked for with growing pauses."""
+    for pause in pauses():
+        page = client.describe_change_set(ChangeSetName=change_set)
+        if not page["Status"].endswith(("_PENDING", "_IN_PROGRESS")):
+            break
+        time.sleep(pause)
+    pages = [page]
+    while token := page.get("NextToken"):
+        page = client.describe_change_set(ChangeSetName=change_set, NextToken=token)
+        pages.append(page)
+    return pages
+
+
+def _changes(pages: list[DescribeChangeSetOutputTypeDef]) -> tuple[Change, ...]:
     found = [one["ResourceChange"] for page in pages for one in page["Changes"] if "ResourceChange" in one]
     return tuple(sorted(map(Change.of, found), key=lambda change: (not change.risky, change.resource)))

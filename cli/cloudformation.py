@@ -11,22 +11,31 @@ from botocore.exceptions import ClientError
 from cli.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mypy_boto3_cloudformation.client import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
 
 STACK_SECONDS: Final = 1800.0
-_POLL_SECONDS: Final = 0.25
-_SLOW_POLL_SECONDS: Final = 5.0  # after the first seconds, which are all that the sandbox needs
+_FIRST_PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 8.0
+_GROWTH: Final = 1.5
 _CONSEQUENCES: Final = ("cancelled", "Rollback requested", "User Initiated")
 """Reasons of events that only follow from another one's failure."""
+
+
+QUEUE_NAMES_FREE: Final = (
+    "Wait for a minute: SQS gives the name of a deleted queue to nobody before. Then remove what was begun by "
+    "./mailgrant destroy --stage STAGE --with-data, which waits for the names itself, and deploy again."
+)
 
 
 class StackError(Trouble):
     """A stack could not be deployed or deleted; the message has CloudFormation's reasons."""
 
     def __init__(self, message: str, fix: str = "Mend what the reasons name, and deploy again.") -> None:
+        if "QueueDeletedRecently" in message or "after deleting a queue" in message:
+            fix = QUEUE_NAMES_FREE
         super().__init__("stack_failed", message, fix)
 
 
@@ -117,6 +126,17 @@ class Stack:
             )
 
 
+def pauses() -> Iterator[float]:
+    """Seconds between two looks at what CloudFormation does: short at first, then longer and longer.
+
+    It takes few requests a second from an account, and other deployments look as well.
+    """
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+
+
 class Watch:
     """What happens to a stack from now on. A class because it remembers which events are old."""
 
@@ -132,8 +152,8 @@ class Watch:
 
         Raises StackError with the reasons when it ends otherwise.
         """
-        started = time.monotonic()
-        while (elapsed := time.monotonic() - started) < STACK_SECONDS:
+        started, waits = time.monotonic(), pauses()
+        while time.monotonic() - started < STACK_SECONDS:
             status = self._status()  # before the events, so that none is missed at the end
             for event in self._new():
                 self._causes += [event] if event.cause else []
@@ -142,7 +162,7 @@ class Watch:
                 return
             if not status.endswith("_IN_PROGRESS"):
                 raise StackError(f"{self._name} is {told(status)}:\n{self._reasons()}")
-            time.sleep(_POLL_SECONDS if elapsed < _SLOW_POLL_SECONDS else _SLOW_POLL_SECONDS)
+            time.sleep(next(waits))
         raise StackError(f"{self._name} took too long.", "Wait until it has ended, and deploy again.")
 
     @property

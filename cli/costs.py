@@ -49,7 +49,7 @@ INDEX_UNITS: Final = {"messages": 3, "lanes": 2, "grants": 2}
 Of a message: 3 when it is stored, 2 and 2 while its attempt goes on, 5 when it ends in the lists."""
 
 TICKS: Final[dict[str, dict[str, int]]] = {
-    "relay_due": {"dynamodb.Query:lanes": 8, "dynamodb.PutItem:schedules": 1},
+    "relay_due": {"dynamodb.Query:lanes": 32, "dynamodb.PutItem:schedules": 1},
     "refresh_tokens": {
         "sqs.ReceiveMessage": 1,
         "dynamodb.Query:grants": 5,

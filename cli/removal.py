@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -34,8 +35,14 @@ TABLES: Final = (
 )
 QUEUES: Final = ("relay", "relay-dlq", "refresh", "refresh-dlq", "rescue")
 KEYS: Final = ("grants", "access-tokens")
+LOGS: Final = ("api", "connect", "tokens", "refresh-tokens", "refresh", "send", "relay", "relay-due")
 RECOVERY_DAYS: Final = 30
 """How long a key or a secret can be had back after its deletion, the longest that AWS offers."""
+
+NAMES_KEPT: Final = 60
+"""Seconds for which SQS gives the name of a deleted queue to nobody (SQS, CreateQueue, QueueDeletedRecently)."""
+_TOLD_EVERY: Final = 10
+"""Seconds between two lines that say how long it still takes."""
 
 _MISSING: Final = (
     "ResourceNotFoundException",
@@ -48,15 +55,12 @@ _MISSING: Final = (
 
 def kept(identity: Identity, stage: str, *, with_data: bool) -> list[str]:
     """What is left of a stage after its deletion, and about what it costs (US East list prices of 2026)."""
-    always = [
-        f"logs /aws/lambda/mailgrant-{stage}-*: $0.03 per GB and month, until you delete them",
-        f"packages of all stages in s3://{artifact_bucket(identity.account, identity.region)}: some cents",
-    ]
+    packages = f"packages of all stages in s3://{artifact_bucket(identity.account, identity.region)}: some cents"
     if with_data:
         return [
             f"both keys and the client secrets can be had back for {RECOVERY_DAYS} days, at no cost",
             "the tables' last state as backups that DynamoDB keeps for 35 days by itself, at no cost",
-            *always,
+            packages,
         ]
     return [
         f"tables mailgrant-{stage}-* (mailboxes, tokens, messages): $0.45 per GB and month with backups",
@@ -64,29 +68,35 @@ def kept(identity: Identity, stage: str, *, with_data: bool) -> list[str]:
         "client secrets of the connectors: $0.40 each per month",
         f"bucket mailgrant-{stage}-{identity.account}-{identity.region}: $0.023 per GB and month",
         "queues: nothing; mail that is queued waits for the next deployment, and is given up when it expires",
-        *always,
+        f"logs /aws/lambda/mailgrant-{stage}-*, each line for 90 days: $0.03 per GB and month",
+        packages,
     ]
 
 
 def remove_data(session: boto3.Session, identity: Identity, stage: str, telling: Telling) -> None:
     """Delete the data stack, and all that outlives it by its retention. What is gone already is passed over.
 
-    The application must have been deleted before. Raises Trouble, and botocore's errors.
+    At its end the stage can be deployed again: it waits until SQS gives the queues' names back. The application
+    must have been deleted before. Raises Trouble, and botocore's errors.
     """
     client = session.client("cloudformation")
     if stack := Stack.find(client, data_stack_name(stage)):
         telling.say(f"{stack.name}: deleting")
         delete(client, stack, telling.event)
+    telling.say("deleting the queues")
+    queues, deleted_at = _remove_queues(session, stage), time.monotonic()
     for what, remove in (
         ("tables", _remove_tables),
-        ("queues", _remove_queues),
         ("keys", _remove_keys),
         ("client secrets", _remove_secrets),
+        ("logs", _remove_logs),
     ):
         telling.say(f"deleting the {what}")
         remove(session, stage)
     telling.say("deleting the bucket")
     _remove_bucket(session, f"mailgrant-{stage}-{identity.account}-{identity.region}")
+    if queues:
+        _wait_for_names(NAMES_KEPT - int(time.monotonic() - deleted_at), telling)
 
 
 def _remove_tables(session: boto3.Session, stage: str) -> None:
@@ -103,12 +113,29 @@ def _remove_table(client: DynamoDBClient, table: str) -> None:
     client.delete_table(TableName=table)
 
 
-def _remove_queues(session: boto3.Session, stage: str) -> None:
-    client = session.client("sqs")
+def _remove_queues(session: boto3.Session, stage: str) -> int:
+    """Delete the queues, and return how many there were."""
+    client, count = session.client("sqs"), 0
     for name in QUEUES:
         with _unless_missing():
             url = client.get_queue_url(QueueName=f"mailgrant-{stage}-{name}")["QueueUrl"]
             client.delete_queue(QueueUrl=url)
+            count += 1
+    return count
+
+
+def _wait_for_names(seconds: int, telling: Telling) -> None:
+    """Wait until SQS gives the names of deleted queues back, and say how long that takes."""
+    for left in range(seconds, 0, -_TOLD_EVERY):
+        telling.say(f"all is deleted; SQS gives the queues' names back in {left} s (Ctrl-C does no harm)")
+        time.sleep(min(left, _TOLD_EVERY))
+
+
+def _remove_logs(session: boto3.Session, stage: str) -> None:
+    client = session.client("logs")
+    for name in LOGS:
+        with _unless_missing():
+            client.delete_log_group(logGroupName=f"/aws/lambda/mailgrant-{stage}-{name}")
 
 
 def _remove_keys(session: boto3.Session, stage: str) -> None:

@@ -192,7 +192,7 @@ class GrantStore(Protocol):
         """Notes that the mailbox owner was told, and ends the lease, if version and lease are unchanged."""
 
     def due(self, shard: str, now: int, limit: int) -> list[str]:
-        """Up to `limit` due accounts of a shard (ids.SHARDS), the longest due first. May lag behind."""
+        """Up to `limit` due accounts of a shard (ids.GRANT_SHARDS), the longest due first. May lag behind."""
 
 
 class MailboxStore(Protocol):

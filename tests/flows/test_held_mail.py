@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.clock import HOUR, MINUTE, SECOND, now
-from chalicelib.ids import shard_of
+from chalicelib.ids import lane_shard_of
 from sandbox.stack import DOUBT_SECONDS
 from tests.helpers import copies, in_state, letter, record, until, with_expired_token
 
@@ -54,5 +54,5 @@ def accepted(cast: Cast, account: dict[str, Any], **changes: Any) -> str:
 def look(gateway: Gateway, account: str) -> None:
     """The minute's look at that time, once the account's lane is among those that are due."""
     gateway.lane.wake = lambda *_: False  # type: ignore[method-assign]
-    until(lambda: account in gateway.lane.due(shard_of(account), gateway.clock() - SECOND, 1000))
+    until(lambda: account in gateway.lane.due(lane_shard_of(account), gateway.clock() - SECOND, 1000))
     gateway.relay.run_due(until=gateway.clock() + HOUR)

@@ -22,6 +22,7 @@ from cli.cloudformation import Stack
 from cli.package import PROJECT
 from cli.trouble import Trouble
 from sandbox.aws.emulator import REGION
+from tests.packaging.moving import Time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,12 @@ def package(built: Package, monkeypatch: pytest.MonkeyPatch) -> Changeable:
     changeable = Changeable(built)
     monkeypatch.setattr(cli.deployment, "packaged", lambda: changeable.package)
     return changeable
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits_for_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The emulator gives the name of a deleted queue back at once."""
+    monkeypatch.setattr(removal, "time", Time())
 
 
 @dataclass
@@ -349,6 +356,9 @@ class TestDestroying:
             name for name in session.client("dynamodb").list_tables()["TableNames"] if "-end-" in name
         ]
         assert not [url for url in session.client("sqs").list_queues().get("QueueUrls", []) if "-end-" in url]
+        assert not session.client("logs").describe_log_groups(
+            logGroupNamePrefix="/aws/lambda/mailgrant-end-"
+        )["logGroups"]
         assert bucket not in [one["Name"] for one in session.client("s3").list_buckets()["Buckets"]]
         assert session.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
         assert "DeletedDate" in secrets.describe_secret(SecretId="mailgrant-end/connector/con_1")
@@ -378,10 +388,14 @@ class TestDestroying:
             "AWS::KMS::Alias",
             "AWS::KMS::Key",
             "AWS::S3::Bucket",
+            "AWS::Logs::LogGroup",
         }
+        assert sorted(given["AWS::Logs::LogGroup"]) == sorted(
+            f"/aws/lambda/mailgrant-${{Stage}}-{one}" for one in removal.LOGS
+        )
 
 
-NAMES = ("TableName", "QueueName", "AliasName", "BucketName")
+NAMES = ("TableName", "QueueName", "AliasName", "BucketName", "LogGroupName")
 
 
 def test_every_check_that_checkov_skips_has_a_reason() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.ids import SHARDS, shard_of
+from chalicelib.ids import LANE_SHARDS, lane_shard_of
 from chalicelib.mail.models import (
     CANCELLABLE,
     CLAIMABLE,
@@ -164,7 +164,7 @@ def _one_less(row: Message, message: Message) -> Message:
 class LanesModel:
     """Models LanesTable. Its index shows the rows as they were at the last `index()` while it lags."""
 
-    shards = SHARDS
+    shards = LANE_SHARDS
 
     def __init__(self) -> None:
         self.rows: dict[str, LaneRow] = {}
@@ -236,7 +236,7 @@ class LanesModel:
     def due(self, shard: str, now: int, limit: int) -> list[str]:
         rows = self._indexed if self.lags else self.rows
         due = [(row.next_due_at, name) for name, row in rows.items() if row.next_due_at is not None]
-        return [name for at, name in sorted(due) if at <= now and shard_of(name) == shard][:limit]
+        return [name for at, name in sorted(due) if at <= now and lane_shard_of(name) == shard][:limit]
 
     def _row(self, account: str) -> LaneRow:
         return self.rows.get(account, LaneRow(account))

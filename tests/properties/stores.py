@@ -15,7 +15,7 @@ from chalicelib.accounts.models.account import Account, GrantState
 from chalicelib.accounts.models.authorization import Authorization, ConnectLink
 from chalicelib.accounts.models.connector import Connector
 from chalicelib.accounts.models.grant import DueReason, Grant, SealedToken
-from chalicelib.ids import shard_of
+from chalicelib.ids import grant_shard_of
 
 if TYPE_CHECKING:
     from chalicelib.diagnosis import Diagnosis
@@ -98,7 +98,7 @@ class Grants:
         self._io("look")
         place = bisect_right(self._index, self._now() - INDEX_LAG, key=lambda entry: entry[0])
         seen = self._index[place - 1][1] if place else {}
-        found = sorted((at, one) for one, at in seen.items() if at <= now and shard_of(one) == shard)
+        found = sorted((at, one) for one, at in seen.items() if at <= now and grant_shard_of(one) == shard)
         return [one for _, one in found][:limit]
 
     def connect(self, grant: Grant, token: SealedToken) -> None:

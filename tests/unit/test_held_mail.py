@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.accounts.models.account import GrantState
 from chalicelib.clock import HOUR, MINUTE, SECOND
-from chalicelib.ids import shard_of
+from chalicelib.ids import lane_shard_of
 from chalicelib.mail.models import ClosedReason, State
 from tests.unit.mail_world import post, running_post, world
 
@@ -37,7 +37,7 @@ def is_looked_at_by(world: World, time: int) -> bool:
 
 def looked_at(world: World) -> bool:
     """Whether the minute's look would come to the account."""
-    return world.account_id in world.lane.due(shard_of(world.account_id), world.now(), 1000)
+    return world.account_id in world.lane.due(lane_shard_of(world.account_id), world.now(), 1000)
 
 
 def test_mail_that_waits_for_an_owner_who_never_comes_expires_and_says_why(world: World) -> None:

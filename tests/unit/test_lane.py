@@ -12,7 +12,7 @@ import pytest
 from chalicelib import ids
 from chalicelib.clock import DAY, HOUR, MINUTE
 from chalicelib.errors import InvalidInput
-from chalicelib.ids import shard_of
+from chalicelib.ids import lane_shard_of
 from chalicelib.mail.lane import LEASE, _next_look
 from chalicelib.mail.models import ClosedReason, Slot
 from chalicelib.mail.relaying import wakeup
@@ -40,7 +40,7 @@ def test_ringing_makes_the_lane_due_and_tells_whether_somebody_is_there(world: W
     second = world.lane.ring(world.account.id, expires_at=world.now() + DAY)
 
     assert (first.served, second.served) == (False, True)
-    assert world.account.id in world.lane.due(shard_of(world.account.id), world.now(), 1000)
+    assert world.account.id in world.lane.due(lane_shard_of(world.account.id), world.now(), 1000)
 
 
 def test_there_are_as_many_slots_as_connections(world: World) -> None:

@@ -186,7 +186,7 @@ def test_the_model_of_lanes_answers_as_the_table(aws: Aws, chance: Chance) -> No
     assert answers >= {"ring", "hold", "open", "put_off", "take", "take_probe", "extend", "give_back", "rest"}
     assert all(done[name, True] for name in answers), done
     assert all(done[name, False] for name in answers - {"open"}), done
-    shard = ids.shard_of(chance.account)
+    shard = ids.lane_shard_of(chance.account)
     due = chance.account in table.due(shard, LONG_AGO + 9, 1_000)
     assert due is (chance.account in model.due(shard, LONG_AGO + 9, 1_000))
 

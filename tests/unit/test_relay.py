@@ -13,7 +13,7 @@ from chalicelib import ids
 from chalicelib.accounts.models.account import GrantState
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.errors import ConfigurationError, Unavailable
-from chalicelib.ids import shard_of
+from chalicelib.ids import lane_shard_of
 from chalicelib.mail.models import ClosedReason, State
 from chalicelib.mail.relaying import delivery, outcomes, schedule
 from chalicelib.transports.smtp.session import SmtpSession
@@ -425,7 +425,7 @@ def test_a_message_that_was_stored_and_never_announced_is_found_a_day_later(worl
     assert world.serve() == {}
 
     world.ahead = DAY + HOUR
-    assert world.account.id in world.lane.due(shard_of(world.account.id), world.now(), 1000)
+    assert world.account.id in world.lane.due(lane_shard_of(world.account.id), world.now(), 1000)
     world.serve()
 
     assert world.record(message)["state"] == "sent"

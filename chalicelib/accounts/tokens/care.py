@@ -32,7 +32,7 @@ from chalicelib.errors import (
     MailgrantError,
     Unavailable,
 )
-from chalicelib.ids import SHARDS
+from chalicelib.ids import GRANT_SHARDS
 from chalicelib.logs import logger
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Tokens:
 
     def refresh_due(self, *, until: int) -> list[str]:
         """Refreshes what is due while time lasts; returns the accounts for which there was none."""
-        shards = [self._grants.due(shard, self._now(), DUE_LIMIT) for shard in SHARDS]
+        shards = [self._grants.due(shard, self._now(), DUE_LIMIT) for shard in GRANT_SHARDS]
         rounds = zip_longest(*shards)  # the oldest of each shard first, so that no shard waits for another
         return self.refresh([one for each in rounds for one in each if one is not None], until=until)
 

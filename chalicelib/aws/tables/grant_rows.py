@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.accounts.models.account import AuthMode, GrantState
 from chalicelib.accounts.models.grant import MAIL, DueReason, Grant, Identity, Previous
-from chalicelib.ids import shard_of
+from chalicelib.ids import grant_shard_of
 
 if TYPE_CHECKING:
     from chalicelib.accounts.models.grant import SealedToken
@@ -42,7 +42,7 @@ def refusal_row(grant: Grant) -> Row:
         "retry_at": grant.retry_at,
         "failures": grant.failures,
         "refresh_due_at": grant.refresh_due_at,
-        "refresh_shard": shard_of(grant.account) if due else None,
+        "refresh_shard": grant_shard_of(grant.account) if due else None,
         "due_reason": grant.due_reason,
     }
 

@@ -25,7 +25,7 @@ from chalicelib.aws.tables.grant_rows import (
     refusal_row,
 )
 from chalicelib.aws.tables.table import Row, Table
-from chalicelib.ids import shard_of
+from chalicelib.ids import grant_shard_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -198,7 +198,7 @@ class GrantsTable:
         """Moves the next refresh, unless the grant has changed."""
         changes: Row = {
             "refresh_due_at": due_at,
-            "refresh_shard": shard_of(grant.account),
+            "refresh_shard": grant_shard_of(grant.account),
             "due_reason": reason,
         }
         self._change(grant, changes, UNCHANGED, version=grant.version)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws.failures import ConditionFailed, translated
 from chalicelib.aws.tables.codec import from_item, to_item
-from chalicelib.ids import SHARDS, shard_of
+from chalicelib.ids import LANE_SHARDS, lane_shard_of
 from chalicelib.mail.models import ClosedReason, LaneRow, Slot
 from chalicelib.mail.ports import Written
 
@@ -30,7 +30,7 @@ _SLOT = re.compile(r"slot(\d+)_until")
 class LanesTable:
     """Implements mail.ports.Lanes."""
 
-    shards = SHARDS
+    shards = LANE_SHARDS
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
@@ -210,7 +210,7 @@ def _expression(
 
 
 def _due(account: str, at: int | None) -> dict[str, Any]:
-    return {} if at is None else {"next_due_at": at, "due_shard": shard_of(account)}
+    return {} if at is None else {"next_due_at": at, "due_shard": lane_shard_of(account)}
 
 
 def _as_seen(row: LaneRow) -> str:
