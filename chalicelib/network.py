@@ -108,7 +108,8 @@ def resolve(host: str, port: int, allowed_private_networks: Iterable[Network] = 
         if not reachable(address, networks):
             raise InvalidInput(
                 f"{host} is at {address}, which is not a public address.",
-                fix="Name a server on the public internet, or allow its network in allowed_private_networks.",
+                fix="Name a server on the public internet. One in a network of your own is reached from inside a VPC: "
+                "docs/operations.md#private-networks.",
                 field="host",
                 code="private_address",
             )

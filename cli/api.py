@@ -24,6 +24,7 @@ PAUSES = (0.5, 1.5, 4.0)
 LARGEST_PAGE = 100
 RETRYABLE = frozenset({429, 502, 503, 504})
 REFUSED = 400
+TOO_LARGE = 413
 
 
 class ApiError(Exception):
@@ -146,8 +147,24 @@ class Api:
             raise Unreachable(self.config.url, what)
         if response.status_code >= REFUSED:
             error = found.get("error")
-            raise ApiError(response.status_code, error if isinstance(error, dict) else found)
+            raise ApiError(response.status_code, error if isinstance(error, dict) else _of_aws(response, found))
         return found
+
+
+def _of_aws(response: requests.Response, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What AWS itself has answered, in the shape of our errors.
+
+    It looks at the size of a request before it knows whose it is, and so has words of its own for that.
+    """
+    said = str(found.get("message") or found.get("Message") or f"HTTP {response.status_code}")
+    if response.status_code == TOO_LARGE:
+        return {
+            "code": "too_large",
+            "message": f"API Gateway does not take a request of this size: {said}",
+            "fix": "Send less, or smaller attachments: 4.4 MB in all.",
+            "docs": "docs/errors.md#too-large",
+        }
+    return {**found, "message": said}
 
 
 def part(text: str) -> str:

@@ -332,7 +332,8 @@ def _write(tree: Path, merged_template: Path, out_dir: Path) -> Package:
     _zip(tree, out_dir / ARTIFACTS[X86_64])
     # As JSON, because CloudFormation does not read the anchors that YAML is dumped with.
     merged: dict[str, Any] = yaml.safe_load(merged_template.read_text())
-    _answer_every_method(merged["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"])
+    if "RestAPI" in merged["Resources"]:  # an application without routes has none
+        _answer_every_method(merged["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"])
     (out_dir / TEMPLATE).write_text(json.dumps(merged, indent=1, sort_keys=True) + "\n")
     built = Package.read(out_dir)
     if built.unpacked_size > MAXIMUM_UNPACKED_BYTES:

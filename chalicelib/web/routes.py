@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from chalice.app import Blueprint, Chalice, IAMAuthorizer, Response
 
+from chalicelib.errors import NotFound
 from chalicelib.web.api.identity import by_key, by_signature
 from chalicelib.web.api.installation import Health
 from chalicelib.web.api.table import api_blueprint
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
     from chalicelib.wiring import Gateway
 
+NOWHERE = ("/", "/{proxy+}")
+"""Paths that stand for all at which nothing is. API Gateway takes a key in a request to a path of which it does not
+know for a broken signature, and refuses it by 403."""
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
 
 def register_routes(app: Chalice, gateway: Callable[[], Gateway]) -> None:
     """Registers every route. `gateway` is called by requests, never here."""
@@ -27,6 +34,7 @@ def register_routes(app: Chalice, gateway: Callable[[], Gateway]) -> None:
     app.register_blueprint(signed, url_prefix="/iam/v1")
     app.register_blueprint(pages_blueprint(gateway, (*connect.ROUTES, *owner.ROUTES)))
     app.register_blueprint(_keyless(gateway))
+    app.register_blueprint(_nowhere())
 
 
 def _keyless(gateway: Callable[[], Gateway]) -> Blueprint:
@@ -47,4 +55,18 @@ def _keyless(gateway: Callable[[], Gateway]) -> Blueprint:
 
         return Response(document())
 
+    return blueprint
+
+
+def _nowhere() -> Blueprint:
+    """What is answered at every other path."""
+    blueprint = Blueprint("chalicelib.web.nowhere")
+
+    @answering
+    def nowhere() -> Response:
+        """There is nothing at this path."""
+        raise NotFound("There is nothing at this path.", fix="Check the path; /openapi.json lists them all.")
+
+    for path in NOWHERE:
+        blueprint.route(path, methods=list(METHODS), content_types=["*/*"])(nowhere)
     return blueprint

@@ -80,7 +80,13 @@ RETRY_AFTER: JsonObject = {
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}
 }
 HEADERS: dict[int, JsonObject] = {
-    401: {"WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}}},
+    401: {
+        name: {"description": description, "schema": {"type": "string"}}
+        for name, description in (
+            ("WWW-Authenticate", "How to authenticate, where something else than API Gateway hands it on."),
+            ("x-amzn-Remapped-WWW-Authenticate", "The same, as API Gateway renames it."),
+        )
+    },
     429: RETRY_AFTER,
     502: RETRY_AFTER,
     503: RETRY_AFTER,
