@@ -92,6 +92,8 @@ def test_ua8_lines_are_counted_as_in_what_was_handed_in() -> None:
         (b"\r\n" + HEADER + b"\r\nhi\r\n", "line 1 is empty"),
         (b"\n", "line 1 is empty"),
         (b"", "line 1 is empty"),
+        (b"From nobody\rFrom: ada@example.com\n\nhi", "line 1 holds a CR without an LF"),
+        (b"From nobody Mon\n", "line 2 is empty"),
         (b"From : ada@example.com\n\nhi", "line 1 has a blank between a field's name and its colon"),
         (b"To: you@example.net\r\n\r\nhi", "no From field"),
         (HEADER + b"From: ada@example.com\r\n\r\n", "more than one From field (line 3)"),

@@ -17,7 +17,7 @@ from chalicelib.mail.composing.address_lists import AddressList
 from chalicelib.mail.composing.frozen import LONGEST_HEADER
 
 _BOM = b"\xef\xbb\xbf"
-_MBOX = re.compile(rb"From [^\s:][^\n]*\n")
+_MBOX = re.compile(rb"From [^\s:][^\r\n]*\r?\n")
 """The line that begins a message in a mailbox file; the field From has its colon."""
 
 _EMPTY_LINE = re.compile(rb"(?:\A|\n)\r?\n")
