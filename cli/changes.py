@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from cli.cloudformation import Stack
 
 _CAPABILITIES: Final[tuple[CapabilityType, ...]] = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
-_POLL_SECONDS: Final = 0.2
+_FIRST_PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 5.0
+"""Seconds between two looks at a change set: each is twice as long as the one before."""
 _NOTHING: Final = ("didn't contain changes", "No updates are to be performed")
 
 
@@ -100,10 +102,12 @@ def propose(
             raise StackError(f"{name}: {error.response['Error']['Message']}") from error
         raise
     found = ChangeSet(made["Id"], name, made["StackId"], creates, holds_data, ())
+    pause = _FIRST_PAUSE
     while (described := client.describe_change_set(ChangeSetName=found.id))["Status"].endswith(
         ("_PENDING", "_IN_PROGRESS")
     ):
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
     if described["Status"] == "FAILED":
         withdraw(client, found)
         reason = described.get("StatusReason", "")

@@ -208,7 +208,7 @@ class Aws:
         """Where people and providers reach this stage."""
         from chalicelib.aws.parameters import PublicUrl
 
-        return PublicUrl(self.clients.ssm, self.settings.public_url_parameter)
+        return PublicUrl(self.clients.ssm, self.settings.public_url_parameter, self.clock)
 
     def _vault(self, noun: str, key_arn: str) -> Vault:
         from chalicelib.aws.vault import Vault
