@@ -116,11 +116,11 @@ def written(address: str) -> str:
 
 def unique(addresses: Iterable[str]) -> tuple[str, ...]:
     """The addresses in their order, each once; only the domain's case is ignored (RFC 5321, section 2.4)."""
-    first: dict[str, str] = {}
+    by_mailbox: dict[str, str] = {}
     for address in addresses:
         local, _, domain = address.rpartition("@")
-        first.setdefault(f"{local}@{lowered(domain)}", address)
-    return tuple(first.values())
+        by_mailbox.setdefault(f"{local}@{lowered(domain)}", address)
+    return tuple(by_mailbox.values())
 
 
 def _composed(address: str) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sandbox.cast import Cast, ProviderName
     from sandbox.stack import Sandbox
 
-ARRIVAL_SECONDS = 30.0
+ARRIVAL_SECONDS = 180.0
 SHORT_LIFE = 1
 """Seconds that the access token of a test lasts which waits for its end."""
 USUAL_LIFE = 3600

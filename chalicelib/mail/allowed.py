@@ -45,7 +45,7 @@ def require_allowed(caller: Caller, body: bytes, *, is_raw: bool) -> None:
     limits = caller.limits
     if not limits.from_addresses and not limits.reply_to_domains:
         return
-    # Reading addresses takes long to load, and few callers have such limits.
+    # What reads addresses is loaded where it is needed: few callers have such limits.
     from chalicelib.mail.composing import raw_header
 
     for field in raw_header.fields(body.partition(b"\r\n\r\n")[0] + b"\r\n"):

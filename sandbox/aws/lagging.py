@@ -51,10 +51,12 @@ class Index:
 class Indexes:
     """What the global indexes of all tables held LAG seconds ago."""
 
-    def __init__(self, session: EmulatorSession) -> None:
+    def __init__(self, session: EmulatorSession, clock: Callable[[], float]) -> None:
         self._client = session.client("dynamodb")
+        self._clock = clock
         self._indexes: dict[tuple[str, str], Index] = {}
         self._looks: deque[tuple[float, dict[Index, list[Item]]]] = deque()
+        self._taken = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="indexes", daemon=True)
 
@@ -68,6 +70,11 @@ class Indexes:
                 held = keys | set(index["Projection"].get("NonKeyAttributes", ()))
                 self._indexes[name, index["IndexName"]] = Index(name, held, keys, partition, sort)
         self._thread.start()
+
+    @property
+    def looks(self) -> int:
+        """How many looks were taken so far."""
+        return self._taken
 
     def stop(self) -> None:
         """Look no more."""
@@ -93,15 +100,16 @@ class Indexes:
         return _page(index, found, query.get("Limit", len(found)))
 
     def _before(self, index: Index) -> list[Item]:
-        then = time.monotonic() - LAG
+        then = self._clock() - LAG
         old = [seen for at, seen in list(self._looks) if at <= then]
         return old[-1].get(index, []) if old else []
 
     def _look_on(self) -> None:
         while not self._ended.wait(_LOOK_SECONDS):
             seen = {index: self._scan(index) for index in self._indexes.values()}
-            at = time.monotonic()  # of the end: what is seen may have come while it was looked for
+            at = self._clock()  # of the end: what is seen may have come while it was looked for
             self._looks.append((at, seen))
+            self._taken += 1
             while self._looks and self._looks[0][0] < at - 2 * LAG:
                 self._looks.popleft()
 
@@ -136,10 +144,12 @@ class Queues:
 class Lagging(PassingServer):
     """Stands before the emulator on `backend_port`; `url` is the endpoint for whoever is to meet the lag."""
 
-    def __init__(self, session: EmulatorSession, backend_port: int) -> None:
+    def __init__(
+        self, session: EmulatorSession, backend_port: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Bind a free port; nothing lags yet."""
         super().__init__(_Handler, backend_port)
-        self.indexes = Indexes(session)
+        self.indexes = Indexes(session, clock)
         self.queues = Queues(session)
         self.lagging = False
 

@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 
 from sandbox.processes import Child, ChildError
+from tests.helpers import until
 
 # A child that starts a grandchild, as the AWS emulator starts Lambda workers.
 FAMILY = textwrap.dedent("""
@@ -50,10 +50,7 @@ def alive(pid: int) -> bool:
 
 
 def wait_until_gone(members: list[int]) -> None:
-    deadline = time.monotonic() + 15
-    while any(alive(pid) for pid in members):
-        assert time.monotonic() < deadline, f"still alive: {members}"
-        time.sleep(0.05)
+    until(lambda: not any(alive(pid) for pid in members))
 
 
 def test_stopping_ends_the_child_and_what_it_started(tmp_path: Path) -> None:

@@ -211,6 +211,35 @@ def test_ub3_a_reply_has_its_time_as_a_whole_however_it_trickles(script: Scripte
     assert refused.undecided == (command == "DOT")
 
 
+def test_ub3_all_commands_together_have_only_the_time_that_was_allowed(script: Scripted) -> None:
+    hands = Hands()
+    script.trickles, script.before_octet = "RCPT", hands.move
+    session = script.session(hands)
+    session.connect()
+    session.authenticate(Secret("token"))
+    session.allow(3.5 * len(USUAL["RCPT"]))
+
+    with pytest.raises(Refused) as caught:
+        session.transfer(Envelope(USER, tuple(f"b{number}@example.net" for number in range(9))), BODY)
+
+    assert caught.value.phase is Phase.RCPT
+    assert caught.value.verdict.diagnosis.code == "smtp_timeout"
+    assert script.heard.count("RCPT") == 4
+
+
+def test_the_answer_to_the_final_dot_is_waited_for_even_when_the_time_is_over(script: Scripted) -> None:
+    hands = Hands()
+    session = script.session(hands)
+    session.allow(10)
+    session.connect()
+    session.authenticate(Secret("token"))
+    session.transfer(ENVELOPE, BODY)
+    hands.now += 100
+
+    assert session.commit().code == 250
+    session.quit()
+
+
 @pytest.mark.parametrize("command", PHASES)
 def test_ub3_a_reply_that_comes_in_time_is_taken_octet_by_octet(script: Scripted, command: str) -> None:
     script.trickles = command

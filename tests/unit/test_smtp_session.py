@@ -159,31 +159,6 @@ def whole_way(post: Post) -> None:
     session.commit()
 
 
-def test_all_commands_together_have_only_the_time_that_was_allowed(post: Post) -> None:
-    session = signed_in(post)
-    for _ in range(4):
-        post.client.inject("RCPT", "delay", delay=0.2)
-    session.allow(0.5)
-
-    began = time.monotonic()
-    with pytest.raises(Refused) as caught:
-        session.transfer(Envelope(USER, tuple(f"b{number}@example.net" for number in range(4))), BODY)
-
-    assert time.monotonic() - began < 2
-    assert caught.value.phase is Phase.RCPT
-    assert caught.value.verdict.diagnosis.code == "smtp_timeout"
-
-
-def test_the_answer_to_the_final_dot_is_waited_for_even_when_the_time_is_over(post: Post) -> None:
-    session = signed_in(post)
-    session.allow(0.5)
-    session.transfer(ENVELOPE, BODY)
-    time.sleep(0.5)
-
-    assert session.commit().code == 250
-    session.quit()
-
-
 def test_without_time_no_connection_is_made(post: Post) -> None:
     session = post.session(USER)
     session.allow(0)

@@ -168,11 +168,9 @@ def test_R10_whoever_waits_uses_the_token_of_the_winner(world: World) -> None:
     token = SealedToken(account.id, b"the winner's", 2, now + HOUR, now)
     newer = replace(grant, version=2, refresh_token=sealed)
     assert world.grants_table.save_refreshed(newer, token, owner="winner")
-    saved_at = time.monotonic()
-    waiting.join(10)
+    waiting.join()
 
     assert still_waiting
-    assert time.monotonic() - saved_at < 1
     assert world.refreshes(account) == 0
 
 

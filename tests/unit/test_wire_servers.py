@@ -10,7 +10,9 @@ import base64
 import re
 import secrets
 import ssl
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from email import message_from_bytes, policy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +27,7 @@ from chalicelib.transports.smtp.session import Server, SmtpSession
 from sandbox.submission import SubmissionServers
 from tests.helpers import until
 from tests.unit import header_reader
+from tests.unit.header_reader import Mailbox
 from tests.unit.mail_world import resolve
 
 if TYPE_CHECKING:
@@ -68,34 +71,32 @@ def picture(number: int) -> dict[str, str]:
     return {"filename": f"bild-{number}-ä.png", "content": content, "content_id": f"p{number}"}
 
 
+NAMES: dict[str, Any] = {
+    "to": [{"address": "b@example.net", "name": LONG_NAME}, {"address": "c@example.net", "name": "Ö, Ä"}],
+    "cc": [{"address": "d@example.net", "name": 'Plain "Quoted" Name'}],
+    "reply_to": [{"address": "desk@example.net", "name": LONG_NAME}],
+    "text": "Names.",
+}
+FILES: dict[str, Any] = {
+    "subject": "Bilder",
+    "text": "Siehe Bilder.\n",
+    "html": "<p>ä<img src='cid:p1'><img src='cid:p2'>" + "x" * 3_000,
+    "attachments": [
+        picture(1),
+        picture(2),
+        {"filename": "Rechnung Nr. 1 (Größe, final).pdf", "content": encoded(bytes(range(256)) * 300)},
+        {
+            "filename": "invite.ics",
+            "content": encoded(ICS),
+            "content_type": "text/calendar; charset=utf-8; method=REQUEST",
+        },
+    ],
+}
 WRITTEN: dict[str, dict[str, Any]] = {
-    **{name: {"subject": subject, "text": subject} for name, subject in SUBJECTS.items()},
-    "names": {
-        "to": [{"address": "b@example.net", "name": LONG_NAME}, {"address": "c@example.net", "name": "Ö, Ä"}],
-        "cc": [{"address": "d@example.net", "name": 'Plain "Quoted" Name'}],
-        "reply_to": [{"address": "desk@example.net", "name": LONG_NAME}],
-        "text": "Names.",
-    },
-    "html": {
-        "subject": "Bilder",
-        "text": "Siehe Bilder.\n",
-        "html": "<p>ä<img src='cid:p1'><img src='cid:p2'>" + "x" * 3_000,
-        "attachments": [
-            picture(1),
-            picture(2),
-            {"filename": "Rechnung Nr. 1 (Größe, final).pdf", "content": encoded(bytes(range(256)) * 300)},
-        ],
-    },
-    "calendar": {
-        "text": "Invitation",
-        "attachments": [
-            {
-                "filename": "invite.ics",
-                "content": encoded(ICS),
-                "content_type": "text/calendar; charset=utf-8; method=REQUEST",
-            }
-        ],
-    },
+    "names": NAMES,
+    "files": FILES,
+    "text": {"text": "\n".join(SUBJECTS.values())},
+    "html": {"html": "<p>Grüße"},
     "headers": {"text": "x", "headers": {"X-Order": "4711", "References": "<1@x.example> " * 30}},
     "dots": {"text": ".\n..\n.x\n\n.\nFrom me\n>From me\nend\n"},
     "nothing": {},
@@ -163,63 +164,122 @@ def delivered(servers: SubmissionServers, frozen: Frozen) -> bytes | None:
     return None
 
 
-@pytest.mark.parametrize("through", ["dovecot", "postfix"])
-def test_ua1_ua3_ua6_ua7_ua8_what_is_composed_leaves_other_servers_as_it_went_in(
+@dataclass(frozen=True)
+class Wire:
+    """Sends messages of an account to one of the other servers, and to the sandbox's own."""
+
+    servers: SubmissionServers
+    world: World
+    own: tuple[MailServer, MailServerClient]
+    account: Account
+    through: str
+
+    @property
+    def server(self) -> Server:
+        """The other server."""
+        is_dovecot = self.through == "dovecot"
+        ports = self.servers.dovecot.ports
+        return Server("127.0.0.1", ports["submission"] if is_dovecot else self.servers.postfix.submission)
+
+    def carry(self, messages: dict[str, Frozen]) -> dict[str, bytes]:
+        """The messages as they came out of the other server.
+
+        At both servers the fields are the same, to the byte and in their order, and so is the body.
+        """
+        token = self.world.access_tokens.fresh(self.account.id).value
+        server, client = self.own
+        for place in (self.server, Server(*server.microsoft)):
+            send(self.world.authority, place, Login(self.account.address), token, [*messages.values()])
+        arrived = {name: until(partial(delivered, self.servers, frozen)) for name, frozen in messages.items()}
+        for name, frozen in messages.items():
+            ours = client.raw(client.wait_for(frozen.message_id)["number"])
+            assert parted(arrived[name]) == parted(frozen.body), name
+            assert parted(ours) == parted(frozen.body), name
+        return arrived
+
+
+@pytest.fixture(params=["dovecot", "postfix"])
+def wire(
+    request: pytest.FixtureRequest,
     servers: SubmissionServers,
     mailing: World,
     mail_server: MailServer,
     mail: MailServerClient,
     account: Account,
-    through: str,
-) -> None:
-    """The fields in their order, to the byte, what they say, and the body's bytes, at each of the servers."""
-    written = {name: composed(account, fields) for name, fields in WRITTEN.items()}
-    own = account.address.encode()
-    raws = {
-        name: composed(account, {"to": None, "raw": encoded(raw % own if b"%s" in raw else raw)})
-        for name, raw in RAW.items()
+) -> Wire:
+    """Each of the other servers."""
+    return Wire(servers, mailing, (mail_server, mail), account, request.param)
+
+
+def test_ua1_what_is_composed_leaves_other_servers_as_it_went_in(wire: Wire) -> None:
+    wire.carry({name: composed(wire.account, fields) for name, fields in WRITTEN.items()})
+
+
+def test_ua3_subjects_of_any_script_leave_other_servers_as_they_were_written(wire: Wire) -> None:
+    messages = {name: composed(wire.account, {"subject": text}) for name, text in SUBJECTS.items()}
+
+    arrived = wire.carry(messages)
+
+    shown = {name: header_reader.field(message, "Subject") for name, message in arrived.items()}
+    assert {name: header_reader.text(subject) for name, subject in shown.items()} == SUBJECTS
+
+
+def test_ua2_names_leave_other_servers_as_they_were_written(wire: Wire) -> None:
+    arrived = wire.carry({"names": composed(wire.account, NAMES)})["names"]
+
+    people = {name: header_reader.mailboxes(header_reader.field(arrived, name)) for name in ("To", "Cc")}
+    assert people == {
+        "To": [Mailbox("b@example.net", LONG_NAME), Mailbox("c@example.net", "Ö, Ä")],
+        "Cc": [Mailbox("d@example.net", 'Plain "Quoted" Name')],
     }
-    token = mailing.access_tokens.fresh(account.id).value
-    port = servers.dovecot.ports["submission"] if through == "dovecot" else servers.postfix.submission
-    messages = [*written.values(), *raws.values()]
-    places = (Server("127.0.0.1", port), Server(*mail_server.microsoft))
-
-    for place in places:
-        send(mailing.authority, place, Login(account.address), token, messages)
-
-    for name, frozen in (written | raws).items():
-        arrived = until(lambda frozen=frozen: delivered(servers, frozen))  # type: ignore[misc]
-        ours = mail.raw(mail.wait_for(frozen.message_id)["number"])
-        assert parted(arrived) == parted(frozen.body), name
-        assert parted(ours) == parted(frozen.body), name
-        if name in SUBJECTS:
-            assert header_reader.text(header_reader.field(arrived, "Subject")) == SUBJECTS[name]
-        if name == "names":
-            shown = header_reader.mailboxes(header_reader.field(arrived, "To"))
-            assert [(one.address, one.name) for one in shown] == [
-                ("b@example.net", LONG_NAME),
-                ("c@example.net", "Ö, Ä"),
-            ]
+    assert header_reader.mailboxes(header_reader.field(arrived, "From")) == [
+        Mailbox(wire.account.address, wire.account.display_name)
+    ]
 
 
-@pytest.mark.parametrize("through", ["dovecot", "postfix"])
-def test_ua3_the_other_servers_check_who_signs_in(
-    servers: SubmissionServers, mailing: World, account: Account, through: str
-) -> None:
+def test_ua7_files_leave_other_servers_as_they_were_given(wire: Wire) -> None:
+    arrived = wire.carry({"files": composed(wire.account, FILES)})["files"]
+
+    message = message_from_bytes(arrived, policy=policy.default)
+    files = {part.get_filename(): part for part in message.walk() if part.get_filename()}
+    assert {name: part.get_content_type() for name, part in files.items()} == {
+        "bild-1-ä.png": "image/png",
+        "bild-2-ä.png": "image/png",
+        "Rechnung Nr. 1 (Größe, final).pdf": "application/pdf",
+        "invite.ics": "text/calendar",
+    }
+    assert files["invite.ics"].get_param("method") == "REQUEST"
+    for file in FILES["attachments"]:
+        assert files[file["filename"]].get_payload(decode=True) == base64.b64decode(file["content"])
+
+
+def test_ua8_raw_mail_leaves_other_servers_as_it_was_accepted(wire: Wire) -> None:
+    own = wire.account.address.encode()
+
+    wire.carry(
+        {
+            name: composed(wire.account, {"to": None, "raw": encoded(raw.replace(b"%s", own))})
+            for name, raw in RAW.items()
+        }
+    )
+
+
+def test_the_other_servers_check_who_signs_in(wire: Wire) -> None:
     """By token or by app password, each of the provider's, and no other."""
-    mailing.control.register_user(account.address, provider="microsoft", app_password=PASSWORD)
-    port = servers.dovecot.ports["submission"] if through == "dovecot" else servers.postfix.submission
-    message, server = composed(account, {"text": "x"}), Server("127.0.0.1", port)
+    world, account = wire.world, wire.account
+    world.control.register_user(account.address, provider="microsoft", app_password=PASSWORD)
+    message = composed(account, {"text": "x"})
+    by_password = Login(account.address, by_password=True)
 
-    send(mailing.authority, server, Login(account.address, by_password=True), Secret(PASSWORD), [message])
+    send(world.authority, wire.server, by_password, Secret(PASSWORD), [message])
 
-    assert until(lambda: delivered(servers, message))
+    assert until(partial(delivered, wire.servers, message))
     for login, secret in (
         (Login(account.address), "x" * 20),
-        (Login(account.address, by_password=True), "x" * 20),
-        (Login("boss@mail.example"), mailing.access_tokens.fresh(account.id).value.reveal()),
+        (by_password, "x" * 20),
+        (Login("boss@mail.example"), world.access_tokens.fresh(account.id).value.reveal()),
     ):
         with pytest.raises(Refused) as refused:
-            send(mailing.authority, server, login, Secret(secret), [message])
+            send(world.authority, wire.server, login, Secret(secret), [message])
         assert refused.value.reply is not None
         assert refused.value.reply.code == 535

@@ -49,9 +49,9 @@ def further_headers(headers: Mapping[str, str]) -> dict[str, bytes]:
 
 def _require_once(names: Iterable[str]) -> None:
     """Returns when no two names are the same field: case does not count (RFC 5322, section 1.2.2)."""
-    first: dict[str, str] = {}
+    by_small_name: dict[str, str] = {}
     for name in names:
-        other = first.setdefault(name.lower(), name)
+        other = by_small_name.setdefault(name.lower(), name)
         if other != name:
             raise InvalidInput(
                 f"The headers {other} and {name} are the same field: the case of a name does not count.",

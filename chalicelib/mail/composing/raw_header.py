@@ -17,7 +17,7 @@ from chalicelib.mail.composing.address_lists import AddressList
 from chalicelib.mail.composing.frozen import LONGEST_HEADER
 
 _BOM = b"\xef\xbb\xbf"
-_MBOX = re.compile(rb"From [^\s:][^\n]*\n")
+_MBOX = re.compile(rb"From [^\s:][^\r\n]*\r?\n")
 """The line that begins a message in a mailbox file; the field From has its colon."""
 
 _EMPTY_LINE = re.compile(rb"(?:\A|\n)\r?\n")
@@ -64,14 +64,14 @@ def parted(raw: bytes) -> tuple[list[Field], bytes]:
 
 def fields(header: bytes, first_line: int = 1) -> list[Field]:
     """The fields of a header whose lines end with CRLF. Raises InvalidInput that names a line."""
-    found, position, line = [], 0, first_line
+    header_fields, position, line = [], 0, first_line
     while position < len(header):
         match = _FIELD.match(header, position)
         if match is None:
             raise unreadable(f"line {line} {_fault(header, position)}")
-        found.append(Field(match[1].decode("ascii").lower(), match[0], line))
+        header_fields.append(Field(match[1].decode("ascii").lower(), match[0], line))
         position, line = match.end(), line + match[0].count(b"\n")
-    return found
+    return header_fields
 
 
 def first(header: Iterable[Field], name: str) -> str:

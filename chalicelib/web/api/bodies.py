@@ -180,7 +180,11 @@ class NewAccount(Held, frozen=True, kw_only=True):
     """
 
     connector: Annotated[str, limits(pattern=f"^{ids.shape('con')}$"), says("The connector's id.")]
-    address: Annotated[str, format_of("email", "sales@example.com"), says("The mailbox's own address.")]
+    address: Annotated[
+        str,
+        format_of("email", "sales@example.com"),
+        says("The mailbox's own address. Its domain may be one of a local network, such as mail.local."),
+    ]
     name: Annotated[
         str,
         limits(maxLength=NAME_LIMIT),

@@ -8,7 +8,6 @@ import smtplib
 import socket
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,11 +48,11 @@ def test_stopping_ends_paused_silent_and_idle_sessions(world: World, certificate
     for fault_id in fault_ids:
         client.wait_for_fault(fault_id)
 
-    began = time.monotonic()
     server.stop()
 
-    assert time.monotonic() - began < 3
     for each in clients:
+        while each.recv(1000):
+            pass
         each.close()
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(server.microsoft, timeout=1)
