@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 LABEL, FIGURE = 61, 9
 """Columns of what costs, and of how much."""
+
+WIDTH = 80
 
 
 @click.command()
@@ -37,7 +40,7 @@ def cost(mails: int, mailboxes: int, size: int, *, as_json: bool) -> None:
 
 def shown(found: Mapping[str, Any]) -> Iterator[str]:
     """The answer as lines for people."""
-    from cli.costs import ASSUMED
+    from cli.costs import ASSUMED, LEFT_OUT
 
     month = found["month"]
     mails, mailboxes, size = (f"{month[name]:,}" for name in ("mails", "mailboxes", "size"))
@@ -55,6 +58,9 @@ def shown(found: Mapping[str, Any]) -> Iterator[str]:
     yield "\nAssumed, because it cannot be measured here:"
     for value, meaning in ASSUMED.values():
         yield f"{value:>8,}  {meaning}"
+    yield "\nNot in it:"
+    for line in LEFT_OUT:
+        yield from wrap(line, WIDTH, initial_indent="  - ", subsequent_indent="    ")
 
 
 def _parts(what: str, parts: Mapping[str, Any]) -> Iterator[str]:

@@ -43,6 +43,19 @@ ASSUMED: Final = {
 }
 """What no bench can measure → value, and what it stands for."""
 
+LEFT_OUT: Final = (
+    "free tiers, taxes, support plans and prices of other regions",
+    "sign-ins, tests of an account, and reading messages or lists over HTTP",
+    "further attempts of a mail that a server puts off, and mails that are sent again",
+    "logs that are kept after the first month, and what a query reads of them",
+    "$1 a month more for each of the first two rotations of a key",
+    "a NAT gateway and its traffic, where functions are put into a VPC",
+    "mails and messages of the alarms' topic, and what rules on the event bus call",
+    "anything in front of the API, such as CloudFront, a firewall or a domain",
+    "restored tables, exports and backups of your own",
+)
+"""What is in none of the sums."""
+
 INDEX_UNITS: Final = {"messages": 3, "lanes": 2, "grants": 2}
 """Write units of a table's indexes for each write: an entry that moves is taken away and put again.
 
@@ -238,6 +251,7 @@ def answer(costs: Costs, mails: int, mailboxes: int, size: int) -> dict[str, Any
             "all": _rounded(fixed + mails * sum(mail.values()) + mailboxes * sum(mailbox.values())),
         },
         "assumed": {name: value for name, (value, _) in ASSUMED.items()},
+        "left_out": list(LEFT_OUT),
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from cli import handover, permissions, preflight, stacks
+from cli import handover, permissions, preflight, runtimes, stacks
 from cli.cloudformation import Stack, told
 from cli.packages import packaged
 from cli.trouble import explained, untouched
@@ -54,6 +54,7 @@ def deploy(target: Target, settings: Mapping[str, str], *, new_key: bool, unchec
     target.announce("deploying")
     with untouched(), explained():
         app = _check(target, unchecked=unchecked)
+        runtimes.require_updatable(target.telling.say)
         target.telling.say("packaging the application")
         package = packaged()
         preflight.require_parameters(json.loads(package.template.read_text())["Parameters"], settings)

@@ -71,6 +71,10 @@ NEEDED: Final[dict[str, tuple[str, ...]]] = {
     "arn:{partition}:cloudwatch:{region}:{account}:alarm:mailgrant-{stage}-unknown": (
         "cloudwatch:PutMetricAlarm",
     ),
+    "arn:{partition}:logs:{region}:{account}:log-group:/aws/lambda/mailgrant-{stage}-api": (
+        "logs:CreateLogGroup",
+        "logs:PutRetentionPolicy",
+    ),
     "arn:{partition}:sns:{region}:{account}:mailgrant-{stage}-alarms": ("sns:CreateTopic", "sns:Subscribe"),
     "arn:{partition}:ssm:{region}:{account}:parameter/mailgrant/{stage}/public-url": (
         "ssm:GetParameter",

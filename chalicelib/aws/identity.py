@@ -31,6 +31,13 @@ DENIED = Diagnosis(
     "Deploy the present version, whose roles may; then look for a service control policy that denies "
     "sts:GetWebIdentityToken.",
 )
+UNKNOWN = Diagnosis(
+    DiagnosisClass.ADMIN,
+    "aws_identity_unknown",
+    "The AWS library of this runtime is too old to ask for a token signed by AWS.",
+    "Build with a newer Python and deploy: its runtime has a newer library (botocore 1.41 or newer knows "
+    "GetWebIdentityToken).",
+)
 TOLD = {"OutboundWebIdentityFederationDisabledException": OFF, "AccessDenied": DENIED}
 """By the code of AWS: what an administrator of the AWS account can mend."""
 
@@ -59,8 +66,11 @@ class WebIdentity:
 
     def __call__(self) -> str:
         """A JWT, signed with RS256 as Entra wants it. Raises Diagnosed, Unavailable or ConfigurationError."""
+        client = self._client()
+        if not hasattr(client, "get_web_identity_token"):  # botocore makes methods of what it knows
+            raise Diagnosed(UNKNOWN)
         with translated("The identity service of AWS"), _told():
-            answer = self._client().get_web_identity_token(
+            answer = client.get_web_identity_token(
                 Audience=[AUDIENCE], SigningAlgorithm="RS256", DurationSeconds=LIFE
             )
         return str(answer["WebIdentityToken"])

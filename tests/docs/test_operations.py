@@ -20,6 +20,7 @@ from chalicelib.mail.composing.request import MAX_EXPIRES_IN
 from chalicelib.mail.models import KEPT, Phase
 from chalicelib.providers.replies import diagnose
 from chalicelib.web.api.status import NEEDS_SOMEBODY
+from chalicelib.web.api.table import ROUTES
 from cli import manual, removal, stacks
 from cli.permissions import NEEDED
 from tests.docs import pages
@@ -131,6 +132,64 @@ class TestRights:
 
         assert not [action for action in everywhere if "*" in action]
         assert {"kms:Decrypt", "secretsmanager:GetSecretValue"}.isdisjoint(everywhere)
+
+
+class TestCallers:
+    """The policies of the page, against what the templates and the code name."""
+
+    FACTS: Final = {"REGION": "eu-west-1", "ACCOUNT": "123456789012", "API": "a1b2c3d4e5"}
+
+    def statements(self) -> dict[str, dict[str, Any]]:
+        found = [one for policy in documents(section("Rights of callers")) for one in policy["Statement"]]
+        return {one["Sid"]: one for one in found}
+
+    def filled(self, resource: str) -> str:
+        for name, value in self.FACTS.items():
+            resource = resource.replace(name, value)
+        return resource
+
+    def test_uf13_a_role_may_call_every_signed_path_and_nothing_else(self) -> None:
+        statement = self.statements()["CallTheApi"]
+        pattern = self.filled(statement["Resource"])
+        stage = json.loads((CHALICE / "config.json").read_text())["api_gateway_stage"]
+        api = f"arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/{stage}"
+
+        assert statement["Action"] == "execute-api:Invoke"
+        for method, path, _ in ROUTES:
+            assert fnmatchcase(f"{api}/{method}/iam/v1{path}", pattern)
+            assert not fnmatchcase(f"{api}/{method}/v1{path}", pattern)
+
+    def test_uf13_who_hands_in_mail_may_post_messages_and_no_more(self) -> None:
+        (narrow,) = re.findall(r"needs `(arn:aws:execute-api:[^`]+)`", said("Rights of callers"))
+        stage = json.loads((CHALICE / "config.json").read_text())["api_gateway_stage"]
+
+        method, _, path = self.filled(narrow).partition(f"/{stage}/")[2].partition("/")
+        assert [one for one in ROUTES if (one[0], f"iam/v1{one[1]}") == (method, path)]
+
+    def test_uf13_a_service_may_invoke_its_own_alias_of_send_alone(self) -> None:
+        statement = self.statements()["SendAsShop"]
+        app = templates()["app-stack.yaml"]["Resources"]
+        function = app["Send"]["Properties"]["FunctionName"]["Fn::Sub"].replace("${Stage}", STAGE)
+        send = f"arn:aws:lambda:eu-west-1:123456789012:function:{function}"
+        pattern = self.filled(statement["Resource"])
+
+        assert statement["Action"] == "lambda:InvokeFunction"
+        assert app["SendAliasOfCaller"]["Properties"]["FunctionName"] == {"Ref": "Send"}
+        assert fnmatchcase(f"{send}:shop", pattern)
+        assert not fnmatchcase(send, pattern)
+        assert not fnmatchcase(f"{send}:other", pattern)
+
+    def test_uf13_what_iam_knows_no_resource_for_is_allowed_on_all(self) -> None:
+        """SNS, "Actions, resources and condition keys": these three have no resource type."""
+        without = {"sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"}
+        topic = templates()["health.yaml"]["Resources"]["AlarmTopic"]["Properties"]["TopicName"]["Fn::Sub"]
+        statements = self.statements()
+
+        assert set(statements["ChangeSubscriptions"]["Action"]) == without
+        assert statements["ChangeSubscriptions"]["Resource"] == "*"
+        assert statements["HearOfAlarms"]["Resource"].endswith(topic.replace("${Stage}", STAGE))
+        everywhere = {action for action, resource in TestRights().allowed() if resource == "*"}
+        assert without <= everywhere
 
 
 class TestPipeline:

@@ -1,4 +1,4 @@
-"""Rows U-F1, U-F3, U-F5, U-F7, U-F9, U-F12: what the templates ask of AWS, as its documents have it.
+"""Rows U-F1, U-F3, U-F5, U-F6, U-F7, U-F9, U-F10, U-F12: what the templates ask of AWS, as its documents have it.
 
 The application's template is translated as CloudFormation does it, by AWS's own library.
 """
@@ -7,17 +7,28 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from importlib import metadata
+from importlib.util import MAGIC_NUMBER
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 import yaml
+from packaging.requirements import Requirement
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-from cli.package import PROJECT
+from chalicelib import errors
+from chalicelib.web.routes import NOWHERE
+from cli.package import ANY_METHOD, PROJECT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cli.package import Package
+    from sandbox.certs import Authority
+    from tests.packaging.conftest import Deployed
 
 pytestmark = pytest.mark.xdist_group("packaging")
 
@@ -127,16 +138,76 @@ def test_uf7_keys_can_get_a_replica_later() -> None:
     assert all(key["MultiRegion"] == "true" for key in keys)
 
 
-def test_uf12_pages_are_limited_by_each_method(template: Json) -> None:
-    """HEAD comes by ANY."""
-    limits = template["Resources"]["RestAPI"]["Properties"]["MethodSettings"]
-    pages = {one["ResourcePath"] for one in limits} - {"/*"}
+def test_uf12_what_needs_no_key_is_limited_by_each_method(template: Json) -> None:
+    """HEAD is a method of its own, and ANY stands for those that are not named."""
+    api = template["Resources"]["RestAPI"]["Properties"]
+    limits = {
+        (one["ResourcePath"], one["HttpMethod"]): one["ThrottlingRateLimit"] for one in api["MethodSettings"]
+    }
+    paths = {
+        path: item
+        for path, item in api["DefinitionBody"]["paths"].items()
+        if not path.startswith(("/v1/", "/iam/v1/")) and path not in {"/healthz", "/openapi.json"}
+    }
+    methods = {
+        (f"/{path.replace('/', '~1')}", "ANY" if method == ANY_METHOD else method.upper())
+        for path, item in paths.items()
+        for method in item
+    }
 
-    assert pages
-    for page in pages:
-        methods = {one["HttpMethod"]: one for one in limits if one["ResourcePath"] == page}
-        assert "ANY" in methods
-        assert methods["ANY"]["ThrottlingRateLimit"] == 50
+    assert {("/~1connect~1{token}", "HEAD"), ("/~1{proxy+}", "ANY"), ("/~1", "GET")} <= methods
+    assert {method: limits.get(method) for method in methods} == dict.fromkeys(methods, 50)
+    assert limits.keys() == methods | {("/*", "*")}  # a limit of a path that is not there is a mistake
+
+
+def test_uf12_a_path_at_which_nothing_is_comes_to_the_application(template: Json) -> None:
+    """API Gateway would take the key of such a request for a signature, and answer 403."""
+    paths = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
+
+    for path in NOWHERE:
+        assert not [method for method, one in paths[path].items() if "security" in one]
+        assert ANY_METHOD in paths[path]
+
+
+def test_uf12_each_answer_of_api_gateway_itself_is_one_of_our_errors(template: Json) -> None:
+    definition = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+    responses = definition["x-amazon-apigateway-gateway-responses"]
+    statuses = {"malformed_request": 400, "too_many_requests": 429} | {
+        kind.code: kind.status
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.MailgrantError) and hasattr(kind, "code")
+    }
+
+    for name, response in responses.items():
+        error = json.loads(response["responseTemplates"]["application/json"])["error"]
+        assert set(error) == {"code", "message", "fix", "docs"}, name
+        assert error["docs"] == errors.docs_of(error["code"]), name
+        if name not in {"DEFAULT_4XX", "INTEGRATION_TIMEOUT"}:  # many statuses; 504 says that it may be done
+            assert int(response["statusCode"]) == statuses[error["code"]], name
+
+
+@pytest.mark.parametrize("response", ["DEFAULT_5XX", "INTEGRATION_FAILURE"])
+def test_uf12_a_function_that_is_throttled_is_told_as_unavailable(template: Json, response: str) -> None:
+    definition = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+    answer = definition["x-amazon-apigateway-gateway-responses"][response]
+
+    assert answer["statusCode"] == "503"
+    assert answer["responseParameters"] == {"gatewayresponse.header.Retry-After": "'2'"}
+    assert json.loads(answer["responseTemplates"]["application/json"])["error"]["code"] == "unavailable"
+
+
+@pytest.mark.aws
+@pytest.mark.parametrize("path", ["/no/such/path", "/v1/nothing", "/iam/v1/nothing", "/"])
+def test_uf12_a_key_at_a_wrong_path_is_answered_by_404(
+    aws: Deployed, authority: Authority, path: str
+) -> None:
+    answer = requests.get(
+        aws.url + path, headers={"Authorization": "Bearer mg_x"}, verify=str(authority.cafile), timeout=60
+    )
+
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"  # it is the application that answers
 
 
 def test_uf12_answers_of_api_gateway_itself_raise_an_alarm(template: Json) -> None:
@@ -150,3 +221,54 @@ def test_uf12_beside_a_domain_the_usual_address_can_be_switched_off(template: Js
 
     assert switch == {"Fn::If": ["HasDomainAlone", True, {"Ref": "AWS::NoValue"}]}
     assert template["Parameters"]["OnlyDomain"]["Default"] == "false"
+
+
+TALKS = {"Connect", "Tokens", "RefreshTokens", "Refresh", "Relay", "RelayDue"}
+"""The functions that connect to providers and mail servers."""
+
+
+def test_uf6_who_talks_to_servers_may_be_put_into_a_vpc(template: Json) -> None:
+    resources = template["Resources"]
+    functions = {name for name, one in resources.items() if one["Type"] == "AWS::Serverless::Function"}
+    inside = {name for name in functions if "VpcConfig" in resources[name]["Properties"]}
+
+    assert inside == TALKS
+    for name in TALKS:
+        condition, vpc, nothing = resources[name]["Properties"]["VpcConfig"]["Fn::If"]
+        assert (condition, nothing) == ("HasVpc", {"Ref": "AWS::NoValue"})
+        assert vpc == {
+            "SubnetIds": {"Fn::Split": [",", {"Ref": "SubnetIds"}]},
+            "SecurityGroupIds": {"Fn::Split": [",", {"Ref": "SecurityGroupIds"}]},
+        }
+        condition, (policy,), nothing = resources[f"{name}Role"]["Properties"]["ManagedPolicyArns"]["Fn::If"]
+        assert (condition, nothing) == ("HasVpc", {"Ref": "AWS::NoValue"})
+        assert policy["Fn::Sub"].endswith(":policy/service-role/AWSLambdaVPCAccessExecutionRole")
+    assert "HasVpc" in template["Conditions"]
+
+
+# Versions
+
+
+def test_uf10_the_runtime_is_that_of_the_bytecode(template: Json, unpacked: Path) -> None:
+    runtimes = {
+        one["Properties"]["Runtime"]
+        for one in template["Resources"].values()
+        if one["Type"] == "AWS::Serverless::Function"
+    }
+
+    assert runtimes == {f"python{sys.version_info.major}.{sys.version_info.minor}"}
+    assert {path.read_bytes()[:4] for path in unpacked.rglob("*.pyc")} == {MAGIC_NUMBER}
+
+
+def test_uf10_the_urllib3_of_the_package_is_one_that_botocore_takes(unpacked: Path) -> None:
+    """It stands before the runtime's own, which botocore finds by the same name."""
+    (packed,) = unpacked.glob("urllib3-*.dist-info")
+    version = packed.name.removeprefix("urllib3-").removesuffix(".dist-info")
+    wanted = [
+        found.specifier
+        for found in map(Requirement, metadata.requires("botocore") or ())
+        if found.name == "urllib3" and (found.marker is None or found.marker.evaluate())
+    ]
+
+    assert wanted
+    assert all(version in one for one in wanted)

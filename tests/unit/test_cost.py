@@ -187,6 +187,15 @@ def test_the_page_fits_a_terminal_and_says_whose_prices_these_are() -> None:
         assert text in page
 
 
+def test_uf14_the_page_names_what_it_leaves_out() -> None:
+    page = " ".join(run().partition("Not in it:")[2].split())
+
+    assert len(costs.LEFT_OUT) > 5
+    for text in costs.LEFT_OUT:
+        assert f"- {text}" in page
+    assert json.loads(run("--json"))["left_out"] == list(costs.LEFT_OUT)
+
+
 def test_no_mailbox_is_no_division_by_zero() -> None:
     assert "from 0 mailboxes" in run("--mails", "0", "--mailboxes", "0")
     assert "that send" not in "".join(

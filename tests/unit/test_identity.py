@@ -52,6 +52,26 @@ def test_what_an_administrator_of_the_aws_account_can_mend_is_told(
     assert refused.value.fix
 
 
+def test_uf10_a_library_that_does_not_know_the_call_is_told() -> None:
+    """The runtime brings it: what is older than botocore 1.41 makes no such method."""
+
+    class OlderClient:
+        """A client of STS as an older botocore makes it."""
+
+        def get_caller_identity(self) -> dict[str, str]:
+            return {}
+
+    with pytest.raises(Diagnosed) as refused:
+        WebIdentity(lambda: cast("Any", OlderClient()))()
+
+    assert refused.value.diagnosis.code == "aws_identity_unknown"
+    assert "newer Python" in refused.value.fix
+
+
+def test_uf10_the_botocore_of_the_tests_knows_the_call(sts: Any) -> None:
+    assert "GetWebIdentityToken" in sts.meta.service_model.operation_names
+
+
 @pytest.mark.parametrize(
     ("code", "status", "raised"),
     [
