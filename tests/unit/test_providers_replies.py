@@ -157,7 +157,9 @@ def test_a_google_error_has_a_class(
 
     assert (diagnosis.code, diagnosis.class_) == (code, class_)
     assert concerns_connector(diagnosis) is of_connector
-    assert diagnosis.text == answer.get("error_description", "")
+    assert diagnosis.text == answer.get(
+        "error_description", "" if diagnosis.code != "unknown_error" else answer.get("error")
+    )
 
 
 @pytest.mark.parametrize(
