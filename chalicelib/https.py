@@ -31,7 +31,7 @@ MOST_ADDRESSES = 3
 """How many addresses of a host are tried."""
 LIMIT = 65_536
 """Bytes of an answer that are read."""
-OK, TOO_MANY, SERVER_ERROR = 200, 429, 500
+OK, MOVED, REFUSED, TOO_MANY, SERVER_ERROR = 200, 300, 400, 429, 500
 DEFAULT_RETRY_AFTER = 60
 LONGEST_RETRY_AFTER = 3600
 
@@ -61,6 +61,16 @@ class Answer:
     status: int
     text: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+
+    @property
+    def succeeds(self) -> bool:
+        """Whether the server did what was asked (2xx)."""
+        return OK <= self.status < MOVED
+
+    @property
+    def redirects_to(self) -> str | None:
+        """The address that the server names in the place of the one that was asked, or None."""
+        return self.headers.get("Location", "") if MOVED <= self.status < REFUSED else None
 
     @property
     def is_limited(self) -> bool:

@@ -7,6 +7,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlencode
 
 from chalicelib.accounts.models.grant import MAIL, Identity, TokenSet
 from chalicelib.clock import SECOND
@@ -29,6 +30,7 @@ DEFAULT_LIFE = 3600
 LONGEST_GRANT = 10 * 365 * 24 * 3600
 """Seconds. A consent whose end is further away has none that concerns anybody."""
 
+_APART = re.compile(r"[\s,]+")
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
 
@@ -73,6 +75,12 @@ class Provider(Protocol):
 
     def is_issuer(self, connector: Connector, issuer: str, /) -> bool:
         """Whether an `iss` parameter of a callback (RFC 9207) names this provider."""
+
+
+def with_query(endpoint: str, parameters: Mapping[str, str]) -> str:
+    """The endpoint with the parameters added to the query that it may have (RFC 6749, section 3.1)."""
+    separator = "&" if "?" in endpoint else "?"
+    return f"{endpoint}{'' if endpoint.endswith(('?', '&')) else separator}{urlencode(parameters)}"
 
 
 def s256(verifier: str) -> str:
@@ -122,5 +130,9 @@ def lifetime(expires_in: object) -> int:
 
 
 def listed(scope: object) -> list[str] | None:
-    """The scopes of a `scope` member, or None where the provider did not say."""
-    return scope.split() if isinstance(scope, str) and scope.strip() else None
+    """The scopes of a `scope` member, or None where the provider did not say.
+
+    They stand apart by blanks (RFC 6749, section 3.3); some providers write commas, or a list.
+    """
+    text = " ".join(one for one in scope if isinstance(one, str)) if isinstance(scope, list) else scope
+    return _APART.split(text.strip(" ,")) if isinstance(text, str) and text.strip(" ,") else None

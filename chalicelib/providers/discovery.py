@@ -30,6 +30,7 @@ METHODS = {
     "none": "none",
 }
 """How a client can prove itself, the most usual first."""
+MOST_SCOPES = 200
 FORBIDDEN = frozenset({"private_address", "port_not_allowed"})
 CHECK = "Check the issuer's address, or give the endpoints one by one."
 
@@ -41,7 +42,7 @@ def discover(url: str, http: ProviderHttp) -> dict[str, Any]:
     Raises InvalidInput where there is no such document, or it is that of another issuer.
     """
     issuer = url.strip().removesuffix(WELL_KNOWN).rstrip("/")
-    if not _is_address(issuer):
+    if not CHECKS["issuer"](issuer):
         raise _refused("An issuer is an https address without user name, query and fragment.")
     try:
         document = http.get(f"{issuer}{WELL_KNOWN}").values
@@ -58,14 +59,19 @@ def discover(url: str, http: ProviderHttp) -> dict[str, Any]:
 def _facts(document: Mapping[str, Any]) -> dict[str, Any]:
     found = {fact: document[name] for fact, name in MEMBERS.items() if document.get(name)}
     missing = [MEMBERS[fact] for fact in NEEDED if fact not in found]
-    wrong = [MEMBERS[fact] for fact, value in found.items() if not _is_address(value)]
+    wrong = [MEMBERS[fact] for fact, value in found.items() if not _is_usable(fact, value)]
     if missing or wrong:
         raise _refused(f"The document has no usable {', '.join(missing or wrong)}.")
     methods = _texts(document, "token_endpoint_auth_methods_supported") or ["client_secret_basic"]
     known = [short for name, short in METHODS.items() if name in methods]
+    supported = _texts(document, "scopes_supported")[:MOST_SCOPES]
     return {
-        "facts": {**found, **({"client_auth": known[0]} if known else {})},
-        "scopes_supported": _texts(document, "scopes_supported"),
+        "facts": {
+            **found,
+            **({"client_auth": known[0]} if known else {}),
+            **({"scopes_supported": supported} if supported else {}),
+        },
+        "scopes_supported": supported,
         "client_auth_supported": known,
     }
 
@@ -75,8 +81,8 @@ def _texts(document: Mapping[str, Any], name: str) -> list[str]:
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
-def _is_address(value: object) -> bool:
-    return isinstance(value, str) and CHECKS["issuer"](value)
+def _is_usable(fact: str, value: object) -> bool:
+    return isinstance(value, str) and CHECKS[fact](value)
 
 
 def _refused(message: str, *, code: str = "discovery_failed") -> InvalidInput:

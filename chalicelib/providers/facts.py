@@ -25,6 +25,9 @@ CHOICES = {
 
 _ADDRESS = re.compile(r"https://(\[[0-9A-Fa-f:.]+\]|[^\s/?#@\\:\[\]]+)(:[1-9][0-9]{0,4})?(/[^\s?#@\\]*)?")
 """https, and neither user information nor a query or fragment."""
+_ENDPOINT = re.compile(_ADDRESS.pattern + r"(\?[^\s#\\]*)?")
+"""An endpoint may have a query, which is kept, but no fragment (RFC 6749, sections 3.1 and 3.2)."""
+ENDPOINTS = frozenset({"authorize", "token", "revoke", "jwks", "userinfo"})
 LAST_PORT = 65_535
 
 
@@ -45,7 +48,8 @@ class ProviderFacts:
     secret; `withdraw` are the pages on which a mailbox owner can take the permission back by hand.
     `extra_ca` (PEM) are authorities that the provider's servers are trusted by, besides the usual ones.
     `graph` and `gmail` are where the mail APIs are. `secret_expires_at` is the day (``2027-01-31``) on
-    which the client secret ends, as the administrator states it: no provider tells.
+    which the client secret ends, as the administrator states it: no provider tells. `scopes_supported` are
+    those that the provider's discovery document names.
     """
 
     name: str
@@ -87,6 +91,7 @@ class ProviderFacts:
     extra_ca: str = ""
     gmail: str = ""
     secret_expires_at: str = ""
+    scopes_supported: tuple[str, ...] = ()
 
     def of_resource(self, resource: str) -> tuple[str, ...]:
         """Those of the required scopes that a token of the resource (MAIL, GRAPH) is asked for with."""
@@ -163,12 +168,21 @@ def _is_day(text: str) -> bool:
 
 
 def _is_address(text: str) -> bool:
-    found = _ADDRESS.fullmatch(text)
+    return _is_https(_ADDRESS, text)
+
+
+def _is_endpoint(text: str) -> bool:
+    return _is_https(_ENDPOINT, text)
+
+
+def _is_https(pattern: re.Pattern[str], text: str) -> bool:
+    found = pattern.fullmatch(text)
     return found is not None and int((found[2] or ":443")[1:]) <= LAST_PORT
 
 
 CHECKS: dict[str, Callable[[str], bool]] = {
-    **dict.fromkeys(ADDRESSES, _is_address),
+    **dict.fromkeys(ADDRESSES - ENDPOINTS, _is_address),
+    **dict.fromkeys(ENDPOINTS, _is_endpoint),
     "extra_ca": are_authorities,
     "secret_expires_at": _is_day,
 }

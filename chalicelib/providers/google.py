@@ -6,13 +6,12 @@ import json
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from chalicelib import clock
 from chalicelib.accounts.models.grant import MAIL, Identity, TokenSet
 from chalicelib.addresses import lowered
 from chalicelib.errors import Diagnosed
-from chalicelib.providers.base import Begun, listed, s256, token_set
+from chalicelib.providers.base import Begun, listed, s256, token_set, with_query
 from chalicelib.providers.delegation import delegated
 from chalicelib.providers.http import USUAL, ProviderHttp
 from chalicelib.providers.id_tokens import invalid, read, verify
@@ -71,7 +70,7 @@ class Google:
             **asked,
         }
         flow = {"code_verifier": verifier, "nonce": nonce, "redirect_uri": redirect_uri, "state": state}
-        return Begun(f"{self.facts.authorize}?{urlencode(parameters)}", flow)
+        return Begun(with_query(self.facts.authorize, parameters), flow)
 
     def redeem(self, connector: Connector, secret: Secret, flow: Mapping[str, Any], code: str) -> TokenSet:
         """See Provider."""

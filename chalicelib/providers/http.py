@@ -7,15 +7,16 @@ otherwise retry or cache by themselves, and both raise their errors in several s
 from __future__ import annotations
 
 import json
+import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from chalicelib import https
 from chalicelib.diagnosis import Diagnosis, DiagnosisClass
 from chalicelib.errors import Diagnosed, InvalidInput, Unavailable
 from chalicelib.network import Trust
-from chalicelib.providers.replies import diagnose, transient
+from chalicelib.providers.replies import cleaned, diagnose, transient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +61,8 @@ class ProviderHttp:
             answer = https.ask(question, self._trust, seconds=TOTAL_TIMEOUT)
         except TimeoutError as error:
             raise Diagnosed(transient("provider_too_slow", "The provider took too long.")) from error
+        except ssl.SSLCertVerificationError as error:
+            raise Diagnosed(_untrusted(error)) from error
         except OSError as error:
             why = type(error).__name__
             raise Diagnosed(
@@ -78,13 +81,18 @@ class ProviderHttp:
     def _read(self, answer: https.Answer) -> Reply:
         if answer.is_busy:
             raise Diagnosed(_busy(answer))
+        if answer.redirects_to is not None:
+            raise Diagnosed(_redirected(answer.redirects_to))
         try:
-            values = json.loads(answer.text) if answer.text else {}  # as of RFC 7009: only the status counts
+            # As of RFC 7009 only the status counts. A byte order mark is none of JSON's, and is passed over.
+            values = json.loads(answer.text.removeprefix("\ufeff")) if answer.text else {}
         except (ValueError, RecursionError) as error:
             raise Diagnosed(_not_json(answer)) from error
         if not isinstance(values, dict):
             raise Diagnosed(_not_json(answer))
-        if answer.status != https.OK:
+        # Some providers refuse with 200.
+        is_refusal = bool(values.get("error")) and "access_token" not in values
+        if not answer.succeeds or is_refusal:
             raise Diagnosed(diagnose(self._provider, values))
         return Reply(values, answer.text, answer.headers)
 
@@ -94,6 +102,29 @@ def _busy(answer: https.Answer) -> Diagnosis:
         "The provider limits our requests." if answer.is_limited else "The provider has a failure of its own."
     )
     return transient(f"http_{answer.status}", message, retry_after=answer.retry_after)
+
+
+def _redirected(address: str) -> Diagnosis:
+    """Secrets follow no redirect, and so nothing does."""
+    parts = urlsplit(address)
+    shown = cleaned(f"{parts.scheme}://{parts.hostname}{parts.path}") if parts.hostname else "another address"
+    return Diagnosis(
+        DiagnosisClass.ADMIN,
+        "redirected",
+        f"The address answers with a redirect to {shown}, which is not followed.",
+        "Name that address in the connector, if it is the provider's own.",
+    )
+
+
+def _untrusted(error: ssl.SSLCertVerificationError) -> Diagnosis:
+    """Why the certificate is not believed, in OpenSSL's words."""
+    return Diagnosis(
+        DiagnosisClass.ADMIN,
+        "tls_certificate",
+        f"The provider's certificate is not valid: {cleaned(error.verify_message)}.",
+        "Where its authority is your own, save that in the connector (the fact extra_ca, --extra-ca)."
+        " Else the provider has to mend its certificate, or the address is a wrong one.",
+    )
 
 
 def _not_json(answer: https.Answer) -> Diagnosis:

@@ -44,6 +44,12 @@ _BAD_CLIENT = Meaning(
 _BAD_SECRET = Meaning(
     ADMIN,
     "The client secret is wrong.",
+    "Copy the client secret from the provider's console once more, and save it in the connector.",
+    of_connector=True,
+)
+_BAD_ENTRA_SECRET = Meaning(
+    ADMIN,
+    "The client secret is wrong.",
     "Copy the secret's Value, not its Secret ID, and save it in the connector.",
     of_connector=True,
 )
@@ -150,7 +156,7 @@ MICROSOFT: tuple[tuple[tuple[int, ...], Meaning], ...] = (
             "Sign in with another account, or change the connector's tenant.",
         ),
     ),
-    ((7000215, 70002), _BAD_SECRET),
+    ((7000215, 70002), _BAD_ENTRA_SECRET),
     (
         (7000222,),
         Meaning(

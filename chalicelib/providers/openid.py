@@ -10,14 +10,14 @@ import base64
 import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus
 
 from chalicelib import clock
 from chalicelib.accounts.models.connector import CredentialKind
 from chalicelib.accounts.models.grant import MAIL, Identity, TokenSet
 from chalicelib.addresses import lowered
 from chalicelib.errors import Conflict, Diagnosed
-from chalicelib.providers.base import Begun, listed, s256, token_set
+from chalicelib.providers.base import Begun, listed, s256, token_set, with_query
 from chalicelib.providers.certificates import split
 from chalicelib.providers.http import USUAL, ProviderHttp
 from chalicelib.providers.id_tokens import invalid, read, verify
@@ -89,7 +89,7 @@ class OpenId:
             **({"nonce": nonce} if "openid" in scopes else {}),
         }
         flow = {"code_verifier": verifier, "nonce": nonce, "redirect_uri": redirect_uri, "state": state}
-        return Begun(f"{self.facts.authorize}?{urlencode(parameters)}", {**flow, "scopes": scopes})
+        return Begun(with_query(self.facts.authorize, parameters), {**flow, "scopes": scopes})
 
     def redeem(self, connector: Connector, secret: Secret, flow: Mapping[str, Any], code: str) -> TokenSet:
         """See Provider. The identity is None where the provider does not say who signed in."""

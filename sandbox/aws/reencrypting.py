@@ -18,6 +18,7 @@ KEY_ID: Final = 36
 """Bytes at the beginning of the emulator's ciphertexts that name their key."""
 
 app: Any = import_module("ministack.app")
+actions: Any = import_module("ministack.core.iam_actions")
 evaluator: Any = import_module("ministack.core.iam_evaluator")
 kms: Any = import_module("ministack.services.kms")
 
@@ -46,13 +47,20 @@ def re_encrypted(asked: dict[str, Any]) -> Any:
     return encrypted({"KeyId": key, "Plaintext": found["Plaintext"], "EncryptionContext": context})
 
 
+def key_of(ciphertext: str | None) -> str | None:
+    """The key that a ciphertext (base64) names, that of a multi-region one (``mrk-…``) too."""
+    name = base64.b64decode(ciphertext or "")[:KEY_ID]
+    return name.decode("ascii") if name.isascii() and len(name) == KEY_ID else None
+
+
 def enforce(access_key: str, action: str, *rest: Any, **more: Any) -> Any:
     """What a policy has against a request; None if nothing."""
-    actions = [action + end for end in ("From", "To")] if action == "kms:ReEncrypt" else [action]
-    denials = (_enforced(access_key, one, *rest, **more) for one in actions)
+    named = [action + end for end in ("From", "To")] if action == "kms:ReEncrypt" else [action]
+    denials = (_enforced(access_key, one, *rest, **more) for one in named)
     return next((denied for denied in denials if denied is not None), None)
 
 
 if __name__ == "__main__":
     kms.handle_request, evaluator.enforce = handle_request, enforce
+    actions._kms_key_id_from_ciphertext = key_of  # noqa: SLF001 - as above
     app.main()

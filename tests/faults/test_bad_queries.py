@@ -50,7 +50,7 @@ def test_ug7_a_method_that_a_path_does_not_have_is_not_allowed(cast: Cast, path:
     [
         ("/healthz", {"GET", "HEAD"}),
         ("/openapi.json", {"GET", "HEAD"}),
-        (f"/connect/{'x' * 32}", {"GET", "HEAD", "POST"}),
+        ("/connect/kD3v0Q8mZp1rT6yLwB2sN9xHcF4jG7aE", {"GET", "HEAD", "POST"}),
         ("/oauth/callback/con_00000000000000000000", {"GET", "HEAD", "POST"}),
     ],
 )

@@ -188,7 +188,7 @@ EDGES: dict[str, tuple[str, str, dict[str, str], int]] = {
     "an unknown button": ("POST", "/connect/" + "L" * 32, FORM, 404),
     "a button with JSON": ("POST", "/connect/" + "L" * 32, {"Content-Type": "application/json"}, 415),
     "another site's button": ("POST", "/connect/" + "L" * 32, FORM | {"Sec-Fetch-Site": "cross-site"}, 403),
-    "a method that is none": ("DELETE", "/connect/" + "L" * 32, {}, 404),
+    "a method that is none": ("DELETE", "/connect/" + "L" * 32, {}, 405),
     "an unknown result": ("GET", "/authorizations/aut_x", {}, 404),
     "a result of bytes": ("GET", "/authorizations/%FF%FE", {}, 404),
     "a cookie of bytes": (

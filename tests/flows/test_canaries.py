@@ -20,7 +20,7 @@ def test_a_secret_in_a_url_ends_the_run_and_a_new_key_is_learned(sandbox: Sandbo
     asked = {"kind": "key", "name": "leaks", "scopes": ["read"], "accounts": ["*"]}
 
     def leak() -> str:
-        cast.api.get(f"/v1/whoami?verifier={secret}")
+        cast.person().session.get(f"{sandbox.url}/healthz?verifier={secret}", timeout=30)
         return str(cast.api.post("/v1/callers", asked)["key"])
 
     with pytest.raises(LeakedError, match="verifier in path"), watch.sandbox(sandbox):

@@ -127,7 +127,7 @@ def test_a_message_with_everything_is_sent_and_followed(
     assert set(arrived["recipients"]) == {"a@example.net", "b@example.net", "c@example.net"}
     assert shown["subject"] == "Für Sie"
     assert "text/csv" in raw
-    assert 'filename="figures.csv"' in raw
+    assert "filename=figures.csv" in raw
     assert "Reply-To: answers@example.net" in raw
     assert "text/html" in raw
 

@@ -202,10 +202,10 @@ def test_a_wrong_client_secret_is_one_fact_of_the_connector(sandbox: Sandbox, ca
     """The account shows as misconfigured, and the connector says that its secret is what is wrong."""
     connector = cast.connector("microsoft")
     account = with_expired_token(cast, "microsoft", connector=connector)
-    sandbox.provider.inject("token", error="AADSTS7000222", client_id=connector["client_id"])
+    sandbox.provider.inject("token", error="AADSTS7000222", client_id=connector["client_id"], times=2)
 
     accepted = cast.api.post("/v1/messages", letter(account["id"]))
-    in_state(cast, accepted["id"], "held")
+    in_state(cast, accepted["id"], "held", meanwhile=lambda: invoke(sandbox, "relay-due"))
 
     shown = cast.api.get(f"/v1/accounts/{account['id']}")
     assert shown["status"] == "misconfigured"

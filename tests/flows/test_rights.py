@@ -117,8 +117,8 @@ def test_V6_send_and_api_are_refused_the_token_tables(sandbox: Sandbox, function
 
 
 BOTH_KEYS = {"seal grants", "open grants", "seal tokens", "open tokens"}
-CONNECTING = {*BOTH_KEYS, *TOKEN_TABLES, "secret"}
-REFRESHING = {*CONNECTING, "rescue queue"}
+CONNECTING = {*BOTH_KEYS, *TOKEN_TABLES, "secret", "rescue queue"}
+REFRESHING = CONNECTING
 RELAYING = {"open tokens", "access-tokens", "callers"}
 REACH: dict[str, set[str]] = {
     "api": {"callers", "authorizations"},

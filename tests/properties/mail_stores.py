@@ -225,7 +225,7 @@ class LanesModel:
 
     def open(self, account: str, *, now: int) -> Written:
         row = self._row(account)
-        opened = LaneRow(account, row.rung + 1, now, row.slots, served_at=row.served_at)
+        opened = LaneRow(account, row.rung + 1, now, row.slots, opened_at=now, served_at=row.served_at)
         return self._put(account in self.rows, opened)
 
     def put_off(self, row: LaneRow, *, due_at: int | None) -> Written:

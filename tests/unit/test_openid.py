@@ -113,6 +113,7 @@ def test_B59_the_issuers_document_fills_the_endpoints_in(world: World) -> None:
             "revoke": f"{base}/revoke",
             "userinfo": f"{base}/userinfo",
             "client_auth": "post",
+            "scopes_supported": [*IDENTITY, "profile", "offline_access", MAIL, "mail:imap", "mail:pop"],
         },
         "scopes_supported": [*IDENTITY, "profile", "offline_access", MAIL, "mail:imap", "mail:pop"],
         "client_auth_supported": ["post", "basic", "private_key_jwt", "none"],

@@ -9,6 +9,7 @@ import pytest
 from chalicelib import clock
 from chalicelib.accounts.models.account import GrantState, Status, status
 from chalicelib.accounts.models.grant import DueReason
+from chalicelib.accounts.tokens import rules
 from chalicelib.clock import DAY, HOUR, MINUTE, SECOND
 from chalicelib.diagnosis import DiagnosisClass
 from chalicelib.errors import Diagnosed, Unavailable
@@ -289,7 +290,7 @@ def test_uh5_one_refusal_of_a_client_is_doubted_and_holds_no_mailbox(world: Worl
 
     with pytest.raises(Diagnosed) as doubted:
         world.tokens.ensure(account.id, failed_version=1)
-    assert doubted.value.diagnosis.retry_after == MINUTE // SECOND
+    assert doubted.value.diagnosis.retry_after == rules.CLIENT_DOUBT // SECOND
     assert status(world.read(account), world.registry.connector(connector.id)) is Status.CONNECTED
     world.later += MINUTE + SECOND
     world.tokens.ensure(account.id, failed_version=1)

@@ -114,6 +114,19 @@ def coherent(one: Connector, facts: ProviderFacts) -> None:
             "The facts do not say where people sign in (authorize) and where tokens are given (token).",
             "Give both, or the issuer's discovery document, from which they follow.",
         )
+    asks = facts.speaks == "openid" and one.client_id and AuthMode.AUTHORIZATION_CODE in facts.auth_modes
+    if asks and not facts.scopes:
+        refuse(
+            "scopes",
+            "The connector asks for no scope, so that nobody could consent to anything.",
+            f"Name those that its mail server wants. {_supported(facts)}",
+        )
+
+
+def _supported(facts: ProviderFacts) -> str:
+    if not facts.scopes_supported:
+        return "The provider's documentation names them."
+    return f"The provider knows {', '.join(facts.scopes_supported[:20])}."
 
 
 def auth_mode(connector: Connector, facts: ProviderFacts, mode: AuthMode) -> None:

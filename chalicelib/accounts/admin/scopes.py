@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 BY_ITSELF = frozenset({"openid", "profile", "email", "offline_access"})
 """What is asked for in any case, so that who copies it does no harm: who consented, and lasting access."""
+WHO, LASTING = ("openid", "email"), ("offline_access",)
+"""Scopes by which it is known who consented, and by which the consent lasts."""
 EWS = ("ews.", "full_access_as_app")
 """How the permissions of Exchange Web Services begin."""
 
@@ -36,9 +38,11 @@ def chosen(facts: ProviderFacts, asked: Sequence[str]) -> dict[str, list[str]]:
 
     Without any it asks for the usual ones.
     """
-    wanted = list(dict.fromkeys(_offered(facts, one) for one in asked if one.lower() not in BY_ITSELF))
     if not asked:
         return {}
+    if not facts.protocol_scopes:
+        return _as_asked(facts, list(dict.fromkeys(asked)))
+    wanted = list(dict.fromkeys(_offered(facts, one) for one in asked if one.lower() not in BY_ITSELF))
     if not wanted:
         refuse("scopes", "None of these scopes opens a mailbox.", f"Choose from: {facts.scopes_to_copy}")
     words = [facts.protocol_words[name] for name, scope in facts.protocol_scopes.items() if scope in wanted]
@@ -49,11 +53,26 @@ def chosen(facts: ProviderFacts, asked: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
+def _as_asked(facts: ProviderFacts, asked: list[str]) -> dict[str, list[str]]:
+    """Of a provider whose scopes nobody knows here but its administrator: what was named is asked for.
+
+    Besides it what signing in needs: who consented (OpenID Connect Core, sections 3.1.2.1 and 5.4), and a
+    refresh token (section 11) where the provider says that it knows that scope.
+    """
+    named = {scope.lower() for scope in asked}
+    tells_who = bool((facts.jwks and facts.issuer) or facts.userinfo)
+    needed = [*(WHO if tells_who else ()), *(scope for scope in LASTING if scope in facts.scopes_supported)]
+    required = [scope for scope in asked if scope.lower() not in BY_ITSELF]
+    return {
+        "scopes": [*asked, *(scope for scope in needed if scope not in named)],
+        "required_scopes": required or asked[:1],
+        "scopes_in_words": list(facts.scopes_in_words),
+    }
+
+
 def _offered(facts: ProviderFacts, scope: str) -> str:
     """The scope as the provider spells it."""
     offered = facts.protocol_scopes.values()
-    if not offered:  # nothing is known of this provider: its administrator knows
-        return scope
     found = next((one for one in offered if one.lower() == scope.lower()), None)
     return found or _refused(facts, scope)
 

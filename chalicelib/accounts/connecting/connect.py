@@ -196,7 +196,7 @@ class Connect:
             log.warning("sign-in refused as an attack", extra={"facts": facts})
 
     def _note_connector(self, mailbox: Mailbox, diagnosis: Diagnosis) -> None:
-        if concerns_connector(diagnosis):
+        if concerns_connector(diagnosis, is_of_one_tenant=mailbox.connector.is_of_one_tenant):
             rest = self._now() + rules.CONNECTOR_REST
             self._stores.connectors.refused(mailbox.connector.id, diagnosis, rest)
             self._secrets.forget(mailbox.connector.id)

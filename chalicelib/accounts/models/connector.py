@@ -72,6 +72,11 @@ class Connector:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def is_of_one_tenant(self) -> bool:
+        """Whether all of its mailboxes are in one tenant, as far as its provider knows tenants."""
+        return self.tenant not in {"common", "organizations", "consumers"}
+
+    @property
     def has_credential(self) -> bool:
         """Whether it can be asked with: its credential was saved, or needs no saving."""
         return self.secret_saved_at is not None or not self.credential.is_stored

@@ -195,7 +195,7 @@ class Refresher:
         if turn.resource != MAIL and diagnosis.code in rules.OF_ONE_RESOURCE:
             self._release(grant, turn)
             raise Diagnosed(rules.of_one_resource(diagnosis, turn.resource, mailbox.provider.facts))
-        if concerns_connector(diagnosis):
+        if concerns_connector(diagnosis, is_of_one_tenant=mailbox.connector.is_of_one_tenant):
             self._connector_refused(grant, mailbox, turn, diagnosis)
         if diagnosis.code == LIMITED:
             wait = (diagnosis.retry_after or 0) * clock.SECOND

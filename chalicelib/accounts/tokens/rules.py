@@ -25,7 +25,7 @@ JITTER = 0.1
 LONGEST_BACKOFF = 5 * MINUTE
 FIRST_LOOK_AGAIN = 15 * MINUTE
 LAST_LOOK_AGAIN = 6 * HOUR
-CLIENT_DOUBT = MINUTE
+CLIENT_DOUBT = 30 * SECOND
 """How long after a first refusal of a client it is asked in its name again, to be sure."""
 CONNECTOR_REST = 5 * MINUTE
 """How long nobody asks in the name of a client that the provider has refused."""

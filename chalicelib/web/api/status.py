@@ -38,6 +38,8 @@ STARTS_WITHIN = 15 * clock.MINUTE
 
 OVERDUE = 15 * clock.MINUTE // clock.SECOND
 SHORT_OF_EXPIRY = 14 * clock.DAY // clock.SECOND
+SHORT_SHARE = 0.75
+"""Of the time after which an idle grant is refreshed: with less left until its end the refresh is late."""
 SHORT_OF_END = 3 * clock.DAY // clock.SECOND
 """Of an app in testing, whose consents end after 7 days, this leaves its owners some days' peace."""
 
@@ -54,11 +56,11 @@ def show(call: Call) -> installation.Installation:
     require(call.caller, Scope.READ)
     services, now = call.services, call.services.clock()
     known = {connector.id: connector for connector in services.registry.connectors()}
-    accounts = _accounts(services, call.caller.accounts, known, now)
+    accounts, overdue = _accounts(services, call.caller.accounts, known, now)
     found: dict[str, Any] = {"accounts": accounts}
     if ALL_ACCOUNTS in call.caller.accounts:
         found |= _installation(services, known.values(), now)
-    troubles = list(_troubles(found))
+    troubles = list(_troubles(found, overdue))
     facts = {
         "status": _in_a_word(found, troubles),
         "stage": services.settings.stage,
@@ -78,8 +80,11 @@ def _in_a_word(found: Mapping[str, Any], troubles: Sized) -> str:
 
 def _accounts(
     services: Gateway, own: Iterable[str], connectors: Mapping[str, Connector], now: int
-) -> dict[str, Any]:
-    """The accounts by status, how many tokens were refused last, when a grant is first forgotten or ends."""
+) -> tuple[dict[str, Any], int]:
+    """The accounts by status, how many tokens were refused last, when a grant is first forgotten or ends.
+
+    And of how many accounts the grant should have been refreshed long ago.
+    """
     among = None if ALL_ACCOUNTS in own else frozenset(own)
     found: list[Account] = []
     cursor = None
@@ -91,13 +96,27 @@ def _accounts(
     active = [account for account in found if account.grant_state is GrantState.ACTIVE]
     forgotten = [at for account in active if (at := _forgotten_at(services, account, connectors)) is not None]
     ends = [account.grant_ends_at for account in active if account.grant_ends_at is not None]
-    return {
+    overdue = sum(_is_overdue(services, account, connectors, now) for account in active)
+    facts = {
         "by_status": dict(Counter(str(status(one, connectors.get(one.connector))) for one in found)),
         "refresh_failing": sum(account.problem is not None for account in active),
         "nearest_expiry": max(min(forgotten) - now, 0) // clock.SECOND if forgotten else None,
         "nearest_end": max(min(ends) - now, 0) // clock.SECOND if ends else None,
         "complete": cursor is None,
     }
+    return facts, overdue
+
+
+def _is_overdue(services: Gateway, account: Account, connectors: Mapping[str, Connector], now: int) -> bool:
+    """Whether so little is left until the provider forgets the grant that a refresh must have failed.
+
+    An idle grant is refreshed when half of the time is over, so a healthy one has about half of it left.
+    """
+    at, connector = _forgotten_at(services, account, connectors), connectors.get(account.connector)
+    if at is None or connector is None:
+        return False
+    usual = services.catalogue.of(connector).keep_alive
+    return (at - now) // clock.SECOND < min(SHORT_OF_EXPIRY, usual * SHORT_SHARE)
 
 
 def _forgotten_at(services: Gateway, account: Account, connectors: Mapping[str, Connector]) -> int | None:
@@ -131,7 +150,7 @@ def _run(name: str, run: Run | None, now: int, since: Callable[[], int]) -> dict
     return {**facts, "starting": starting, **(run.seen if run else {})}
 
 
-def _troubles(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _troubles(found: Mapping[str, Any], overdue: int) -> Iterator[dict[str, Any]]:
     accounts = found["accounts"]
     for state, fix in NEEDS_SOMEBODY.items():
         if count := accounts["by_status"].get(state, 0):
@@ -142,7 +161,7 @@ def _troubles(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             f"The last refresh failed for {_so_many(count, 'account')}.",
             "Nothing yet: it is tried again by itself. GET /v1/accounts shows each one's problem.",
         )
-    if accounts["nearest_expiry"] is not None and accounts["nearest_expiry"] < SHORT_OF_EXPIRY:
+    if overdue:
         yield _trouble(
             "nearest_expiry",
             f"A provider forgets a grant in {accounts['nearest_expiry'] // 86_400} days.",
