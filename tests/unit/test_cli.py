@@ -172,6 +172,21 @@ def test_a_refusal_names_field_and_fix(server: Server) -> None:
     assert "Fix: Look again." in result.output
 
 
+@pytest.mark.parametrize("body", [{"message": "Request Too Long"}, {"Message": None}])
+def test_uf12_a_request_that_api_gateway_does_not_take_is_told_as_too_large(
+    server: Server, body: dict[str, Any]
+) -> None:
+    """It refuses what is above 10 MB in words of its own, before it knows of our responses."""
+    server.lay("POST /v1/messages", (413, body))
+
+    result = run(server, "send", "--account", "sales", "--to", "a@x.example", "--json")
+
+    assert result.exit_code == 1
+    error = json.loads(result.output)["error"]
+    assert set(error) == {"code", "message", "fix", "docs"}
+    assert (error["code"], error["docs"]) == ("too_large", "docs/errors.md#too-large")
+
+
 def test_a_refusal_is_json_too(server: Server) -> None:
     server.lay("POST /v1/messages", (422, REFUSAL))
 
