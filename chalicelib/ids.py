@@ -24,7 +24,7 @@ SHORT = 20
 LONG = 26
 
 LANE_SHARDS = tuple("0123456789abcdef")
-"""Partitions of the index of lanes that are due. One takes 1,000 writes a second, and a mail makes six or so."""
+"""Partitions of the index of lanes that are due. One takes 1,000 writes a second; a mail makes six or so."""
 
 GRANT_SHARDS = ("0", "1", "2", "3")
 """Partitions of the index of grants that are due: at most one refresh an hour for each mailbox."""

@@ -108,7 +108,7 @@ def resolve(host: str, port: int, allowed_private_networks: Iterable[Network] = 
         if not reachable(address, networks):
             raise InvalidInput(
                 f"{host} is at {address}, which is not a public address.",
-                fix="Name a server on the public internet. One in a network of your own is reached from inside a VPC: "
+                fix="Name a server on the public internet. One in your own network is reached from a VPC: "
                 "docs/operations.md#private-networks.",
                 field="host",
                 code="private_address",

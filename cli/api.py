@@ -147,7 +147,8 @@ class Api:
             raise Unreachable(self.config.url, what)
         if response.status_code >= REFUSED:
             error = found.get("error")
-            raise ApiError(response.status_code, error if isinstance(error, dict) else _of_aws(response, found))
+            told = error if isinstance(error, dict) else _of_aws(response, found)
+            raise ApiError(response.status_code, told)
         return found
 
 

@@ -25,8 +25,8 @@ _CONSEQUENCES: Final = ("cancelled", "Rollback requested", "User Initiated")
 
 
 QUEUE_NAMES_FREE: Final = (
-    "Wait for a minute: SQS gives the name of a deleted queue to nobody before. Then remove what was begun by "
-    "./mailgrant destroy --stage STAGE --with-data, which waits for the names itself, and deploy again."
+    "Wait for a minute: SQS gives the name of a deleted queue to nobody before. Then remove what was begun "
+    "by ./mailgrant destroy --stage STAGE --with-data, which waits for the names itself, and deploy again."
 )
 
 

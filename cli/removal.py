@@ -40,7 +40,7 @@ RECOVERY_DAYS: Final = 30
 """How long a key or a secret can be had back after its deletion, the longest that AWS offers."""
 
 NAMES_KEPT: Final = 60
-"""Seconds for which SQS gives the name of a deleted queue to nobody (SQS, CreateQueue, QueueDeletedRecently)."""
+"""Seconds for which SQS gives the name of a deleted queue to nobody (CreateQueue, QueueDeletedRecently)."""
 _TOLD_EVERY: Final = 10
 """Seconds between two lines that say how long it still takes."""
 
@@ -55,7 +55,8 @@ _MISSING: Final = (
 
 def kept(identity: Identity, stage: str, *, with_data: bool) -> list[str]:
     """What is left of a stage after its deletion, and about what it costs (US East list prices of 2026)."""
-    packages = f"packages of all stages in s3://{artifact_bucket(identity.account, identity.region)}: some cents"
+    artifacts = artifact_bucket(identity.account, identity.region)
+    packages = f"packages of all stages in s3://{artifacts}: some cents"
     if with_data:
         return [
             f"both keys and the client secrets can be had back for {RECOVERY_DAYS} days, at no cost",
@@ -76,8 +77,8 @@ def kept(identity: Identity, stage: str, *, with_data: bool) -> list[str]:
 def remove_data(session: boto3.Session, identity: Identity, stage: str, telling: Telling) -> None:
     """Delete the data stack, and all that outlives it by its retention. What is gone already is passed over.
 
-    At its end the stage can be deployed again: it waits until SQS gives the queues' names back. The application
-    must have been deleted before. Raises Trouble, and botocore's errors.
+    At its end the stage can be deployed again: it waits until SQS gives the queues' names back. The
+    application must have been deleted before. Raises Trouble, and botocore's errors.
     """
     client = session.client("cloudformation")
     if stack := Stack.find(client, data_stack_name(stage)):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from chalicelib.clock import Clock
 
 REMEMBERED = MINUTE
-"""Milliseconds. An execution environment lives for hours: without an age it would hand out links of a domain that
-the stage has left. SSM gives 40 parameters a second without being paid for more."""
+"""Milliseconds. An execution environment lives for hours: without an age it would hand out links of a domain
+that the stage has left. SSM gives 40 parameters a second without being paid for more."""
 
 log = logger("parameters")
 

@@ -63,7 +63,8 @@ class Deployed:
 
     def deploy(self, built: Package) -> dict[str, str]:
         """Deploy the stage, or update it."""
-        return deploy(self.session, built, self.stage, {"PublicUrl": self.url, "SendAlias": "orders"}, print)
+        settings = {"PublicUrl": self.url, "SendAlias": "orders", "Architecture": "x86_64"}
+        return deploy(self.session, built, self.stage, settings, print)
 
 
 @pytest.fixture(scope="session")

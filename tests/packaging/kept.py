@@ -1,4 +1,4 @@
-"""What a stage keeps for ever: the properties that CloudFormation changes only by making a new, empty resource."""
+"""What a stage keeps for ever: properties that CloudFormation changes only by making a new resource."""
 
 from __future__ import annotations
 

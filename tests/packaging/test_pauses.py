@@ -90,13 +90,14 @@ class KeepingNames:
     def get_queue_url(self, **request: Any) -> Any:
         return self._client.get_queue_url(**request)
 
-    def delete_queue(self, *, QueueUrl: str) -> None:
+    def delete_queue(self, *, QueueUrl: str) -> None:  # noqa: N803 - its name
         self._client.delete_queue(QueueUrl=QueueUrl)
         self._deleted_at[QueueUrl.rpartition("/")[2]] = self._time.now
 
-    def create_queue(self, *, QueueName: str) -> Any:
+    def create_queue(self, *, QueueName: str) -> Any:  # noqa: N803 - its name
         if self._time.now - self._deleted_at.get(QueueName, -MINUTE) < MINUTE:
-            raise ClientError({"Error": {"Code": "AWS.SimpleQueueService.QueueDeletedRecently"}}, "CreateQueue")
+            code = "AWS.SimpleQueueService.QueueDeletedRecently"
+            raise ClientError({"Error": {"Code": code}}, "CreateQueue")
         return self._client.create_queue(QueueName=QueueName)
 
 
@@ -106,9 +107,7 @@ class TestNamesOfQueues:
     def removed(self, account: Account, time: Time, stage: str) -> tuple[KeepingNames, list[str]]:
         """The queues after the data of a stage was removed, and what was said."""
         sqs, said = KeepingNames(account.session.client("sqs"), time), list[str]()
-        session = SimpleNamespace(
-            client=lambda name: sqs if name == "sqs" else account.session.client(name)
-        )
+        session = SimpleNamespace(client=lambda name: sqs if name == "sqs" else account.session.client(name))
         identity = Identity("arn:aws:iam::000000000000:root", "000000000000", REGION)
         removal.remove_data(cast("Any", session), identity, stage, Telling(said.append))
         return sqs, said
@@ -146,8 +145,7 @@ class TestNamesOfQueues:
     @pytest.mark.parametrize(
         "reason",
         [
-            "RescueQueue: You must wait 60 seconds after deleting a queue before you can create another with "
-            "the same name.",
+            "RescueQueue: You must wait 60 seconds after deleting a queue before you can create another.",
             "RescueQueue: AWS.SimpleQueueService.QueueDeletedRecently (Service: Sqs, Status Code: 400)",
         ],
     )

@@ -1,4 +1,4 @@
-"""Rows U-F1, U-F3, U-F5, U-F6, U-F7, U-F9, U-F10, U-F12: what the templates ask of AWS, as its documents have it.
+"""Rows U-F1, U-F3, U-F5 to U-F7, U-F9, U-F10, U-F12: what the templates ask of AWS, as its documents have it.
 
 The application's template is translated as CloudFormation does it, by AWS's own library.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import urllib.error
 import urllib.request
@@ -184,7 +185,7 @@ def test_an_unknown_path_is_answered_in_the_shape_of_every_error(aws: Deployed, 
 
     with caught.value as answer:
         assert answer.code == 404
-        assert b'"error": {"code": "not_found"' in answer.read()
+        assert json.loads(answer.read())["error"]["code"] == "not_found"
 
 
 def test_the_application_can_be_deleted_and_deployed_again_without_losing_data(
