@@ -22,8 +22,8 @@ LAST_UPDATE: Final[dict[Version, date]] = {
     (3, 13): date(2029, 8, 31),
     (3, 14): date(2029, 8, 31),
 }
-"""Runtime → the day from which AWS takes no change of a function that has it (AWS Lambda, "Runtimes"). What is
-not here is newer than these."""
+"""Runtime → the day from which AWS takes no change of a function that has it (AWS Lambda, "Runtimes"). What
+is not here is newer than these."""
 
 TOLD_BEFORE: Final = timedelta(days=365)
 """For so long before that day each deployment says so."""

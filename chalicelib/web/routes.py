@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from chalicelib.wiring import Gateway
 
 NOWHERE = ("/", "/{proxy+}")
-"""Paths that stand for all at which nothing is. In a request to a path that it does not know, API Gateway takes
-a key for a broken signature, and refuses it by 403."""
+"""Paths that stand for all at which nothing is. In a request to a path that API Gateway does not know it
+takes a key for a broken signature, and refuses it by 403."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
