@@ -22,6 +22,7 @@ from cli.output import Out
 from cli.providers import providers
 from cli.send import send
 from cli.status import status
+from cli.version import version
 from cli.ways import connect
 
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items())
@@ -32,6 +33,7 @@ EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, 
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EXIT_CODES,
 )
+@click.version_option(version(), prog_name="mailgrant", help="Show the version and exit.")
 def main() -> None:
     r"""Mailgrant sends mail from other people's mailboxes, with their permission.
 

@@ -38,7 +38,7 @@ FIELDS = [
 
 CONSENT = {
     "revoked": "The consent is withdrawn at the provider.",
-    "shared": "The consent stays: another account lives by it.",
+    "shared": "The consent stays: another account, of the same person and OAuth client, lives by it.",
     "unsupported": "The provider has no way for us to withdraw the consent; its owner can do that.",
     "failed": "The provider did not withdraw the consent; its owner can do that.",
     "nothing": "There was no consent.",

@@ -15,10 +15,11 @@ from chalicelib.clock import HOUR, MINUTE
 from chalicelib.errors import Diagnosed, NotFound, Unavailable, Unreadable
 from chalicelib.ids import new_id
 from chalicelib.mail.models import ClosedReason
-from tests.unit.accounts_world import world
+from tests.unit.accounts_world import PUBLIC_URL, world
 
 if TYPE_CHECKING:
     from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from tests.unit.accounts_world import World
 
 __all__ = ["world"]
@@ -57,6 +58,17 @@ def second_account(world: World, first: Account, connector: str) -> Account:
     account = world.registry.create_account(connector, first.address, f"second-{secrets.token_hex(4)}")
     assert world.sign_in(account)["outcome"] == "connected"
     return world.read(account)
+
+
+def twin_connector(world: World, connector_id: str) -> Connector:
+    """Another connector for the OAuth client of that one; both get a new secret."""
+    first, secret = world.registry.connector(connector_id), secrets.token_urlsafe(24)
+    twin = world.registry.new_connector(first.provider, "", first.client_id, first.tenant)
+    redirect_uris = [f"{PUBLIC_URL}/oauth/callback/{connector.id}" for connector in (first, twin)]
+    world.control.register_client(first.client_id, secret, redirect_uris, "google")
+    for connector in (first, twin):
+        world.credentials.save(connector.id, secret)
+    return world.registry.add_connector(twin)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -115,6 +127,23 @@ def test_a_consent_that_another_account_lives_by_is_not_revoked(world: World) ->
     assert kept["withdraw"] == ["https://myaccount.google.com/connections"]
     assert token.version == 2
     assert last["revocation"] == "revoked"
+
+
+def test_ub10_a_consent_to_a_client_that_two_connectors_share_is_not_revoked(world: World) -> None:
+    """Google ends all that one person gave to one client (Google, "Revoking a token")."""
+    first = world.connected("google")
+    twin = twin_connector(world, first.connector)
+    second = second_account(world, first, twin.id)
+
+    kept = disconnect(world, first)
+    token = world.access_tokens.fresh(second.id, failed_version=1)
+    last = disconnect(world, second)
+
+    assert kept["revocation"] == "shared"
+    assert kept["withdraw"] == ["https://myaccount.google.com/connections"]
+    assert token.version == 2
+    assert last["revocation"] == "revoked"
+    assert not any(lives(world, first))
 
 
 def test_the_same_person_at_another_client_is_another_consent(world: World) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chalicelib.accounts.models.account import Account
+    from chalicelib.accounts.models.connector import Connector
     from chalicelib.accounts.models.grant import Grant
     from chalicelib.accounts.ports import Secrets
     from chalicelib.accounts.stores import Stores
@@ -111,8 +112,10 @@ class Disconnecting:
         if grant is None or not account.auth_mode.has_owner:  # a password is no consent
             return Revocation.NOTHING, None
         connector = self._connectors.get(account.connector)
-        if connector is None or self._is_shared(account, grant):
-            return Revocation.FAILED if connector is None else Revocation.SHARED, None
+        if connector is None:
+            return Revocation.FAILED, None
+        if self._is_shared(account, grant, connector):
+            return Revocation.SHARED, None
         provider = self._providers.of(connector)
         try:
             credential = credential_of(connector, self._secrets)
@@ -127,12 +130,19 @@ class Disconnecting:
             return Revocation.FAILED, None
         return Revocation.REVOKED if done else Revocation.UNSUPPORTED, None
 
-    def _is_shared(self, account: Account, grant: Grant) -> bool:
-        """Whether another account lives by the consent: Google revokes all that one person gave a client."""
+    def _is_shared(self, account: Account, grant: Grant, connector: Connector) -> bool:
+        """Whether another account lives by the consent.
+
+        Google revokes all that one person gave a client, and two connectors may be that client.
+        """
         others = (
             self._accounts.get(other) for other in self._grants.of_one_person(grant) if other != account.id
         )
-        return any(other is not None and other.connector == account.connector for other in others)
+        return any(other is not None and self._is_same_client(other.connector, connector) for other in others)
+
+    def _is_same_client(self, connector_id: str, connector: Connector) -> bool:
+        other = connector if connector_id == connector.id else self._connectors.get(connector_id)
+        return other is not None and other.is_same_client(connector)
 
     def _hold(self, account: str) -> None:
         """Holds the mail that waits.

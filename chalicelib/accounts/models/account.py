@@ -72,7 +72,7 @@ class Revocation(StrEnum):
     REVOKED = "revoked"
     """The provider has withdrawn it."""
     SHARED = "shared"
-    """Left as it is: another account of the same connector was connected by the same person."""
+    """Left as it is: another account was connected by the same person to the same OAuth client."""
     UNSUPPORTED = "unsupported"
     """The provider has no way for it; the owner can withdraw it there."""
     FAILED = "failed"

@@ -80,3 +80,11 @@ class Connector:
     def has_credential(self) -> bool:
         """Whether it can be asked with: its credential was saved, or needs no saving."""
         return self.secret_saved_at is not None or not self.credential.is_stored
+
+    def is_same_client(self, other: Connector) -> bool:
+        """Whether both are one OAuth client at one provider: what ends one's consents ends the other's."""
+        return (self.provider, self.client_id, self.facts.get("issuer")) == (
+            other.provider,
+            other.client_id,
+            other.facts.get("issuer"),
+        )
