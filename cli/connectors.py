@@ -80,9 +80,9 @@ def add(api: Api, out: Out, credential: dict[str, Any], **body: Any) -> None:
     \b
     Examples:
       mailgrant connectors add --provider microsoft --name Ours --client-id ID
-      mailgrant connectors add --provider google --name Robot \\
+      mailgrant connectors add --provider google --name Robot \
         --service-account-key key.json
-      mailgrant connectors add --provider other --name Host --no-secret \\
+      mailgrant connectors add --provider other --name Host --no-secret \
         --smtp smtp.example.com:587
     """
     given = {name: value for name, value in body.items() if value}

@@ -90,7 +90,7 @@ def add(
     \b
     Examples:
       mailgrant accounts add --connector con_q3vd0r8m2xkz5t7w1ybn ada@contoso.com
-      mailgrant accounts add --connector con_q3vd0r8m2xkz5t7w1ybn \\
+      mailgrant accounts add --connector con_q3vd0r8m2xkz5t7w1ybn \
         --password ada@example.com
     """
     proof = _proof(auth_mode, password=password, refresh_token=refresh_token)

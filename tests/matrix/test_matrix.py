@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.docs.pages import PAGES, ROOT
 from tests.matrix.matrix import Row, matrix, printed, read_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+CITATION = re.compile(r"\b([OVRFB])(\d{1,2})(?:-\1(\d{1,2}))?\b")
+"""A row, or the first and the last one of several, as ``F01-F14``."""
 
 ROWS = (
     Row("F03", "Faults", "Two requests make one message", required=True),
@@ -17,6 +23,27 @@ ROWS = (
     Row("R2", "Refreshing", "A version only grows", required=True),
     Row("U-A1", "Text", "Text is text", required=False),
 )
+
+
+def cited(text: str) -> Iterator[str]:
+    """The ids of the rows that the text names, without leading zeros; those within a range as well."""
+    for letter, first, last in CITATION.findall(text):
+        yield from (f"{letter}{number}" for number in range(int(first), int(last or first) + 1))
+
+
+def test_the_rows_of_a_range_are_cited() -> None:
+    assert list(cited("O1-O3, B09; F38 and (V6).")) == ["O1", "O2", "O3", "B9", "F38", "V6"]
+
+
+def test_ug6_documents_cite_only_rows_that_are_shown() -> None:
+    """That a required row is shown is what ``make matrix`` looks at."""
+    required = {f"{row.id[0]}{int(row.id[1:])}" for row in read_rows() if row.required and "-" not in row.id}
+    citations = {
+        (str(page), row) for page in PAGES for row in cited((ROOT / page).read_text(encoding="utf-8"))
+    }
+
+    assert ("SECURITY.md", "O14") in citations
+    assert sorted(citation for citation in citations if citation[1] not in required) == []
 
 
 def test_a_row_is_shown_by_the_test_that_carries_its_id() -> None:

@@ -6,16 +6,19 @@ import base64
 import json
 import stat
 import threading
+import tomllib
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from cli import api, config, messages
 from cli.main import main
+from tests.docs.pages import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -410,3 +413,30 @@ def test_waiting_for_a_connection_ends_with_it(server: Server, monkeypatch: pyte
     assert result.exit_code == 0
     assert "https://m/connect/L" in result.output
     assert "sales@mail.example is connected." in result.output
+
+
+def every_help(command: click.Command, path: str) -> Iterator[str]:
+    """The help of a command and of all below it."""
+    context = click.Context(command, info_name=path)
+    yield command.get_help(context)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from every_help(below, f"{path} {name}")
+
+
+def test_ug8_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert CliRunner().invoke(main, ["--version"], prog_name="mailgrant").output.split() == [
+        *("mailgrant,", "version", project["version"])
+    ]
+
+
+def test_ug8_no_help_has_a_doubled_backslash() -> None:
+    """What is shown is copied: two of them at the end of a line are no continuation in a shell."""
+    texts = list(every_help(main, "mailgrant"))
+
+    assert sum("\\\n" in text for text in texts) >= 2
+    assert not [text for text in texts if "\\\\" in text]
