@@ -160,7 +160,8 @@ def _fits(name: str, kind: str, value: Any) -> bool:
     return _is_text(value)
 
 
-def _is_day(text: str) -> bool:
+def is_day(text: str) -> bool:
+    """Whether it is a day as ``2027-01-31`` (ISO 8601)."""
     try:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
@@ -184,7 +185,7 @@ CHECKS: dict[str, Callable[[str], bool]] = {
     **dict.fromkeys(ADDRESSES - ENDPOINTS, _is_address),
     **dict.fromkeys(ENDPOINTS, _is_endpoint),
     "extra_ca": are_authorities,
-    "secret_expires_at": _is_day,
+    "secret_expires_at": is_day,
 }
 """Facts whose text is looked at more closely."""
 

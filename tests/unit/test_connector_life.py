@@ -248,6 +248,48 @@ def test_a_new_secret_ends_the_problem_of_the_old_one(world: World, api: Api) ->
     assert done["problem"] is None
 
 
+def test_ug5_the_end_of_a_secret_is_that_of_the_new_one(world: World, api: Api) -> None:
+    connector = world.connector("microsoft")
+    path, new = f"/connectors/{connector.id}/secret", at_provider(world, connector, new_secret())
+
+    told = api.done("PUT", path, {"client_secret": new, "secret_expires_at": "2027-01-31"})
+    forgotten = api.done("PUT", path, {"client_secret": new})
+    stated = api.done("PATCH", f"/connectors/{connector.id}", {"facts": {"secret_expires_at": "2027-02-28"}})
+
+    assert told["facts"] == {"secret_expires_at": "2027-01-31"}
+    assert forgotten["facts"] == {}
+    assert stated["facts"] == {"secret_expires_at": "2027-02-28"}
+
+
+@pytest.mark.parametrize("day", ["2027-02-31", "31.01.2027", "soon", " "])
+def test_ug5_a_secret_with_an_end_that_is_no_day_is_not_saved(world: World, api: Api, day: str) -> None:
+    connector = world.connector("microsoft")
+    old, new = version(world, connector, "AWSCURRENT"), at_provider(world, connector, new_secret())
+
+    error = api.refused(
+        "PUT", f"/connectors/{connector.id}/secret", {"client_secret": new, "secret_expires_at": day}
+    )
+
+    assert (error["status"], error["field"]) == (422, "secret_expires_at")
+    assert version(world, connector, "AWSCURRENT") == old
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_ug5_a_refused_client_stays_visible_until_it_is_taken(
+    world: World, api: Api, provider: Literal["microsoft", "google"]
+) -> None:
+    connector = world.connector(provider)
+    good = version(world, connector, "AWSCURRENT")
+    world.credentials.save(connector.id, new_secret())
+    world.credentials.check(connector.id)
+    refused = api.done("GET", f"/connectors/{connector.id}")["problem"]
+    world.credentials.save(connector.id, good)
+    world.credentials.check(connector.id)
+
+    assert refused["class"] == "admin"
+    assert api.done("GET", f"/connectors/{connector.id}")["problem"] is None
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_new_connector_is_made_whatever_the_provider_says_of_its_secret(
     world: World, api: Api, provider: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -301,6 +302,25 @@ class TestStatus:
 
         assert answer["accounts"]["nearest_end"] == pytest.approx(left // 1000, abs=10)
         assert {trouble["code"] for trouble in answer["troubles"]} == troubles
+
+    @pytest.mark.parametrize(
+        ("left", "told"), [(61, None), (60, "60 days left"), (1, "1 day left"), (0, "ended on")]
+    )
+    def test_ug5_a_client_secret_that_soon_ends_is_trouble(
+        self, left: int, told: str | None, well: World
+    ) -> None:
+        day = (datetime.fromtimestamp(well.now() / 1000, UTC).date() + timedelta(days=left)).isoformat()
+        known = well.registry.connector(well.account.connector)
+        told_the_end = replace(known, facts={**known.facts, "secret_expires_at": day})
+        assert well.connectors_table.describe(known, told_the_end)
+
+        troubles = {one["code"]: one for one in status(well).json_body["troubles"]}
+
+        assert set(troubles) == (set() if told is None else {"secret_ends"})
+        if told is not None:
+            assert day in troubles["secret_ends"]["message"]
+            assert told in troubles["secret_ends"]["message"]
+            assert f"connectors secret {known.id} --expires" in troubles["secret_ends"]["fix"]
 
     def test_a_connector_that_is_refused_is_trouble_with_its_own_fix(self, well: World) -> None:
         well.connectors_table.refused(well.account.connector, PROBLEM, 0)

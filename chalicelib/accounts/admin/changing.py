@@ -10,9 +10,9 @@ from chalicelib.accounts.admin import checks, readers
 from chalicelib.accounts.admin.scopes import own_facts
 from chalicelib.accounts.models.account import Account, GrantState
 from chalicelib.accounts.models.connector import Connector
-from chalicelib.errors import Conflict, NotFound
+from chalicelib.errors import Conflict, InvalidInput, NotFound
 from chalicelib.ids import is_id
-from chalicelib.providers.facts import ADDRESSES
+from chalicelib.providers.facts import ADDRESSES, is_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +26,9 @@ PAGE = 100
 FIRST_OF_CONNECTOR = "first; GET /v1/connectors/{id} lists them."
 NAMED = 10
 """How many accounts a refusal names."""
+
+ENDING_FACT = "secret_expires_at"
+"""The fact that says on which day a client secret ends: no provider tells it."""
 
 
 class Changing:
@@ -179,6 +182,19 @@ class Changing:
         if scopes:
             kept = {name: value for name, value in kept.items() if name not in OF_SCOPES}
         return own_facts(self._catalogue.of(replace(connector, facts={})), kept, scopes)
+
+    def secret_ends(self, connector: Connector, day: str) -> Connector:
+        """The connector with the day (``2027-01-31``) on which its secret ends; "" where that is unknown.
+
+        Nothing is written. Raises InvalidInput for what is no day.
+        """
+        if day and not is_day(day):
+            message = f"{ENDING_FACT}: this is no day."
+            raise InvalidInput(message, fix="Write it as 2027-01-31.", field=ENDING_FACT)
+        others = {name: value for name, value in connector.facts.items() if name != ENDING_FACT}
+        return replace(
+            connector, facts=self._facts(connector, others | ({ENDING_FACT: day} if day else {}), ())
+        )
 
     def _counts(self, account: Account) -> bool:
         """Whether the account is there, or may come back."""

@@ -93,7 +93,8 @@ class Credentials:
     def check(self, connector_id: str) -> dict[str, Any]:
         """Whether the provider takes the saved credential: ``{"ok", "diagnosis"?}``; `ok` is None if unsure.
 
-        Beside it stands what may be shown of the credential. Changes nothing, whatever the provider says.
+        Beside it stands what may be shown of the credential. What was found is kept as the connector's
+        problem, or ends it; nobody is kept from asking the provider by it.
         """
         connector = self._connector(connector_id)
         kind = connector.credential
@@ -103,8 +104,12 @@ class Credentials:
             return {"ok": None}
         objection = self._objection(connector, known)
         if objection is None:
+            if connector.problem is not None:
+                self._connectors.works(connector.id)
             return {"ok": True, **facts}
         ok = None if objection.class_ is DiagnosisClass.RETRY else False
+        if ok is False:
+            self._connectors.refused(connector.id, objection, self._now())
         return {"ok": ok, "diagnosis": objection.to_json(), **facts}
 
     def replace(

@@ -121,7 +121,7 @@ def credential_end(known: OfConnector) -> Check:
     if ends_at is None:
         if kind != "secret" or not known.connector.has_credential:
             return Check(name, SKIP, f"A credential of the kind {kind} has no end that is known.")
-        fix = "State it in the connector's facts, as secret_expires_at: 2027-01-31."
+        fix = f"Say it: `mailgrant connectors update {known.connector.id} --secret-expires 2027-01-31`."
         return Check(name, SKIP, "No provider tells when a client secret ends.", fix)
     day = day_of(ends_at)
     left = math.ceil((ends_at - known.now) / DAY)

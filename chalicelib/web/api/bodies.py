@@ -148,6 +148,13 @@ class NewSecret(Credential, frozen=True, kw_only=True):
     check: Annotated[
         bool, says("The provider is asked first; a credential that it does not take is not saved.")
     ] = True
+    secret_expires_at: Annotated[
+        str,
+        says(
+            "The day on which the provider ends the new secret (`2027-01-31`), which it tells only whoever "
+            "makes it: `status` and `doctor` warn 60 days ahead. Left out, the former day is forgotten."
+        ),
+    ] = ""
 
 
 class Held(Request, frozen=True, kw_only=True):

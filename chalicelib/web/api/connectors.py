@@ -91,10 +91,16 @@ def replace_secret(call: Call, connector: str) -> ReplacedSecret:
     asked = call.body(bodies.NewSecret)
     registry = call.services.registry
     found = registry.connector(decoded(connector))
+    changing = call.services.changing
+    changing.secret_ends(found, asked.secret_expires_at)  # refuses what is no day before anything is saved
     new = {"kind": asked.named_kind or "", **asked.to_save(), "check": asked.check}
     done = call.services.functions.connect("replace_secret", {"connector_id": found.id, **new})
+    saved = registry.connector(found.id)
+    ending = changing.secret_ends(saved, asked.secret_expires_at)
+    if ending.facts != saved.facts:
+        saved = changing.change_connector(saved, facts=ending.facts)
     return extended(
-        _record(call, registry.connector(found.id)),
+        _record(call, saved),
         ReplacedSecret,
         check=msgspec.convert(done["check"], SecretCheck),
         previous_kept=done["previous_kept"],

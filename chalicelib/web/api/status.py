@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from chalicelib import clock
 from chalicelib.accounts.models.account import GrantState, Status, status
+from chalicelib.accounts.models.connector import CredentialKind
 from chalicelib.callers.models import ALL_ACCOUNTS, Scope
 from chalicelib.callers.permissions import require
 from chalicelib.health import EVERY, RELAY_DUE
@@ -43,6 +45,9 @@ SHORT_SHARE = 0.75
 SHORT_OF_END = 3 * clock.DAY // clock.SECOND
 """Of an app in testing, whose consents end after 7 days, this leaves its owners some days' peace."""
 
+SECRET_ENDS_WITHIN = 60
+"""Days before the end of a client secret from which on it is told: whoever renews it may be on holiday."""
+
 NEEDS_SOMEBODY = {
     Status.NEEDS_RECONNECT: "Make a new connect link for each, and send it to the mailbox's owner.",
     Status.BLOCKED: "The account's problem says what its mail server refuses, and who can change that.",
@@ -60,7 +65,9 @@ def show(call: Call) -> installation.Installation:
     found: dict[str, Any] = {"accounts": accounts}
     if ALL_ACCOUNTS in call.caller.accounts:
         found |= _installation(services, known.values(), now)
-    troubles = list(_troubles(found, overdue))
+    troubles = [*_troubles(found, overdue)]
+    if ALL_ACCOUNTS in call.caller.accounts:
+        troubles += _ending_secrets(known.values(), now)
     facts = {
         "status": _in_a_word(found, troubles),
         "stage": services.settings.stage,
@@ -202,6 +209,23 @@ def _stuck(found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for connector in found["connectors_in_trouble"]:
         message = f"The connector {connector['name']} is refused: {connector['problem']['message']}"
         yield _trouble("connector", message, connector["problem"]["fix"])
+
+
+def _ending_secrets(connectors: Iterable[Connector], now: int) -> Iterator[dict[str, Any]]:
+    """The client secrets that end soon, or have ended, as far as somebody has told when."""
+    for connector in connectors:
+        day = connector.facts.get("secret_expires_at")
+        if not day or connector.credential is not CredentialKind.SECRET:
+            continue
+        left = (date.fromisoformat(day) - datetime.fromtimestamp(now / clock.SECOND, UTC).date()).days
+        if left <= SECRET_ENDS_WITHIN:
+            when = f"ends on {day}: {_so_many(left, 'day')} left" if left > 0 else f"ended on {day}"
+            yield _trouble(
+                "secret_ends",
+                f"The client secret of the connector {connector.name} {when}.",
+                "Make a new one at the provider and save it, with its own end:"
+                f" `mailgrant connectors secret {connector.id} --expires DAY`. Until then both work.",
+            )
 
 
 def _trouble(code: str, message: str, fix: str) -> dict[str, Any]:
