@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-m", "cli")
+HEARS_CTRL_C = (
+    sys.executable,
+    "-c",
+    "import os, sys, signal as s; s.signal(s.SIGINT, s.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+)
+"""What runs before a program: tests that run in the background of a shell ignore SIGINT, and hand that on."""
 PATIENCE = 20
 """Seconds for which a terminal may show nothing."""
 
@@ -44,7 +50,12 @@ def piped(server: Server, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A command whose input and output are pipes."""
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        [*PROGRAM, *arguments], env=environment(server), stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        [*HEARS_CTRL_C, *PROGRAM, *arguments],
+        env=environment(server),
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
     ) as process:
         yield process
 

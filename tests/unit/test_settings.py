@@ -85,7 +85,6 @@ def test_networks_may_stand_apart_and_of_both_versions() -> None:
         ("token", "http://oauth2.googleapis.com/token"),
         ("token", "https://user@evil.example/token"),
         ("token", "https://evil.example/token#x"),
-        ("token", "https://evil.example/token?x=1"),
         ("jwks", "https://evil.example\\@good.example/"),
         ("issuer", ""),
         ("authorize", 7),
