@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+import pytest
 from chalice.package import YAMLTemplateSerializer
 from moto import mock_aws
 
@@ -48,8 +49,12 @@ class SecondAws:
 
 
 def started() -> Iterator[SecondAws]:
-    """The second emulator with the data stack, until it is gone on with."""
-    with mock_aws():
+    """The second emulator with the data stack, until it is gone on with.
+
+    Other tests of this process may have named the first one's endpoint, which would be asked in its place.
+    """
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
         session = boto3.Session("test", "test", region_name=REGION)
         formation = session.client("cloudformation")
         formation.create_stack(
