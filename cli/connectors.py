@@ -134,9 +134,14 @@ def show(api: Api, out: Out, connector: str) -> None:
 @click.option("--name", help="What you call it.")
 @click.option("--client-id", help="Another client; refused while accounts are connected with the old one.")
 @click.option("--tenant", help='Microsoft only: a directory id or domain; "" for common.')
-@click.option("--secret-expires", metavar="DAY", help='When its secret ends: 2027-01-31; "" where unknown.')
+@click.option(
+    "--secret-expires",
+    "secret_expires_at",
+    metavar="DAY",
+    help='When its secret ends: 2027-01-31; "" where unknown.',
+)
 @asking
-def update(api: Api, out: Out, connector: str, secret_expires: str | None, **changes: str | None) -> None:
+def update(api: Api, out: Out, connector: str, **changes: str | None) -> None:
     r"""Change a connector. What is left out stays as it is; for the secret see `connectors secret`.
 
     Before another client is taken, the accounts that it concerns are listed.
@@ -145,13 +150,11 @@ def update(api: Api, out: Out, connector: str, secret_expires: str | None, **cha
     Example:
       mailgrant connectors update con_q3vd0r8m2xkz5t7w1ybn --name "Our tenant"
     """
-    body: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
-    if not body and secret_expires is None:
+    body = {name: value for name, value in changes.items() if value is not None}
+    if not body:
         raise click.UsageError("Name what changes: --name, --client-id, --tenant or --secret-expires.")
     if body.keys() & {"client_id", "tenant"}:
         _tell_whom_it_concerns(api, out, connector)
-    if secret_expires is not None:
-        body["facts"] = _facts_with_end(api, connector, secret_expires)
     out.record(api.patch(f"connectors/{part(connector)}", body), FIELDS)
 
 
@@ -178,13 +181,6 @@ def replace_secret(
     answer = api.put(f"connectors/{part(connector)}/secret", {**credential, "check": not unchecked, **ends})
     kept = " The former one is kept as AWSPREVIOUS." if answer.get("previous_kept") else ""
     out.answer(answer, f"The secret is replaced.{kept} {checked(answer)}")
-
-
-def _facts_with_end(api: Api, connector: str, day: str) -> dict[str, Any]:
-    """The connector's own facts, with that day as the end of its secret."""
-    facts = dict(api.get(f"connectors/{part(connector)}")["facts"])
-    facts.pop("secret_expires_at", None)
-    return {**facts, **({"secret_expires_at": day} if day else {})}
 
 
 @connectors.command("doctor")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from chalicelib.mail.records import ShownState
 from cli.api import Api, ApiError, part
 from cli.commands import Commands, asking, tell_error
 from cli.completion import accounts as complete_accounts
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 POLL = 1.0
 """Seconds between two looks at a message that is followed."""
 
-STATES = (*("queued", "held", "sending", "committing", "sent", "deferred", "failed", "unknown", "cancelled"),)
+STATES: tuple[str, ...] = get_args(ShownState)
 SETTLED = frozenset({"sent", "failed", "cancelled", "unknown"})
 
 FIELDS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,12 @@ LAGGING = bool(os.environ.get("MAILGRANT_LAGGING"))
 
 MEASURED = "measured"
 """The property of a test whose text the end of the run shows."""
+
+
+def pytest_configure() -> None:
+    """Lets what the tests start hear Ctrl-C: a shell's background ignores it, and hands that on."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws.dates import listen
+from chalicelib.settings import entry_point
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -30,6 +31,9 @@ USER_AGENT = "mailgrant"
 
 INVOKE_TIMEOUT = 70
 """Seconds that an invoke may take: more than the 60 s that the invoked functions may run."""
+
+API_INVOKE_TIMEOUT = 25
+"""Seconds that the function of the API waits: it is ended after 29, as API Gateway is, and answers before."""
 
 
 class Clients:
@@ -75,7 +79,8 @@ class Clients:
     @cached_property
     def lambda_(self) -> LambdaClient:
         """Other functions of ours; never retried by botocore, since a repeated invoke runs twice."""
-        client: LambdaClient = self._client("lambda", read_timeout=INVOKE_TIMEOUT, attempts=1)
+        seconds = API_INVOKE_TIMEOUT if entry_point() == "app" else INVOKE_TIMEOUT
+        client: LambdaClient = self._client("lambda", read_timeout=seconds, attempts=1)
         return client
 
     @cached_property

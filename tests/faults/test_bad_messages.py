@@ -31,22 +31,6 @@ if TYPE_CHECKING:
 Letter = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def connected(shared_sandbox: Sandbox) -> dict[str, Any]:
-    """One connected mailbox for all of these tests."""
-    from sandbox.cast import Cast
-
-    return Cast(shared_sandbox).connected("microsoft", f"owner-{secrets.token_hex(4)}@example.com")
-
-
-@pytest.fixture(params=doors.DOORS)
-def door(
-    request: pytest.FixtureRequest, sandbox: Sandbox, cast: Cast, alias: str, connected: dict[str, Any]
-) -> Door:
-    """Each of the deployed doors."""
-    return doors.deployed(request.param, sandbox, cast, alias, connected["id"])
-
-
 def raw(connected: dict[str, Any], head: str, body: str = "x\r\n") -> Letter:
     """A whole message of the mailbox with these further lines in its header."""
     text = f"From: {connected['address']}\r\n{head}\r\n{body}"

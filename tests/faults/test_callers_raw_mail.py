@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.faults import doors
 from tests.faults.doors import Door
 from tests.helpers import copies, in_state, letter
 from tests.unit import header_reader
@@ -16,22 +15,6 @@ from tests.unit import header_reader
 if TYPE_CHECKING:
     from sandbox.cast import Cast
     from sandbox.stack import Sandbox
-
-
-@pytest.fixture(scope="module")
-def connected(shared_sandbox: Sandbox) -> dict[str, Any]:
-    """One connected mailbox for all of these tests."""
-    from sandbox.cast import Cast
-
-    return Cast(shared_sandbox).connected("microsoft", f"owner-{secrets.token_hex(4)}@example.com")
-
-
-@pytest.fixture(params=doors.DOORS)
-def door(
-    request: pytest.FixtureRequest, sandbox: Sandbox, cast: Cast, alias: str, connected: dict[str, Any]
-) -> Door:
-    """Each of the deployed doors."""
-    return doors.deployed(request.param, sandbox, cast, alias, connected["id"])
 
 
 def whole(account: dict[str, Any], message: bytes) -> dict[str, Any]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import secrets
 from email import message_from_bytes, policy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.faults import doors
 from tests.faults.doors import Door
 from tests.helpers import copies, in_state, letter
 from tests.unit import header_reader
@@ -22,22 +20,6 @@ if TYPE_CHECKING:
 INJECTION = "=?utf-8?q?a=0D=0AReply-To:_eve=40evil.example=0D=0A=0D=0A<h1>pay_here</h1>?="
 SECOND_FROM = "Q =?utf-8?q?hi=0D=0AFrom:_Boss_<boss=40example.com>=0D=0AX:?="
 LONG_NAME = "Doe, John (Example International Holdings Group, Purchasing Department South)"
-
-
-@pytest.fixture(scope="module")
-def connected(shared_sandbox: Sandbox) -> dict[str, Any]:
-    """One connected mailbox for all of these tests."""
-    from sandbox.cast import Cast
-
-    return Cast(shared_sandbox).connected("microsoft", f"owner-{secrets.token_hex(4)}@example.com")
-
-
-@pytest.fixture(params=doors.DOORS)
-def door(
-    request: pytest.FixtureRequest, sandbox: Sandbox, cast: Cast, alias: str, connected: dict[str, Any]
-) -> Door:
-    """Each of the deployed doors."""
-    return doors.deployed(request.param, sandbox, cast, alias, connected["id"])
 
 
 def arrived(sandbox: Sandbox, cast: Cast, message: str) -> bytes:

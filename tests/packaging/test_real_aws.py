@@ -20,6 +20,8 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
 from chalicelib import errors
+from chalicelib.aws.clients import CONNECT_TIMEOUT, Clients
+from chalicelib.settings import Settings
 from chalicelib.web.routes import NOWHERE
 from cli.package import ANY_METHOD, PROJECT
 
@@ -51,6 +53,12 @@ def resources(template: Json) -> dict[str, Json]:
         translated = Translator({}, Parser()).translate(json.loads(json.dumps(template)), values)
     found: dict[str, Json] = translated["Resources"]
     return found
+
+
+def read_timeout() -> float:
+    """Seconds for which the function that this process is waits for another one."""
+    config: Any = Clients(Settings("test", "eu-west-1", "bucket")).lambda_.meta.config
+    return float(config.read_timeout)
 
 
 def of_type(resources: dict[str, Json], kind: str) -> dict[str, Json]:
@@ -124,6 +132,18 @@ def test_uf9_a_schedule_that_was_throttled_is_not_made_up_for(
     ]
 
     assert (config["MaximumEventAgeInSeconds"], config["MaximumRetryAttempts"]) == (age, 0)
+
+
+def test_uf9_who_waits_for_a_function_waits_no_longer_than_it_may(
+    resources: dict[str, Json], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API answers by itself before Lambda ends it; the relay hears how `tokens` ended."""
+    timeouts = {name: one["Properties"].get("Timeout") for name, one in resources.items()}
+
+    monkeypatch.setenv("_HANDLER", "app.app")
+    assert read_timeout() + CONNECT_TIMEOUT < timeouts["APIHandler"]
+    monkeypatch.setenv("_HANDLER", "app.relay")
+    assert timeouts["Tokens"] < read_timeout() < timeouts["Relay"]
 
 
 def test_uf9_every_queue_has_a_bound_of_workers(resources: dict[str, Json]) -> None:

@@ -19,6 +19,7 @@ from moto import mock_aws
 from chalicelib.aws.clients import Clients
 from chalicelib.settings import Settings
 from cli.stacks import DATA_STACK
+from tests.unit.aws_tables import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,16 +65,7 @@ def started() -> Iterator[SecondAws]:
         )
         (stack,) = formation.describe_stacks(StackName=f"mailgrant-{STAGE}-data")["Stacks"]
         outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
-        settings = Settings(
-            stage=STAGE,
-            region=REGION,
-            bucket=outputs["BucketName"],
-            relay_queue_url=outputs["RelayQueueUrl"],
-            refresh_queue_url=outputs["RefreshQueueUrl"],
-            rescue_queue_url=outputs["RescueQueueUrl"],
-            grants_key_arn=outputs["GrantsKeyArn"],
-            access_tokens_key_arn=outputs["AccessTokensKeyArn"],
-        )
+        settings = settings_of(STAGE, outputs)
         clients = Clients(settings)
         clients.__dict__["_session"] = session
         yield SecondAws(session, clients, settings)

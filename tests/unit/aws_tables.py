@@ -13,7 +13,7 @@ from cli.stacks import deploy_data_stack
 from sandbox.aws.emulator import REGION, Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.canary.watch import Watch
 
@@ -32,6 +32,20 @@ class Aws:
     settings: Settings
 
 
+def settings_of(stage: str, outputs: Mapping[str, str]) -> Settings:
+    """The settings of a stage whose data stack has these outputs."""
+    return Settings(
+        stage=stage,
+        region=REGION,
+        bucket=outputs["BucketName"],
+        relay_queue_url=outputs["RelayQueueUrl"],
+        refresh_queue_url=outputs["RefreshQueueUrl"],
+        rescue_queue_url=outputs["RescueQueueUrl"],
+        grants_key_arn=outputs["GrantsKeyArn"],
+        access_tokens_key_arn=outputs["AccessTokensKeyArn"],
+    )
+
+
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory, canaries: Watch) -> Iterator[Aws]:
     """One emulator with an empty data stack for the whole run; tests use accounts of their own."""
@@ -40,16 +54,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory, canaries: Watch) -> Iterator[A
     try:
         session = emulator.session()
         outputs = deploy_data_stack(session, STAGE, lambda _: None)
-        settings = Settings(
-            stage=STAGE,
-            region=REGION,
-            bucket=outputs["BucketName"],
-            relay_queue_url=outputs["RelayQueueUrl"],
-            refresh_queue_url=outputs["RefreshQueueUrl"],
-            rescue_queue_url=outputs["RescueQueueUrl"],
-            grants_key_arn=outputs["GrantsKeyArn"],
-            access_tokens_key_arn=outputs["AccessTokensKeyArn"],
-        )
+        settings = settings_of(STAGE, outputs)
         clients = Clients(settings)
         clients.__dict__["_session"] = session
         for name in SHARED:

@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-m", "cli")
-HEARS_CTRL_C = (
-    sys.executable,
-    "-c",
-    "import os, sys, signal as s; s.signal(s.SIGINT, s.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
-)
-"""What runs before a program: tests that run in the background of a shell ignore SIGINT, and hand that on."""
 PATIENCE = 20
 """Seconds for which a terminal may show nothing."""
 
@@ -50,7 +44,7 @@ def piped(server: Server, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A command whose input and output are pipes."""
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        [*HEARS_CTRL_C, *PROGRAM, *arguments],
+        [*PROGRAM, *arguments],
         env=environment(server),
         stdin=pipe,
         stdout=pipe,

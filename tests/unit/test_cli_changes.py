@@ -71,6 +71,21 @@ def test_a_secret_that_the_provider_refuses_replaces_none(terminal: Terminal, ac
     assert secret_of(terminal, account.connector) == before
 
 
+def test_ug5_the_day_on_which_a_secret_ends_is_told_and_changed(terminal: Terminal, account: Account) -> None:
+    new = taken_by_google(terminal, account.connector)
+
+    terminal.says("connectors", "secret", account.connector, "--expires", "2027-01-31", stdin=f"{new}\n")
+    after_saving = dict(terminal.world.registry.connector(account.connector).facts)
+    shown = terminal.says("connectors", "update", account.connector, "--secret-expires", "2027-02-28")
+    after_changing = dict(terminal.world.registry.connector(account.connector).facts)
+    result = terminal("connectors", "update", account.connector, "--secret-expires", "soon")
+
+    assert after_saving == {"secret_expires_at": "2027-01-31"}
+    assert after_changing == {"secret_expires_at": "2027-02-28"}
+    assert account.id not in shown
+    assert (result.exit_code, "2027-01-31" in result.stderr) == (1, True)
+
+
 def test_another_client_concerns_accounts_and_another_name_does_not(
     terminal: Terminal, account: Account
 ) -> None:

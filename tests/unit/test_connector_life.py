@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from chalicelib.callers.models import Scope
+from chalicelib.clock import HOUR
 from chalicelib.ids import new_id
 from tests.unit.accounts_world import world
 from tests.unit.api_world import Api
@@ -252,13 +253,23 @@ def test_ug5_the_end_of_a_secret_is_that_of_the_new_one(world: World, api: Api) 
     connector = world.connector("microsoft")
     path, new = f"/connectors/{connector.id}/secret", at_provider(world, connector, new_secret())
 
-    told = api.done("PUT", path, {"client_secret": new, "secret_expires_at": "2027-01-31"})
-    forgotten = api.done("PUT", path, {"client_secret": new})
-    stated = api.done("PATCH", f"/connectors/{connector.id}", {"facts": {"secret_expires_at": "2027-02-28"}})
+    saved_with_end = api.done("PUT", path, {"client_secret": new, "secret_expires_at": "2027-01-31"})
+    saved_without = api.done("PUT", path, {"client_secret": new})
+    changed = api.done("PATCH", f"/connectors/{connector.id}", {"secret_expires_at": "2027-02-28"})
+    emptied = api.done("PATCH", f"/connectors/{connector.id}", {"secret_expires_at": ""})
 
-    assert told["facts"] == {"secret_expires_at": "2027-01-31"}
-    assert forgotten["facts"] == {}
-    assert stated["facts"] == {"secret_expires_at": "2027-02-28"}
+    ends = [answer["facts"] for answer in (saved_with_end, saved_without, changed, emptied)]
+    assert ends == [{"secret_expires_at": "2027-01-31"}, {}, {"secret_expires_at": "2027-02-28"}, {}]
+
+
+def test_ug5_a_certificate_has_no_end_to_be_told(world: World, api: Api) -> None:
+    connector = world.connector("microsoft")
+    body = {"credential": "certificate", "certificate": {"pem": "-"}, "secret_expires_at": "2027-01-31"}
+
+    error = api.refused("PUT", f"/connectors/{connector.id}/secret", body)
+
+    assert (error["status"], error["field"]) == (422, "secret_expires_at")
+    assert error["fix"] == "Leave it out."
 
 
 @pytest.mark.parametrize("day", ["2027-02-31", "31.01.2027", "soon", " "])
@@ -281,12 +292,15 @@ def test_ug5_a_refused_client_stays_visible_until_it_is_taken(
     connector = world.connector(provider)
     good = version(world, connector, "AWSCURRENT")
     world.credentials.save(connector.id, new_secret())
+    world.connectors_table.rest(connector.id, world.now() + HOUR)
+    rest_until = world.registry.connector(connector.id).retry_at
     world.credentials.check(connector.id)
-    refused = api.done("GET", f"/connectors/{connector.id}")["problem"]
+    problem = api.done("GET", f"/connectors/{connector.id}")["problem"]
+    assert world.registry.connector(connector.id).retry_at == rest_until
     world.credentials.save(connector.id, good)
     world.credentials.check(connector.id)
 
-    assert refused["class"] == "admin"
+    assert problem["class"] == "admin"
     assert api.done("GET", f"/connectors/{connector.id}")["problem"] is None
 
 

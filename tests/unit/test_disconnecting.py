@@ -115,34 +115,21 @@ def test_the_account_keeps_when_and_by_whom_also_when_it_is_connected_again(worl
     assert world.read(account).disconnection == ended.disconnection
 
 
-def test_a_consent_that_another_account_lives_by_is_not_revoked(world: World) -> None:
-    first = world.connected("google")
-    second = second_account(world, first, first.connector)
-
-    kept = disconnect(world, first)
-    token = world.access_tokens.fresh(second.id, failed_version=1)
-    last = disconnect(world, second)
-
-    assert kept["revocation"] == "shared"
-    assert kept["withdraw"] == ["https://myaccount.google.com/connections"]
-    assert token.version == 2
-    assert last["revocation"] == "revoked"
-
-
-def test_ub10_a_consent_to_a_client_that_two_connectors_share_is_not_revoked(world: World) -> None:
+@pytest.mark.parametrize("is_twin", [False, True], ids=["one connector", "two of one client"])
+def test_ub10_a_consent_that_another_account_lives_by_is_not_revoked(world: World, *, is_twin: bool) -> None:
     """Google ends all that one person gave to one client (Google, "Revoking a token")."""
     first = world.connected("google")
-    twin = twin_connector(world, first.connector)
-    second = second_account(world, first, twin.id)
+    connector = twin_connector(world, first.connector).id if is_twin else first.connector
+    second = second_account(world, first, connector)
 
-    kept = disconnect(world, first)
+    first_end = disconnect(world, first)
     token = world.access_tokens.fresh(second.id, failed_version=1)
-    last = disconnect(world, second)
+    second_end = disconnect(world, second)
 
-    assert kept["revocation"] == "shared"
-    assert kept["withdraw"] == ["https://myaccount.google.com/connections"]
+    assert first_end["revocation"] == "shared"
+    assert first_end["withdraw"] == ["https://myaccount.google.com/connections"]
     assert token.version == 2
-    assert last["revocation"] == "revoked"
+    assert second_end["revocation"] == "revoked"
     assert not any(lives(world, first))
 
 

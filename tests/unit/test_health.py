@@ -311,8 +311,8 @@ class TestStatus:
     ) -> None:
         day = (datetime.fromtimestamp(well.now() / 1000, UTC).date() + timedelta(days=left)).isoformat()
         known = well.registry.connector(well.account.connector)
-        told_the_end = replace(known, facts={**known.facts, "secret_expires_at": day})
-        assert well.connectors_table.describe(known, told_the_end)
+        with_end = replace(known, facts={**known.facts, "secret_expires_at": day})
+        assert well.connectors_table.describe(known, with_end)
 
         troubles = {one["code"]: one for one in status(well).json_body["troubles"]}
 

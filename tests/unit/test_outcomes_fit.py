@@ -13,7 +13,8 @@ from chalicelib.aws.tables import message_rows
 from chalicelib.aws.tables.codec import to_item
 from chalicelib.aws.tables.message_rows import to_row
 from chalicelib.diagnosis import TEXT_LIMIT, Diagnosis, DiagnosisClass
-from chalicelib.mail.composing.compose import LONGEST_RECIPIENTS, MOST_RECIPIENTS, SHOWN_SUBJECT
+from chalicelib.mail.composing.compose import LONGEST_RECIPIENTS, MOST_RECIPIENTS
+from chalicelib.mail.composing.frozen import LONGEST_SHOWN
 from chalicelib.mail.models import (
     MOST_KEPT,
     Attempt,
@@ -80,7 +81,7 @@ def largest_message(*, attempts: int) -> Message:
         accepted_at=NOW,
         expires_at=NOW,
         fingerprint="x" * 64,
-        subject="\U0001f4e7" * SHOWN_SUBJECT,
+        subject="\U0001f4e7" * LONGEST_SHOWN,
         body=b"x" * INLINE,
         attempts=(tried,) * attempts,
         recipients=tuple(Recipient(address, State.FAILED, reply) for address in addresses),

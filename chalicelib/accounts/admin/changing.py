@@ -10,9 +10,9 @@ from chalicelib.accounts.admin import checks, readers
 from chalicelib.accounts.admin.scopes import own_facts
 from chalicelib.accounts.models.account import Account, GrantState
 from chalicelib.accounts.models.connector import Connector
-from chalicelib.errors import Conflict, InvalidInput, NotFound
+from chalicelib.errors import Conflict, NotFound
 from chalicelib.ids import is_id
-from chalicelib.providers.facts import ADDRESSES, is_day
+from chalicelib.providers.facts import ADDRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,9 +26,6 @@ PAGE = 100
 FIRST_OF_CONNECTOR = "first; GET /v1/connectors/{id} lists them."
 NAMED = 10
 """How many accounts a refusal names."""
-
-ENDING_FACT = "secret_expires_at"
-"""The fact that says on which day a client secret ends: no provider tells it."""
 
 
 class Changing:
@@ -84,7 +81,7 @@ class Changing:
                 return found[:limit], found[limit - 1].id
         return found, None
 
-    def change_connector(
+    def change_connector(  # noqa: PLR0913 - the fields of one request
         self,
         connector: Connector,
         *,
@@ -93,10 +90,13 @@ class Changing:
         tenant: str | None = None,
         facts: Mapping[str, Any] | None = None,
         scopes: Sequence[str] = (),
+        secret_expires_at: str | None = None,
     ) -> Connector:
         """The connector with what is given in the place of what was. Raises InvalidInput.
 
         `facts` stand in the place of all of its own ones; `scopes` are asked for from the next consent on.
+        `secret_expires_at` is the day (``2027-01-31``) on which its client secret ends, empty where nobody
+        knows.
         Raises Conflict where somebody else has changed it since it was read; with code ``connector_in_use``
         for another client, or another provider behind it, while accounts are connected: their consents were
         given to the old one.
@@ -106,7 +106,7 @@ class Changing:
             name=connector.name if name is None else checks.name(name),
             client_id=connector.client_id if client_id is None else checks.client_id(client_id),
             tenant=connector.tenant if tenant is None else checks.tenant(connector.provider, tenant),
-            facts=self._facts(connector, facts, scopes),
+            facts=self._facts(connector, facts, scopes, secret_expires_at),
         )
         if changed.facts != connector.facts:
             self._checked(changed)
@@ -174,27 +174,22 @@ class Changing:
         return replace(found, deleted_at=None, deleted_by=None)
 
     def _facts(
-        self, connector: Connector, given: Mapping[str, Any] | None, scopes: Sequence[str]
+        self,
+        connector: Connector,
+        given: Mapping[str, Any] | None,
+        scopes: Sequence[str],
+        secret_expires_at: str | None,
     ) -> Mapping[str, Any]:
-        if given is None and not scopes:
+        if given is None and not scopes and secret_expires_at is None:
             return connector.facts
         kept = connector.facts if given is None else given
         if scopes:
             kept = {name: value for name, value in kept.items() if name not in OF_SCOPES}
+        if secret_expires_at is not None:
+            day = checks.end_of_secret(secret_expires_at, connector.credential)
+            others = {name: value for name, value in kept.items() if name != checks.SECRET_END}
+            kept = {**others, checks.SECRET_END: day} if day else others
         return own_facts(self._catalogue.of(replace(connector, facts={})), kept, scopes)
-
-    def secret_ends(self, connector: Connector, day: str) -> Connector:
-        """The connector with the day (``2027-01-31``) on which its secret ends; "" where that is unknown.
-
-        Nothing is written. Raises InvalidInput for what is no day.
-        """
-        if day and not is_day(day):
-            message = f"{ENDING_FACT}: this is no day."
-            raise InvalidInput(message, fix="Write it as 2027-01-31.", field=ENDING_FACT)
-        others = {name: value for name, value in connector.facts.items() if name != ENDING_FACT}
-        return replace(
-            connector, facts=self._facts(connector, others | ({ENDING_FACT: day} if day else {}), ())
-        )
 
     def _counts(self, account: Account) -> bool:
         """Whether the account is there, or may come back."""

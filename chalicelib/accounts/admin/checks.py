@@ -9,6 +9,7 @@ from chalicelib import addresses, ids
 from chalicelib.accounts.models.account import AuthMode, FromPolicy
 from chalicelib.accounts.models.connector import CredentialKind
 from chalicelib.errors import InvalidInput
+from chalicelib.providers.facts import is_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,9 @@ CLIENT_ID = r"[\x21-\x7e]{1,200}"
 SECRET_LIMIT = 4_000
 CREDENTIAL_LIMIT = 8_192
 """Characters of a password or refresh token. Microsoft names no bound for its tokens."""
+
+SECRET_END = "secret_expires_at"  # noqa: S105 - a name
+"""The fact, and the field, that says on which day a client secret ends: no provider tells it."""
 
 MOST_ADDRESSES = 100
 """As many addresses an account can use besides its own."""
@@ -173,6 +177,19 @@ def one_tenant(connector: Connector) -> None:
 def address(text: str, field: str = "address") -> str:
     """A mail address as accounts keep it, its domain in Unicode; nobody is asked whether it exists."""
     return addresses.checked(text, field).shown
+
+
+def end_of_secret(day: str, kind: CredentialKind) -> str:
+    """The day (``2027-01-31``) on which a client secret ends, or nothing where nobody knows."""
+    if day and kind is not CredentialKind.SECRET:
+        refuse(
+            SECRET_END,
+            f"A credential of the kind {kind} ends on no day that has to be told.",
+            "Leave it out.",
+        )
+    if day and not is_day(day):
+        refuse(SECRET_END, "This is no day.", "Write it as 2027-01-31.")
+    return day
 
 
 def held(mode: AuthMode, given: Mapping[str, str], *, needed: bool = False) -> None:

@@ -94,7 +94,7 @@ class Credentials:
         """Whether the provider takes the saved credential: ``{"ok", "diagnosis"?}``; `ok` is None if unsure.
 
         Beside it stands what may be shown of the credential. What was found is kept as the connector's
-        problem, or ends it; nobody is kept from asking the provider by it.
+        problem, or ends it; until when nobody asks the provider stays as it is.
         """
         connector = self._connector(connector_id)
         kind = connector.credential
@@ -109,7 +109,7 @@ class Credentials:
             return {"ok": True, **facts}
         ok = None if objection.class_ is DiagnosisClass.RETRY else False
         if ok is False:
-            self._connectors.refused(connector.id, objection, self._now())
+            self._connectors.refused(connector.id, objection, max(self._now(), connector.retry_at or 0))
         return {"ok": ok, "diagnosis": objection.to_json(), **facts}
 
     def replace(

@@ -117,14 +117,14 @@ def credential_end(known: OfConnector) -> Check:
     name, kind = "credential_end", str(known.connector.credential)
     ends_at = known.credential.get("certificate", {}).get("ends_at")
     if kind == "secret" and known.facts.secret_expires_at:
-        ends_at = _milliseconds(known.facts.secret_expires_at)
+        ends_at = start_of(known.facts.secret_expires_at)
     if ends_at is None:
         if kind != "secret" or not known.connector.has_credential:
             return Check(name, SKIP, f"A credential of the kind {kind} has no end that is known.")
         fix = f"Say it: `mailgrant connectors update {known.connector.id} --secret-expires 2027-01-31`."
         return Check(name, SKIP, "No provider tells when a client secret ends.", fix)
     day = day_of(ends_at)
-    left = math.ceil((ends_at - known.now) / DAY)
+    left = days_until(ends_at, known.now)
     fix = f"Make a new {kind} at the provider and save it in the connector; both work while you change over."
     if left <= 0:
         return Check(name, FAIL, f"The {kind} ended on {day}.", fix)
@@ -212,12 +212,18 @@ def day_of(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / SECOND, UTC).date().isoformat()
 
 
+def days_until(moment: int, now: int) -> int:
+    """The days until then, a begun one whole; 0 or less when it is over."""
+    return math.ceil((moment - now) / DAY)
+
+
 def diagnosis_in(answer: Mapping[str, Any]) -> Diagnosis | None:
     """The diagnosis that an answer holds."""
     return Diagnosis.from_json(answer["diagnosis"]) if "diagnosis" in answer else None
 
 
-def _milliseconds(day: str) -> int:
+def start_of(day: str) -> int:
+    """When the day (``2027-01-31``) begins in UTC, in ms."""
     return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * SECOND
 
 

@@ -10,7 +10,7 @@ from chalicelib.addresses import unique
 from chalicelib.errors import InvalidInput
 from chalicelib.mail.composing import addresses, attachments, fields, frozen, raw, readback, senders, text
 from chalicelib.mail.composing.addresses import Address
-from chalicelib.mail.composing.frozen import LONGEST_HEADER, Frozen
+from chalicelib.mail.composing.frozen import LONGEST_HEADER, LONGEST_SHOWN, Frozen
 from chalicelib.mail.composing.further_headers import further_headers
 from chalicelib.mail.composing.request import NamedAddress, SendRequest, Who
 from chalicelib.mail.composing.senders import Sender
@@ -20,9 +20,6 @@ from chalicelib.mail.ports import Limits
 MOST_RECIPIENTS = 1_000
 LONGEST_RECIPIENTS = 60_000
 """Recipients, and octets of their addresses, of which a message's row can hold what became of each."""
-
-SHOWN_SUBJECT = 998
-"""Characters of the subject in a message's record."""
 
 MOST_LISTED = 5_000
 """Addresses of one list of a request that are looked at; more than any provider takes at a time."""
@@ -42,7 +39,7 @@ def compose(request: SendRequest, account: Account, message: str, *, now: int, l
         asked = None if request.from_ is None else _one(request.from_, "from")
         sender = senders.sender(asked, account, "from")
         body = _written(request, sender, groups, own_id, now)
-        result = Frozen(_envelope(account, groups), body, own_id, (request.subject or "")[:SHOWN_SUBJECT])
+        result = Frozen(_envelope(account, groups), body, own_id, (request.subject or "")[:LONGEST_SHOWN])
     _count(result.envelope.recipients, limits.recipients)
     frozen.check(result.body, limit=limits.size, field=None if request.raw is None else "raw")
     return result

@@ -14,6 +14,9 @@ LONGEST_LINE = 998
 LONGEST_HEADER = 256 * 1024
 """Octets of a header that Exchange Online takes (its limits on message headers)."""
 
+LONGEST_SHOWN = 998
+"""Characters of the subject, and of the Message-ID, in a message's record."""
+
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 

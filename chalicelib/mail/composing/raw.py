@@ -20,7 +20,7 @@ from chalicelib.mail.composing import addresses, raw_header, readback, senders, 
 from chalicelib.mail.composing import fields as header_fields
 from chalicelib.mail.composing.addresses import Address
 from chalicelib.mail.composing.decoding import decoded
-from chalicelib.mail.composing.frozen import Frozen
+from chalicelib.mail.composing.frozen import LONGEST_SHOWN, Frozen
 from chalicelib.mail.composing.raw_header import Field, first, unreadable
 from chalicelib.mail.models import Envelope
 
@@ -44,8 +44,6 @@ HIDDEN = ("bcc", "resent-bcc")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """All but tabs and line ends: some readers take VT, FF, FS, GS and RS for line ends, too."""
 
-SHOWN_SUBJECT = 998
-
 
 def freeze(
     raw: bytes, account: Account, groups: dict[str, list[Address]], message_id: str, *, date: str
@@ -68,7 +66,7 @@ def freeze(
     return Frozen(
         envelope=Envelope(senders.own_address(account), _recipients(fields, groups)),
         body=whole,
-        message_id=(first(fields, "message-id") or message_id)[:SHOWN_SUBJECT],
+        message_id=(first(fields, "message-id") or message_id)[:LONGEST_SHOWN],
         subject=_subject(fields),
     )
 
@@ -141,5 +139,5 @@ def _recipients(fields: list[Field], groups: dict[str, list[Address]]) -> tuple[
 
 
 def _subject(fields: list[Field]) -> str:
-    subject = decoded(first(fields, "subject")[: 2 * SHOWN_SUBJECT])
-    return "".join(letter if letter.isprintable() else " " for letter in subject)[:SHOWN_SUBJECT]
+    subject = decoded(first(fields, "subject")[: 2 * LONGEST_SHOWN])
+    return "".join(letter if letter.isprintable() else " " for letter in subject)[:LONGEST_SHOWN]

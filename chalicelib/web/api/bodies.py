@@ -140,6 +140,10 @@ class ConnectorChange(Request, frozen=True, kw_only=True):
         dict[str, Any] | UnsetType,
         says("In the place of all that it has of its own; endpoints only while no account is connected."),
     ] = UNSET
+    secret_expires_at: Annotated[
+        str | UnsetType,
+        says("The day on which the provider ends the client secret (`2027-01-31`). Empty: nobody knows."),
+    ] = UNSET
 
 
 class NewSecret(Credential, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from chalicelib.accounts.admin import checks
 from chalicelib.accounts.models.connector import CredentialKind
 from chalicelib.callers.models import ALL_ACCOUNTS, Scope
 from chalicelib.callers.permissions import require, require_everything
@@ -91,14 +92,13 @@ def replace_secret(call: Call, connector: str) -> ReplacedSecret:
     asked = call.body(bodies.NewSecret)
     registry = call.services.registry
     found = registry.connector(decoded(connector))
-    changing = call.services.changing
-    changing.secret_ends(found, asked.secret_expires_at)  # refuses what is no day before anything is saved
+    # Refused before anything is saved.
+    end = checks.end_of_secret(asked.secret_expires_at, asked.named_kind or found.credential)
     new = {"kind": asked.named_kind or "", **asked.to_save(), "check": asked.check}
     done = call.services.functions.connect("replace_secret", {"connector_id": found.id, **new})
     saved = registry.connector(found.id)
-    ending = changing.secret_ends(saved, asked.secret_expires_at)
-    if ending.facts != saved.facts:
-        saved = changing.change_connector(saved, facts=ending.facts)
+    if saved.facts.get(checks.SECRET_END, "") != end:
+        saved = call.services.changing.change_connector(saved, secret_expires_at=end)
     return extended(
         _record(call, saved),
         ReplacedSecret,

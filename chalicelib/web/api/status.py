@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from chalicelib import clock
+from chalicelib.accounts.doctor import findings
 from chalicelib.accounts.models.account import GrantState, Status, status
 from chalicelib.accounts.models.connector import CredentialKind
 from chalicelib.callers.models import ALL_ACCOUNTS, Scope
@@ -44,9 +44,6 @@ SHORT_SHARE = 0.75
 """Of the time after which an idle grant is refreshed: with less left until its end the refresh is late."""
 SHORT_OF_END = 3 * clock.DAY // clock.SECOND
 """Of an app in testing, whose consents end after 7 days, this leaves its owners some days' peace."""
-
-SECRET_ENDS_WITHIN = 60
-"""Days before the end of a client secret from which on it is told: whoever renews it may be on holiday."""
 
 NEEDS_SOMEBODY = {
     Status.NEEDS_RECONNECT: "Make a new connect link for each, and send it to the mailbox's owner.",
@@ -217,8 +214,8 @@ def _ending_secrets(connectors: Iterable[Connector], now: int) -> Iterator[dict[
         day = connector.facts.get("secret_expires_at")
         if not day or connector.credential is not CredentialKind.SECRET:
             continue
-        left = (date.fromisoformat(day) - datetime.fromtimestamp(now / clock.SECOND, UTC).date()).days
-        if left <= SECRET_ENDS_WITHIN:
+        left = findings.days_until(findings.start_of(day), now)
+        if left <= max(findings.WARN_BEFORE):
             when = f"ends on {day}: {_so_many(left, 'day')} left" if left > 0 else f"ended on {day}"
             yield _trouble(
                 "secret_ends",
